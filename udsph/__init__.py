@@ -1,0 +1,44 @@
+"""UDSPH: exact Hamming search, exact retrieval evaluation, and cross-modal hashing of images and text.
+
+Three doors, each usable without the others::
+
+    udsph.hamming      binary codes in, exact neighbours out         NumPy only
+    udsph.evaluation   codes and labels in, MAP and relatives out    NumPy; faster with Numba
+    udsph.UDSPH        image-text pairs in, a hashing model out      pip install 'udsph[train]'
+
+Rooms and the one direction in which they may import each other::
+
+    hamming <- evaluation <- training, baselines, report <- cli
+               attention  <- models <- training
+               data       <- training
+
+Importing this package loads neither torch nor numba: names are looked up on first use.
+``docs/architecture.md`` describes each room, ``docs/conventions.md`` how codes, distances, ids and labels look.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from udsph._version import __version__
+
+if TYPE_CHECKING:
+    from udsph import attention, data, evaluation, hamming, models, report, training
+    from udsph.training import UDSPH
+
+__all__ = ["UDSPH", "__version__", "attention", "data", "evaluation", "hamming", "models", "report", "training"]
+
+_ROOMS = frozenset({"attention", "baselines", "data", "evaluation", "hamming", "models", "report", "training"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"udsph.{name}")
+    if name == "UDSPH":
+        return importlib.import_module("udsph.training").UDSPH
+    raise AttributeError(f"module 'udsph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

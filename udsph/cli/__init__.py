@@ -1,0 +1,1 @@
+"""The ``udsph`` command: one file per group of commands, no algorithm in any of them."""

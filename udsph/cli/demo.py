@@ -1,0 +1,61 @@
+"""``udsph demo``: from nothing to a trained, searched and scored model on the built-in scenes."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from udsph.cli.app import command, console
+from udsph.cli.model import print_metrics
+
+
+@command
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the run, its metrics and the picture")] = Path("demo-output"),
+    pairs: Annotated[int, typer.Option(help="Rendered image-caption pairs")] = 5000,
+    bits: Annotated[int, typer.Option(help="Length of the codes")] = 64,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of scenes, weights and order")] = 0,
+) -> None:
+    """Render scenes, train on them, hash, search in both directions, score, and draw the answers."""
+    from udsph.data import load
+    from udsph.hamming import FlatIndex
+    from udsph.report.retrieval import draw_retrieval
+    from udsph.training import UDSPH, Config, evaluate_run
+
+    started = time.perf_counter()
+    run = output / "run"
+    console.rule("1. scenes")
+    dataset = load("scenes", pairs=pairs, seed=seed)
+    queries, database = dataset.splits["query"], dataset.splits["database"]
+    console.print(f"{len(dataset):,} pairs of image and caption, {len(dataset.classes)} labels, {len(queries):,} of them queries")
+
+    console.rule("2. train")
+    settings = {"bits": bits, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
+    config, _ = Config.from_settings(settings, rest=True)
+    model = UDSPH(config=config).fit(dataset, output=run, progress=True)
+
+    console.rule("3. hash and search")
+    examples = queries[:4]
+    answers = {}
+    for query, target in (("text", "image"), ("image", "text")):
+        index = FlatIndex(bits)
+        index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(database)))
+        codes = getattr(model, f"encode_{query}")(getattr(dataset, query).take(examples))
+        answers[query] = index.search(codes, 5)
+        console.print(f"{query} to {target}: nearest of {len(index):,} codes at distances")
+        for example, row in zip(examples, answers[query].distances, strict=True):
+            console.print(f"  {caption(dataset, example)!r:70.70}  {' '.join(map(str, row))}", highlight=False)
+
+    console.rule("4. evaluate")
+    print_metrics(evaluate_run(run, dataset=dataset))
+    picture = output / "retrieval.png"
+    draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, picture)
+    console.print(f"run {run}   metrics {run / 'metrics.json'}   picture {picture}   {time.perf_counter() - started:.0f} s")
+
+
+def caption(dataset: object, item: np.integer) -> str:
+    captions = getattr(dataset, "captions", None)
+    return "" if captions is None else str(captions[int(item)])

@@ -1,0 +1,98 @@
+"""``udsph train``, ``encode`` and ``evaluate``: a model from a dataset, codes from a model, MAP from codes."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from udsph.cli.app import command, console, load_array, settings_of
+from udsph.errors import InputError
+
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the model, training or dataset; repeatable")]
+
+
+@command
+def train(
+    data: Annotated[str, typer.Option(help="Dataset: scenes, wiki, features, ...")],
+    output: Annotated[Path, typer.Option(help="Folder of the run: configuration, splits, checkpoints, log")],
+    root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
+    bits: Annotated[int, typer.Option(help="Length of the codes")] = 64,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and splits")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    set_: Settings = None,
+) -> None:
+    """Train a model; the same command resumes a run that was interrupted."""
+    from udsph.data import load
+    from udsph.training import UDSPH, Config
+
+    settings: dict[str, Any] = {**settings_of(set_ or []), "bits": bits, "seed": seed, "device": device}
+    if epochs is not None:
+        settings["epochs"] = epochs
+    config, loader_settings = Config.from_settings(settings, rest=True)
+    dataset = load(data, root=root, **loader_settings)
+    UDSPH(config=config).fit(dataset, output=output, progress=True)
+    console.print(f"trained: {output}    next: udsph evaluate {output}")
+
+
+@command
+def encode(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run")],
+    modality: Annotated[str, typer.Option(help="image or text")],
+    input_: Annotated[Path, typer.Option("--input", help="Items in the form the model was trained on, .npy")],
+    output: Annotated[Path, typer.Option(help="Packed codes, uint8 (n, bytes), .npy")],
+) -> None:
+    """Turn items of one modality into packed binary codes."""
+    from udsph.training import UDSPH
+
+    if modality not in ("image", "text"):
+        raise InputError(f"--modality {modality}: expected image or text")
+    if not output.parent.is_dir():
+        raise InputError(f"--output: the folder {output.parent} does not exist")
+    model = UDSPH.load(run)
+    items = load_array(input_, "--input")
+    codes = model.encode_image(items) if modality == "image" else model.encode_text(items)
+    part = output.with_name(output.name + ".part")
+    with part.open("wb") as stream:
+        np.save(stream, codes)
+    part.replace(output)
+    console.print(f"{len(codes):,} codes of {model.bits} bits: {output}")
+
+
+@command
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run")],
+    database: Annotated[str, typer.Option(help="database, or query to rank the query pairs' other modality")] = "database",
+) -> None:
+    """Print the MAP of both directions and write it to RUN/metrics.json (metrics-query.json for --database query)."""
+    from udsph.training import evaluate_run
+
+    if database not in ("database", "query"):
+        raise InputError(f"--database {database}: expected database or query")
+    metrics = evaluate_run(run, database=database)
+    print_metrics(metrics)
+    console.print(f"written: {run / ('metrics.json' if database == 'database' else 'metrics-query.json')}")
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """A table of MAP, one row a direction."""
+    title = f"MAP, {metrics['bits']} bits, {metrics['n_query']:,} queries, {metrics['n_database']:,} items, ties {metrics['ties']}"
+    table = Table("query", "database", "MAP", title=title)
+    for direction in ("image_to_text", "text_to_image"):
+        query, _, target = direction.partition("_to_")
+        table.add_row(query, target, f"{metrics[direction]['map']:.4f}")
+    for reference in ("label_to_label", "chance"):
+        if reference in metrics:
+            value = metrics[reference]
+            table.add_row(reference.replace("_", " "), "", f"{value['map'] if isinstance(value, dict) else value:.4f}", style="dim")
+    console.print(table)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write beside, then rename: a reader never sees half a file."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,1 @@
+"""Pictures of what a model retrieves. Needs matplotlib: ``pip install 'udsph[report]'``."""

@@ -30,7 +30,9 @@ def demo(
     console.rule("1. scenes")
     dataset = load("scenes", pairs=pairs, seed=seed)
     queries, database = dataset.splits["query"], dataset.splits["database"]
-    console.print(f"{len(dataset):,} pairs of image and caption, {len(dataset.classes)} labels, {len(queries):,} of them queries")
+    console.print(
+        f"{len(dataset):,} pairs of image and caption, {len(dataset.classes)} labels, {len(queries):,} of them queries"
+    )
 
     console.rule("2. train")
     settings = {"bits": bits, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
@@ -53,7 +55,9 @@ def demo(
     print_metrics(evaluate_run(run, dataset=dataset))
     picture = output / "retrieval.png"
     draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, picture)
-    console.print(f"run {run}   metrics {run / 'metrics.json'}   picture {picture}   {time.perf_counter() - started:.0f} s")
+    console.print(
+        f"run {run}   metrics {run / 'metrics.json'}   picture {picture}   {time.perf_counter() - started:.0f} s"
+    )
 
 
 def caption(dataset: object, item: np.integer) -> str:

@@ -11,7 +11,9 @@ from rich.table import Table
 from udsph.cli.app import command, console, load_array, settings_of
 from udsph.errors import InputError
 
-Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the model, training or dataset; repeatable")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value of the model, training or dataset; repeatable")
+]
 
 
 @command
@@ -65,7 +67,9 @@ def encode(
 @command
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run")],
-    database: Annotated[str, typer.Option(help="database, or query to rank the query pairs' other modality")] = "database",
+    database: Annotated[
+        str, typer.Option(help="database, or query to rank the query pairs' other modality")
+    ] = "database",
 ) -> None:
     """Print the MAP of both directions and write it to RUN/metrics.json (metrics-query.json for --database query)."""
     from udsph.training import evaluate_run
@@ -87,7 +91,12 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     for reference in ("label_to_label", "chance"):
         if reference in metrics:
             value = metrics[reference]
-            table.add_row(reference.replace("_", " "), "", f"{value['map'] if isinstance(value, dict) else value:.4f}", style="dim")
+            table.add_row(
+                reference.replace("_", " "),
+                "",
+                f"{value['map'] if isinstance(value, dict) else value:.4f}",
+                style="dim",
+            )
     console.print(table)
 
 

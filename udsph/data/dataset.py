@@ -79,7 +79,9 @@ class Dataset:
         n = len(self.labels)
         for view, values in (("image", self.image), ("text", self.text)):
             if len(values) != n:
-                raise InputError(f"{self.name}: {len(values)} {view} rows but {n} label rows; they must be the same items")
+                raise InputError(
+                    f"{self.name}: {len(values)} {view} rows but {n} label rows; they must be the same items"
+                )
         for name in ("train", "database", "query"):
             if name not in self.splits:
                 raise InputError(f"{self.name}: the split '{name}' is missing")

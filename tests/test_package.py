@@ -1,0 +1,92 @@
+"""What importing costs, what the command line says without the optional packages, and what the files promise."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import udsph
+
+HEAVY = {"torch", "numba", "scipy", "sklearn", "matplotlib", "typer", "rich", "lightning_fabric", "pandas"}
+ROOT = Path(__file__).parent.parent
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+# Makes the named packages impossible to import, as if they were not installed.
+HIDE = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {names!r}:
+            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name.partition('.')[0])
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+@pytest.mark.parametrize("statement", ["import udsph", "import udsph.hamming", "import udsph.evaluation"])
+def test_import_loads_no_optional_package(statement: str) -> None:
+    done = python(f"{statement}\nimport sys\nprint(sorted({HEAVY!r} & set(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_search_works_with_numpy_alone() -> None:
+    code = HIDE.format(names=HEAVY) + (
+        "import numpy as np, udsph.hamming as h\n"
+        "codes = h.pack(np.eye(8))\n"
+        "print(h.search(codes, codes, 1).ids.ravel().tolist())\n"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(list(range(8)))
+
+
+def test_info_works_with_numpy_alone() -> None:
+    done = python(HIDE.format(names=HEAVY) + "sys.argv = ['udsph', 'info']\nfrom udsph.__main__ import main\nmain()")
+    assert done.returncode == 0, done.stderr
+    assert udsph.__version__ in done.stdout
+    assert "hamming" in done.stdout
+
+
+def test_other_commands_name_the_extra_they_need() -> None:
+    done = python(HIDE.format(names=HEAVY) + "sys.argv = ['udsph', 'train']\nfrom udsph.__main__ import main\nmain()")
+    assert done.returncode == 2
+    assert "'train'" in done.stderr and "pip install 'udsph[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_model_names_the_extra_it_needs() -> None:
+    done = python(HIDE.format(names=HEAVY) + "from udsph import UDSPH")
+    assert done.returncode == 1
+    assert "pip install 'udsph[train]'" in done.stderr.splitlines()[-1]
+
+
+def test_info_refuses_arguments() -> None:
+    done = python("import sys; sys.argv = ['udsph', 'info', 'extra']\nfrom udsph.__main__ import main\nmain()")
+    assert done.returncode == 2
+    assert "info takes no arguments" in done.stderr
+
+
+def test_unknown_attribute_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        udsph.nothing  # noqa: B018
+
+
+def test_version_is_the_installed_one() -> None:
+    assert udsph.__version__ == importlib.metadata.version("udsph")

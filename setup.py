@@ -7,8 +7,9 @@ What is built, and what happens where it cannot be:
 ``udsph.hamming.capi``      the same and Cython                      other Cython projects cannot cimport it
 ==========================  =======================================  ==========================================
 
-A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``. No flag depends on the build machine's CPU:
-each instruction set has a translation unit that opens its own target region, and the level is chosen at run time.
+A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``. No flag depends on the CPU of the build
+machine: each instruction set has a translation unit that opens its own target region, and the level is chosen at run
+time.
 """
 
 from __future__ import annotations

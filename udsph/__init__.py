@@ -32,12 +32,32 @@ __all__ = ["UDSPH", "__version__", "attention", "data", "evaluation", "hamming",
 _ROOMS = frozenset({"attention", "baselines", "data", "evaluation", "hamming", "models", "report", "training"})
 
 
+# Package that may be missing -> the extra that installs it.
+_EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "safetensors": "train",
+    "rich": "train",
+    "scipy": "train",
+    "sklearn": "baselines",
+    "matplotlib": "report",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name not in _ROOMS and name != "UDSPH":
+        raise AttributeError(f"module 'udsph' has no attribute {name!r}")
+    try:
+        if name == "UDSPH":
+            return importlib.import_module("udsph.training").UDSPH
         return importlib.import_module(f"udsph.{name}")
-    if name == "UDSPH":
-        return importlib.import_module("udsph.training").UDSPH
-    raise AttributeError(f"module 'udsph' has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        from udsph.errors import MissingExtra
+
+        raise MissingExtra(f"udsph.{name}", _EXTRAS[package]) from None
 
 
 def __dir__() -> list[str]:

@@ -34,9 +34,7 @@ def describe() -> dict[str, str]:
 def print_info(arguments: list[str]) -> int:
     if arguments:
         if arguments in (["--help"], ["-h"]):
-            print(
-                "usage: udsph info\n\nPrint versions, compiled parts, instruction-set levels, threads and the CUDA library."
-            )
+            print("usage: udsph info\n\nPrint versions, compiled parts, instruction-set levels, threads, CUDA library.")
             return 0
         print(f"udsph: info takes no arguments, got {' '.join(arguments)}", file=sys.stderr)
         return 2

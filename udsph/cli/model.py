@@ -83,7 +83,8 @@ def evaluate(
 
 def print_metrics(metrics: dict[str, Any]) -> None:
     """A table of MAP, one row a direction."""
-    title = f"MAP, {metrics['bits']} bits, {metrics['n_query']:,} queries, {metrics['n_database']:,} items, ties {metrics['ties']}"
+    size = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items"
+    title = f"MAP, {metrics['bits']} bits, {size}, ties {metrics['ties']}"
     table = Table("query", "database", "MAP", title=title)
     for direction in ("image_to_text", "text_to_image"):
         query, _, target = direction.partition("_to_")

@@ -1,0 +1,21 @@
+// AVX2 and POPCNT: Intel Haswell (2013), AMD Excavator (2015) and later.
+#include "hamming/kernels.h"
+#include "hamming/target.h"
+
+#if UDSPH_X86
+#include <immintrin.h>
+
+namespace udsph {
+UDSPH_TARGET_BEGIN("avx2,popcnt,bmi,bmi2")
+namespace {
+
+#define UDSPH_POPCOUNT(x) static_cast<uint64_t>(__builtin_popcountll(x))
+#include "hamming/rows.inc"
+
+}  // namespace
+UDSPH_TARGET_END
+
+const Kernels avx2_kernels = {"avx2", row_distances};
+
+}  // namespace udsph
+#endif

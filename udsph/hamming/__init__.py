@@ -1,0 +1,28 @@
+"""Exact Hamming search over binary codes: NumPy in, NumPy out.
+
+    codes = pack(values)                        signs of floats, or booleans, as packed bits
+    index = FlatIndex(bits=64)
+    index.add(codes)
+    distances, ids = index.search(queries, k=10)
+
+The order of reading: ``codes`` (what a code is), ``flat`` (the index), ``backend`` (native, else Numba, else NumPy),
+``reference`` (every operation in plain NumPy). The native kernels are in ``csrc/hamming``.
+"""
+
+from udsph.hamming.backend import build_info, simd_level, simd_levels
+from udsph.hamming.codes import pack, unpack
+from udsph.hamming.flat import FlatIndex, SearchResult, distances, search
+from udsph.hamming.storage import FormatError
+
+__all__ = [
+    "FlatIndex",
+    "FormatError",
+    "SearchResult",
+    "build_info",
+    "distances",
+    "pack",
+    "search",
+    "simd_level",
+    "simd_levels",
+    "unpack",
+]

@@ -1,0 +1,157 @@
+"""Binary codes: from values to bits, from bits to values, and from any caller's array to codes.
+
+A code of ``bits`` bits takes ``(bits + 7) // 8`` bytes; bit i is bit ``i % 8`` of byte ``i // 8`` (``numpy.packbits``
+with ``bitorder="little"``), and the unused bits of the last byte are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_BITS = 8192
+
+_HOST_DEVICES = frozenset({1, 3, 13})  # DLPack: CPU, CUDA pinned host memory, CUDA managed memory
+_ROWS_PER_STEP = 65536  # pack and unpack work through large inputs in steps of this many values at least
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """View or copy ``values`` as a NumPy array without importing the library that it comes from.
+
+    Parameters
+    ----------
+    values : array
+        A NumPy array, anything with ``__dlpack__`` in host memory (torch, JAX, CuPy pinned memory), or a sequence.
+    name : str
+        What the caller calls it, for error messages.
+
+    Raises
+    ------
+    TypeError
+        The values are on a device, or cannot be read as an array.
+    """
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "__dlpack_device__"):
+        device_type, device_index = values.__dlpack_device__()
+        if int(device_type) not in _HOST_DEVICES:
+            raise TypeError(
+                f"{name} is on a device (DLPack type {int(device_type)}, number {device_index}); bring it to the host "
+                f"first, for example with {name}.cpu() in torch or jax.device_get({name}) in JAX"
+            )
+        try:
+            return np.from_dlpack(values)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise TypeError(f"{name} cannot be read through DLPack: {error}") from error
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # ragged sequences
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+
+
+def check_bits(bits: Any) -> int:
+    """Return ``bits`` as an int from 1 to 8192."""
+    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)):
+        raise TypeError(f"bits must be an int, got {type(bits).__name__}")
+    if not 1 <= bits <= MAX_BITS:
+        raise ValueError(f"bits must be from 1 to {MAX_BITS}, got {bits}")
+    return int(bits)
+
+
+def bytes_per_code(bits: int) -> int:
+    """Bytes that a packed code of ``bits`` bits takes."""
+    return (bits + 7) // 8
+
+
+def pack(values: Any) -> NDArray[np.uint8]:
+    """Pack the signs of values into codes: a value above 0 becomes 1, zero and negative values become 0.
+
+    Parameters
+    ----------
+    values : (n, bits) array of bool, integers or floats
+
+    Returns
+    -------
+    (n, (bits + 7) // 8) uint8
+        Bit i of a code is bit ``i % 8`` of byte ``i // 8``; unused bits are 0.
+
+    Raises
+    ------
+    TypeError
+        The values are not real numbers.
+    ValueError
+        The array is not two-dimensional, has fewer than 1 or more than 8192 columns, or contains NaN.
+
+    Examples
+    --------
+    >>> import udsph.hamming as hamming
+    >>> hamming.pack([[1.0, -1.0, 0.0, 2.0]])
+    array([[9]], dtype=uint8)
+    """
+    array = as_array(values, "values")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"values must be booleans, integers or floats, got dtype {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"values must have shape (n, bits), got {array.shape}")
+    rows, bits = array.shape[0], check_bits(array.shape[1])
+    codes = np.empty((rows, bytes_per_code(bits)), np.uint8)
+    step = max(1, _ROWS_PER_STEP // bits)
+    for begin in range(0, rows, step):
+        part = array[begin : begin + step]
+        if part.dtype.kind == "f" and np.isnan(part).any():
+            row, column = np.argwhere(np.isnan(part))[0]
+            raise ValueError(f"values has a NaN at row {begin + row}, column {column}")
+        codes[begin : begin + step] = np.packbits(part > 0, axis=1, bitorder="little")
+    return codes
+
+
+def unpack(codes: Any, bits: int) -> NDArray[np.uint8]:
+    """Unpack codes into one byte per bit.
+
+    Parameters
+    ----------
+    codes : (n, (bits + 7) // 8) uint8
+    bits : int
+        Width of a code, 1 to 8192.
+
+    Returns
+    -------
+    (n, bits) uint8 of 0 and 1
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for every function that takes codes: wrong dtype, shape or width, or an unused bit that is set.
+    """
+    return np.unpackbits(check_codes(codes, check_bits(bits), "codes"), axis=1, count=bits, bitorder="little")
+
+
+def check_codes(codes: Any, bits: int | None, name: str) -> NDArray[np.uint8]:
+    """Return codes as C-contiguous uint8 rows of a width, or of the width that they have where ``bits`` is None."""
+    array = as_array(codes, name)
+    if array.dtype != np.uint8:
+        raise TypeError(f"{name} must have dtype uint8 (see udsph.hamming.pack), got {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape (n, bytes), got {array.shape}")
+    if bits is None:
+        check_bits(8 * array.shape[1])
+    elif array.shape[1] != bytes_per_code(bits):
+        raise ValueError(
+            f"{name} of {bits} bits must have {bytes_per_code(bits)} bytes in a row, got {array.shape[1]} "
+            f"(shape {array.shape})"
+        )
+    array = np.ascontiguousarray(array)
+    if bits is not None and bits % 8:
+        check_unused_bits(array, bits, name)
+    return array
+
+
+def check_unused_bits(codes: NDArray[np.uint8], bits: int, name: str) -> None:
+    """Raise if a bit beyond the width is set in the last byte of a row."""
+    wrong = np.flatnonzero(codes[:, -1] >> (bits % 8))
+    if wrong.size:
+        raise ValueError(
+            f"{name} has bits set beyond its width of {bits} in row {wrong[0]} (last byte {codes[wrong[0], -1]})"
+        )

@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/udsph demo --output demo-output
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import subprocess
 import sys
@@ -86,7 +85,3 @@ def test_info_refuses_arguments() -> None:
 def test_unknown_attribute_of_the_package() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         udsph.nothing  # noqa: B018
-
-
-def test_version_is_the_installed_one() -> None:
-    assert udsph.__version__ == importlib.metadata.version("udsph")

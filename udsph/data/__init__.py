@@ -1,5 +1,62 @@
-"""Datasets: one file per layout, all returning a :class:`Dataset`."""
+"""Datasets: one module per layout, all returning a :class:`Dataset`.
+
+A layout is a module with ``SETTINGS`` (its settings, see :mod:`udsph.data.settings`), ``NEEDS_ROOT`` (whether it reads
+files), and ``load(root, **settings)``. A new one is a new file and a line in ``_LAYOUTS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
 
 from udsph.data.dataset import Dataset, Modality, split_validation
+from udsph.data.settings import resolve
+from udsph.data.tokens import tokenise
+from udsph.errors import InputError
 
-__all__ = ["Dataset", "Modality", "split_validation"]
+__all__ = ["Dataset", "Modality", "load", "names", "split_validation", "tokenise"]
+
+_LAYOUTS = {
+    "scenes": "udsph.data.scenes",
+    "wiki": "udsph.data.wiki",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that :func:`load` knows."""
+    return tuple(_LAYOUTS)
+
+
+def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any) -> Dataset:
+    """Load a dataset by the name of its layout.
+
+    Parameters
+    ----------
+    name
+        One of :func:`names`.
+    root
+        The folder or file to read, for a layout that reads any.
+    settings
+        As the layout declares them, see ``docs/data.md``; text as typed on the command line is converted.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or setting, a missing root, and anything wrong with the data, in one line.
+    """
+    if name not in _LAYOUTS:
+        raise InputError(f"unknown dataset '{name}'; known: {', '.join(_LAYOUTS)}")
+    layout = importlib.import_module(_LAYOUTS[name])
+    resolved = resolve(name, layout.SETTINGS, settings)
+    if not layout.NEEDS_ROOT:
+        if root is not None:
+            raise InputError(f"{name} is generated and reads no files; leave the root '{root}' away")
+        return layout.load(None, **resolved)
+    if root is None:
+        raise InputError(f"{name} reads files: give their place as root (--root PATH)")
+    path = Path(root).expanduser()
+    if not path.exists():
+        raise InputError(f"{name}: the root '{root}' does not exist; give the place of the data (--root PATH)")
+    return layout.load(path, **resolved)

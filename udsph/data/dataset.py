@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import numpy as np
 from udsph.errors import InputError
 
 Kind = Literal["pixels", "vectors", "regions", "tokens"]
+SPLITS = ("train", "database", "query")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Modality:
         lengths = None if self.lengths is None else self.lengths[index]
         return Modality(self.kind, self.values[index], lengths, self.vocabulary)
 
+    def describe(self) -> str:
+        """Kind, shape of one item and size of the vocabulary, in words."""
+        words = "" if self.vocabulary is None else f", vocabulary of {len(self.vocabulary)}"
+        return f"{self.kind} {' x '.join(map(str, self.shape))}{words}"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -64,7 +71,15 @@ class Dataset:
         int64 index arrays ``train``, ``database``, ``query``. Queries are in neither of the others;
         train is usually inside database.
     settings
-        What the loader was given, as stored with a run.
+        What the loader was given and what it filled in, as stored with a run: ``load(name, root, **settings)``
+        gives the same dataset.
+    captions
+        The texts as written, one per item, where there are any.
+
+    Warns
+    -----
+    UserWarning
+        If a class has no items.
     """
 
     name: str
@@ -74,6 +89,7 @@ class Dataset:
     classes: tuple[str, ...]
     splits: Mapping[str, np.ndarray]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    captions: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -82,21 +98,56 @@ class Dataset:
                 raise InputError(
                     f"{self.name}: {len(values)} {view} rows but {n} label rows; they must be the same items"
                 )
-        for name in ("train", "database", "query"):
-            if name not in self.splits:
-                raise InputError(f"{self.name}: the split '{name}' is missing")
-            index = self.splits[name]
-            if len(index) == 0:
-                raise InputError(f"{self.name}: the split '{name}' is empty")
-            if index.min() < 0 or index.max() >= n:
-                raise InputError(f"{self.name}: the split '{name}' names item {index.max()} of {n} items")
+        if self.labels.shape != (n, len(self.classes)):
+            shape = " x ".join(map(str, self.labels.shape))
+            raise InputError(f"{self.name}: the labels are {shape} but there are {len(self.classes)} classes")
+        for split in SPLITS:
+            self._check_split(split)
+        for split in ("train", "database"):
+            both = np.intersect1d(self.splits["query"], self.splits[split])
+            if len(both):
+                raise InputError(f"{self.name}: {len(both)} items, the first {both[0]}, are both in query and {split}")
+        empty = [name for name, used in zip(self.classes, self.labels.any(axis=0), strict=True) if not used]
+        if empty:
+            listed = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
+            warnings.warn(f"{self.name}: no item has the class {listed}", stacklevel=3)
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def describe(self) -> str:
+        """Modalities, shapes, vocabulary, classes and splits, in a few lines."""
+        sizes = ", ".join(f"{split} {len(self.splits[split])}" for split in SPLITS)
+        lines = [
+            f"{self.name}: {len(self)} pairs ({sizes})",
+            f"image: {self.image.describe()}",
+            f"text: {self.text.describe()}",
+            f"{len(self.classes)} classes, {self.labels.sum() / len(self):.2f} per item: {', '.join(self.classes)}",
+        ]
+        return "\n".join(lines)
+
+    def _check_split(self, split: str) -> None:
+        if split not in self.splits:
+            raise InputError(f"{self.name}: the split '{split}' is missing")
+        index = self.splits[split]
+        if len(index) == 0:
+            raise InputError(f"{self.name}: the split '{split}' is empty")
+        outside = index[(index < 0) | (index >= len(self))]
+        if len(outside):
+            raise InputError(f"{self.name}: the split '{split}' names item {outside[0]} of {len(self)} items")
+        if len(np.unique(index)) < len(index):
+            raise InputError(f"{self.name}: the split '{split}' names an item more than once")
+
 
 def split_validation(train: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Part a training split into (fitted, validation), both sorted, by a seeded permutation."""
+    """Part a training split into (fitted, validation), both sorted, by a seeded permutation.
+
+    ``fraction`` of the items, at least one, are for validation.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"the validation fraction {fraction} must lie between 0 and 1")
+    if len(train) < 2:
+        raise InputError(f"a training split of {len(train)} items cannot be parted; give at least 2")
     order = np.random.default_rng(seed).permutation(len(train))
-    held = max(1, round(fraction * len(train)))
+    held = min(max(1, round(fraction * len(train))), len(train) - 1)
     return np.sort(train[order[held:]]), np.sort(train[order[:held]])

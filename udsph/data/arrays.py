@@ -1,0 +1,183 @@
+"""Named arrays in a file: ``.npz``, ``.mat`` (v5 and v7.3) and ``.h5``, dense or sparse, read one at a time.
+
+Nothing is ever unpickled. Whatever a reader does with a damaged file, the caller sees one :class:`InputError`.
+
+Sparse matrices come as ``scipy.sparse.csr_array`` from
+
+- ``.npz``: four arrays ``KEY_data``, ``KEY_indices``, ``KEY_indptr``, ``KEY_shape``, the parts of a CSR matrix;
+- ``.mat``: a MATLAB sparse matrix;
+- ``.h5``: a group ``KEY`` with datasets ``data``, ``indices``, ``indptr`` and a dataset or attribute ``shape``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from udsph.errors import InputError, MissingExtra
+
+SUFFIXES = (".npz", ".mat", ".h5", ".hdf5")
+_PARTS = ("data", "indices", "indptr", "shape")
+
+
+class Arrays:
+    """The arrays of one file by name.
+
+    Attributes
+    ----------
+    path
+        The file.
+    keys
+        Names of its arrays, sorted; a sparse one counts once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise InputError(f"'{path}' is a folder; give a file: {', '.join(SUFFIXES)}")
+        if not path.is_file():
+            raise InputError(f"the file '{path}' does not exist")
+        self.path = path
+        with _one_error(path):
+            self._file = _open(path)
+            self.keys = tuple(sorted(self._file.keys()))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    def read(self, key: str) -> Any:
+        """The array, as it is stored: ``ndarray`` or ``csr_array``."""
+        if key not in self:
+            raise InputError(f"{self.path.name} has no array '{key}'; it holds: {', '.join(self.keys) or 'nothing'}")
+        with _one_error(self.path, key):
+            value = self._file.read(key)
+        if value is None or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
+            raise InputError(f"{self.path.name}: '{key}' is no array of numbers")
+        return value
+
+
+@contextmanager
+def _one_error(path: Path, key: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, MissingExtra, MemoryError):
+        raise
+    # The readers answer damage with anything from KeyError over zlib.error to AttributeError.
+    except Exception as error:
+        where = f" while reading '{key}'" if key else ""
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path.name} is damaged or no {path.suffix} file{where}: {what}") from error
+
+
+def _open(path: Path) -> _Npz | _Mat | _Hdf5:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path.name}: unknown file type '{path.suffix}'; known: {', '.join(SUFFIXES)}")
+    if suffix == ".npz":
+        return _Npz(path)
+    h5py = _h5py() if suffix != ".mat" or _has_hdf5_signature(path) else None
+    return _Mat(path) if h5py is None else _Hdf5(h5py.File(path, "r"), matlab=suffix == ".mat")
+
+
+def _has_hdf5_signature(path: Path) -> bool:
+    """MATLAB's version 7.3 is HDF5 behind a user block of 512 bytes; HDF5 itself may start at 0."""
+    with path.open("rb") as file:
+        start = file.read(520)
+    signature = b"\x89HDF\r\n\x1a\n"
+    return start[:8] == signature or start[512:520] == signature
+
+
+class _Npz:
+    def __init__(self, path: Path) -> None:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"{path.name} holds a single array; save with np.savez under names")
+        self._archive = archive
+        stored = set(archive.files)
+        self._sparse = {
+            name[: -len("_indptr")]
+            for name in stored
+            if name.endswith("_indptr") and all(f"{name[: -len('_indptr')]}_{part}" in stored for part in _PARTS)
+        }
+
+    def keys(self) -> set[str]:
+        parts = {f"{key}_{part}" for key in self._sparse for part in _PARTS}
+        return set(self._archive.files) - parts | self._sparse
+
+    def read(self, key: str) -> Any:
+        if key in self._sparse:
+            return _csr({part: self._archive[f"{key}_{part}"] for part in _PARTS})
+        return self._archive[key]
+
+
+class _Mat:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._io = _scipy("io")
+        self._names = {name for name, _, _ in self._io.whosmat(str(path))}
+
+    def keys(self) -> set[str]:
+        return self._names
+
+    def read(self, key: str) -> Any:
+        value = self._io.loadmat(str(self._path), variable_names=[key])[key]
+        sparse = _scipy("sparse")
+        return sparse.csr_array(value) if sparse.issparse(value) else value
+
+
+class _Hdf5:
+    """An HDF5 file. MATLAB stores arrays column by column, so its dimensions appear reversed."""
+
+    def __init__(self, file: Any, matlab: bool) -> None:
+        self._file = file
+        self._matlab = matlab
+
+    def keys(self) -> set[str]:
+        return {key for key in self._file if not key.startswith("#")}
+
+    def read(self, key: str) -> Any:
+        node = self._file[key]
+        if "MATLAB_sparse" in node.attrs:
+            rows = int(node.attrs["MATLAB_sparse"])
+            starts = node["jc"][()].astype(np.int64)
+            if "data" not in node:  # MATLAB leaves these out where nothing is stored
+                return _scipy("sparse").csr_array((rows, len(starts) - 1))
+            parts = (node["data"][()], node["ir"][()].astype(np.int64), starts)
+            columns = _scipy("sparse").csc_array(parts, shape=(rows, len(starts) - 1))
+            columns.check_format(full_check=True)
+            return columns.tocsr()
+        if hasattr(node, "keys"):
+            if not all(part in node or part in node.attrs for part in _PARTS):
+                return None
+            return _csr({part: node[part][()] if part in node else node.attrs[part] for part in _PARTS})
+        value = np.asarray(node[()])
+        if self._matlab or "MATLAB_class" in node.attrs:
+            return np.ascontiguousarray(value.T)
+        return value
+
+
+def _csr(parts: Mapping[str, np.ndarray]) -> Any:
+    shape = tuple(int(extent) for extent in parts["shape"])
+    matrix = _scipy("sparse").csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+    matrix.check_format(full_check=True)  # indices outside the matrix would be read as memory, not as an error
+    return matrix
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtra("reading HDF5 files", "train") from error
+    return h5py
+
+
+def _scipy(module: str) -> Any:
+    try:
+        import scipy.io
+        import scipy.sparse
+    except ImportError as error:
+        raise MissingExtra("reading .mat files and sparse arrays", "train") from error
+    return getattr(scipy, module)

@@ -1,0 +1,152 @@
+"""Scenes as pixels: every shape is a set of points, sampled nine times a pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from udsph.data.scenes.world import SIDE, Scene, Thing
+
+SAMPLES = 3  # per pixel and axis
+TONES = {
+    "red": (0.83, 0.12, 0.14),
+    "orange": (0.96, 0.52, 0.08),
+    "yellow": (0.95, 0.88, 0.18),
+    "green": (0.15, 0.62, 0.22),
+    "blue": (0.13, 0.30, 0.82),
+    "violet": (0.56, 0.20, 0.70),
+    "white": (0.95, 0.95, 0.94),
+    "black": (0.07, 0.07, 0.08),
+    "grey": (0.52, 0.52, 0.53),
+    "brown": (0.43, 0.27, 0.14),
+}
+TONE_JITTER = 0.07  # each channel of a thing's tone moves by at most this
+TEXTURE_DEPTH = 0.13
+
+
+def _star() -> list[tuple[float, float]]:
+    turns = np.arange(10) * 0.2 * np.pi
+    reach = np.where(np.arange(10) % 2 == 0, 1.0, 0.42)
+    return list(zip(reach * np.sin(turns), -reach * np.cos(turns), strict=True))
+
+
+# Corners in units of the radius; y grows downwards.
+POLYGONS = {
+    "square": [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
+    "triangle": [(0, -0.95), (0.92, 0.75), (-0.92, 0.75)],
+    "star": _star(),
+    "cross": [
+        *((-0.3, -0.95), (0.3, -0.95), (0.3, -0.3), (0.95, -0.3), (0.95, 0.3), (0.3, 0.3)),
+        *((0.3, 0.95), (-0.3, 0.95), (-0.3, 0.3), (-0.95, 0.3), (-0.95, -0.3), (-0.3, -0.3)),
+    ],
+    "diamond": [(0, -1), (0.62, 0), (0, 1), (-0.62, 0)],
+    "arrow": [(1, 0), (0.15, -0.7), (0.15, -0.25), (-0.95, -0.25), (-0.95, 0.25), (0.15, 0.25), (0.15, 0.7)],
+    "bolt": [(0.35, -1), (-0.55, 0.15), (-0.05, 0.15), (-0.35, 1), (0.55, -0.2), (0.05, -0.2)],
+    "hourglass": [(-0.75, -0.95), (0.75, -0.95), (0.12, 0), (0.75, 0.95), (-0.75, 0.95), (-0.12, 0)],
+}
+
+
+def draw_pixels(scene: Scene, noise: float, random: np.random.RandomState) -> np.ndarray:
+    """Render a scene: uint8 ``(64, 64, 3)``.
+
+    ``noise`` is the standard deviation of the noise on each channel of each pixel, where the full range is 1.
+    """
+    tones = [_jitter(random, TONES[thing.colour], TONE_JITTER) for thing in scene.things]
+    canvas = _background(random, scene.ground, tones)
+    for thing, tone in zip(scene.things, tones, strict=True):
+        _paint(canvas, thing, tone, stripe_turn=random.uniform(0, 0.5))
+    canvas += noise * random.standard_normal(canvas.shape)
+    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _jitter(random: np.random.RandomState, tone: tuple[float, ...], amount: float) -> np.ndarray:
+    return np.clip(np.array(tone) + random.uniform(-amount, amount, 3), 0, 1)
+
+
+def _background(random: np.random.RandomState, ground: str, tones: list[np.ndarray]) -> np.ndarray:
+    """A muted tone that stands off from all things, with a texture: ``(64, 64, 3)``."""
+    greys = random.uniform(0.15, 0.85, (6, 1)) + random.uniform(-0.1, 0.1, (6, 3))
+    nearest = [min(float(np.abs(grey - tone).sum()) for tone in tones) for grey in greys]
+    base = greys[int(np.argmax(nearest))]
+    texture = TEXTURE_DEPTH * _texture(random, ground)
+    return base + texture[:, :, None] * random.uniform(0.7, 1.3, 3)
+
+
+def _texture(random: np.random.RandomState, ground: str) -> np.ndarray:
+    """One of the four grounds, about within -1 and 1: ``(64, 64)``."""
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE
+    if ground == "cloudy":
+        knots = random.uniform(-1, 1, (6, 6))
+        return np.einsum("yi,ij,xj->yx", _BLEND, knots, _BLEND)
+    if ground == "grainy":
+        return np.kron(random.uniform(-0.8, 0.8, (SIDE // 2, SIDE // 2)), np.ones((2, 2)))
+    if ground == "woven":
+        threads = random.uniform(5, 9)
+        phase = random.uniform(0, 2 * np.pi, 2)
+        return np.sin(2 * np.pi * threads * rows + phase[0]) * np.sin(2 * np.pi * threads * columns + phase[1])
+    turn = random.uniform(0, 2 * np.pi)  # faded
+    return 1.6 * (np.cos(turn) * (rows - 0.5) + np.sin(turn) * (columns - 0.5))
+
+
+def _blend_weights(knots: int) -> np.ndarray:
+    """Linear interpolation from ``knots`` values to the pixels of one axis: ``(64, knots)``."""
+    place = np.linspace(0, knots - 1, SIDE)
+    return np.clip(1 - np.abs(place[:, None] - np.arange(knots)), 0, 1)
+
+
+_BLEND = _blend_weights(6)
+
+
+def _paint(canvas: np.ndarray, thing: Thing, tone: np.ndarray, stripe_turn: float) -> None:
+    """Lay one thing over the canvas, in place."""
+    x, y, radius = thing.x, thing.y, thing.radius
+    left, right = max(0, int(x - radius) - 1), min(SIDE, int(x + radius) + 2)
+    top, bottom = max(0, int(y - radius) - 1), min(SIDE, int(y + radius) + 2)
+    offsets = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    across = ((np.arange(left, right)[:, None] + offsets).ravel() - x) / radius
+    down = ((np.arange(top, bottom)[:, None] + offsets).ravel() - y) / radius
+    cosine, sine = np.cos(2 * np.pi * thing.turn), np.sin(2 * np.pi * thing.turn)
+    u = cosine * across[None, :] + sine * down[:, None]
+    v = -sine * across[None, :] + cosine * down[:, None]
+    inside = _inside(thing.shape, u, v)
+    cover = _shrink(inside)
+    if thing.striped:
+        waves = radius / max(4.0, 0.45 * radius)
+        angle = 2 * np.pi * stripe_turn
+        bands = inside & (np.sin(2 * np.pi * waves * (np.cos(angle) * u + np.sin(angle) * v)) > 0)
+        opposite = np.full(3, 0.05 if tone.mean() > 0.45 else 0.95)
+        paint = cover[:, :, None] * tone + _shrink(bands)[:, :, None] * 0.8 * (opposite - tone)
+    else:
+        paint = cover[:, :, None] * tone
+    patch = canvas[top:bottom, left:right]
+    patch *= 1 - cover[:, :, None]
+    patch += paint
+
+
+def _shrink(samples: np.ndarray) -> np.ndarray:
+    """Share of each pixel that is covered."""
+    rows, columns = samples.shape
+    return samples.reshape(rows // SAMPLES, SAMPLES, columns // SAMPLES, SAMPLES).mean(axis=(1, 3))
+
+
+def _inside(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Which points, in units of the radius, belong to the shape."""
+    if shape in POLYGONS:
+        return _in_polygon(POLYGONS[shape], u, v)
+    squared = u * u + v * v
+    if shape == "circle":
+        return squared <= 0.9
+    if shape == "ring":
+        return (squared <= 1) & (squared >= 0.3)
+    if shape == "crescent":
+        return (squared <= 1) & ((u - 0.45) ** 2 + v * v >= 0.6)
+    p, q = 1.2 * u, 0.15 - 1.2 * v  # heart
+    return (p * p + q * q - 1) ** 3 <= p * p * q**3
+
+
+def _in_polygon(corners: list[tuple[float, float]], u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Even-odd rule: a ray to the right crosses the border an odd number of times."""
+    inside = np.zeros(u.shape, dtype=bool)
+    for (u0, v0), (u1, v1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if v0 != v1:
+            inside ^= ((v0 > v) != (v1 > v)) & (u < u0 + (v - v0) * (u1 - u0) / (v1 - v0))
+    return inside

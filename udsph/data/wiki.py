@@ -1,0 +1,89 @@
+"""Wiki: Wikipedia featured articles with their pictures, as features.
+
+N. Rasiwasia et al., "A new approach to cross-modal multimedia retrieval", ACM Multimedia 2010. 2173 training and 693
+test pairs of 10 classes. The folder holds ``raw_features.mat``, ``trainset_txt_img_cat.list``,
+``testset_txt_img_cat.list`` and ``categories.list``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from udsph.data.arrays import Arrays
+from udsph.data.checks import as_float32
+from udsph.data.dataset import Dataset, Modality
+from udsph.data.settings import Setting
+from udsph.errors import InputError
+
+NEEDS_ROOT = True
+SETTINGS = {
+    "text": Setting("lda+tfidf", str, "the text features, lda+tfidf or lda", choices=("lda+tfidf", "lda")),
+}
+_FEATURES = "raw_features.mat"
+_TEXT_KEYS = {"lda": "T", "tfidf": "T_tfidf"}
+
+
+def load(root: Path, *, text: str) -> Dataset:
+    """Queries are the test pairs, training set and database are the training pairs.
+
+    Returns
+    -------
+    Dataset
+        Training pairs first, in the order of their list. Images: ``vectors`` ``(2866, 128)``, a histogram of SIFT words
+        with sum 1. Texts: 10 LDA topics with sum 1, then, with ``lda+tfidf``, 1000 TF-IDF words with Euclidean norm 1.
+        Everything as it is in the file, not standardised.
+    """
+    for name in (_FEATURES, "categories.list", "trainset_txt_img_cat.list", "testset_txt_img_cat.list"):
+        if not (root / name).is_file():
+            raise InputError(f"wiki: '{name}' is missing in '{root}'; give the folder that holds it as root")
+    classes = tuple((root / "categories.list").read_text(encoding="utf-8").split())
+    numbers = {
+        split: _class_numbers(root / f"{split}set_txt_img_cat.list", len(classes)) for split in ("train", "test")
+    }
+    arrays = Arrays(root / _FEATURES)
+
+    def rows(key: str) -> np.ndarray:
+        parts = []
+        for split, suffix in (("train", "tr"), ("test", "te")):
+            part = as_float32(arrays.read(f"{key}_{suffix}"), f"wiki: {_FEATURES}: '{key}_{suffix}'")
+            if part.ndim != 2 or len(part) != len(numbers[split]):
+                raise InputError(
+                    f"wiki: '{key}_{suffix}' is {' x '.join(map(str, part.shape))} "
+                    f"but {split}set_txt_img_cat.list has {len(numbers[split])} lines; they must be the same items"
+                )
+            parts.append(part)
+        return np.concatenate(parts)
+
+    n_train, n_test = len(numbers["train"]), len(numbers["test"])
+    labels = np.zeros((n_train + n_test, len(classes)), dtype=np.uint8)
+    labels[np.arange(len(labels)), np.concatenate([numbers["train"], numbers["test"]]) - 1] = 1
+    return Dataset(
+        name="wiki",
+        image=Modality("vectors", rows("I")),
+        text=Modality("vectors", np.concatenate([rows(_TEXT_KEYS[part]) for part in text.split("+")], axis=1)),
+        labels=labels,
+        classes=classes,
+        splits={
+            "train": np.arange(n_train),
+            "database": np.arange(n_train),
+            "query": np.arange(n_train, n_train + n_test),
+        },
+        settings={"text": text},
+    )
+
+
+def _class_numbers(path: Path, classes: int) -> np.ndarray:
+    """The third column of a list, 1 to ``classes``: int64 ``(n,)``."""
+    numbers = []
+    for line_number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split("\t")
+        number = fields[2].strip() if len(fields) == 3 else ""
+        if not number.isdecimal() or not 1 <= int(number) <= classes:
+            raise InputError(
+                f"wiki: line {line_number} of {path.name} is {line!r}; "
+                f"expected text, image and a class from 1 to {classes}, parted by tabs"
+            )
+        numbers.append(int(number))
+    return np.array(numbers, dtype=np.int64)

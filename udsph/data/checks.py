@@ -9,7 +9,6 @@ import numpy as np
 from udsph.errors import InputError
 
 _ROWS_AT_ONCE = 16384
-_MOST_CLASSES = 65536  # a class number beyond this is an identifier, not a class
 
 
 def as_float32(values: Any, what: str) -> Any:
@@ -18,16 +17,20 @@ def as_float32(values: Any, what: str) -> Any:
         raise InputError(f"{what} holds {values.dtype}, not real numbers")
     with np.errstate(over="ignore"):
         converted = values.astype(np.float32)
-    if isinstance(converted, np.ndarray):
-        blocks = range(0, len(converted), _ROWS_AT_ONCE)
-        finite = [
-            np.isfinite(converted[k : k + _ROWS_AT_ONCE].reshape(len(converted[k : k + _ROWS_AT_ONCE]), -1)).all(1)
-            for k in blocks
-        ]
-        bad = np.flatnonzero(~np.concatenate(finite)) if finite else []
-    else:
-        stored = np.flatnonzero(~np.isfinite(converted.data))
-        bad = np.searchsorted(converted.indptr, stored, side="right") - 1
-    if len(bad):
-        raise InputError(f"{what} has NaN or infinite values in row {bad[0]}; remove or replace them")
+    row = _first_infinite_row(converted)
+    if row is not None:
+        raise InputError(f"{what} has NaN or infinite values in row {row} (rows count from 0); remove or replace them")
     return converted
+
+
+def _first_infinite_row(values: Any) -> int | None:
+    """The first row that holds a NaN or an infinity, of a dense or CSR array."""
+    if not isinstance(values, np.ndarray):
+        stored = np.flatnonzero(~np.isfinite(values.data))
+        return int(np.searchsorted(values.indptr, stored[0], side="right")) - 1 if len(stored) else None
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        block = values[start : start + _ROWS_AT_ONCE]
+        bad = np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
+        if len(bad):
+            return start + int(bad[0])
+    return None

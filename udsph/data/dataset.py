@@ -107,7 +107,9 @@ class Dataset:
             both = np.intersect1d(self.splits["query"], self.splits[split])
             if len(both):
                 raise InputError(f"{self.name}: {len(both)} items, the first {both[0]}, are both in query and {split}")
-        empty = [name for name, used in zip(self.classes, self.labels.any(axis=0), strict=True) if not used]
+        empty = [
+            name for name, used in zip(self.classes, np.any(self.labels, axis=0).tolist(), strict=True) if not used
+        ]
         if empty:
             listed = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
             warnings.warn(f"{self.name}: no item has the class {listed}", stacklevel=3)

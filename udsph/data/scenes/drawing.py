@@ -30,7 +30,7 @@ def _star() -> list[tuple[float, float]]:
 
 
 # Corners in units of the radius; y grows downwards.
-POLYGONS = {
+POLYGONS: dict[str, list[tuple[float, float]]] = {
     "square": [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
     "triangle": [(0, -0.95), (0.92, 0.75), (-0.92, 0.75)],
     "star": _star(),

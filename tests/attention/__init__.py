@@ -1,0 +1,1 @@
+"""Tests of udsph.attention: a package, so that they share ``batches``."""

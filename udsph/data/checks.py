@@ -9,6 +9,7 @@ import numpy as np
 from udsph.errors import InputError
 
 _ROWS_AT_ONCE = 16384
+MOST_CLASSES = 4096  # a class number beyond this is an identifier
 
 
 def as_float32(values: Any, what: str) -> Any:
@@ -34,3 +35,47 @@ def _first_infinite_row(values: Any) -> int | None:
         if len(bad):
             return start + int(bad[0])
     return None
+
+
+def as_integers(values: Any, what: str) -> np.ndarray:
+    """Whole numbers as int64 ``(n,)``, from any shape; MATLAB stores them as doubles in one row or column."""
+    if not isinstance(values, np.ndarray):
+        values = values.toarray()
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{what} holds {values.dtype}, not whole numbers")
+    flat = values.reshape(-1)
+    # Beyond 2**53 a double no longer tells neighbouring numbers apart; NaN fails the comparison.
+    odd = np.flatnonzero(~(np.abs(flat.astype(np.float64)) < 2.0**53) | (flat != np.rint(flat)))
+    if len(odd):
+        raise InputError(f"{what} holds {flat[odd[0]]} in place {odd[0]}, which is no whole number")
+    return flat.astype(np.int64)
+
+
+def as_class_labels(values: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class numbers ``(n,)`` or multi-hot ``(n, classes)`` as uint8 multi-hot, and the names of the classes.
+
+    Class numbers count from 1 if none of them is 0. The names are the numbers.
+    """
+    if values.ndim not in (1, 2):
+        raise InputError(f"{what} has {values.ndim} dimensions; expected class numbers (n,) or multi-hot (n, classes)")
+    numbers: np.ndarray = as_integers(values, what).reshape(values.shape)
+    if numbers.ndim == 2:
+        odd = np.argwhere((numbers != 0) & (numbers != 1))
+        if len(odd):
+            row, column = odd[0]
+            raise InputError(f"{what} holds {numbers[row, column]} in row {row}; multi-hot labels are 0 or 1")
+        return numbers.astype(np.uint8), tuple(str(column) for column in range(numbers.shape[1]))
+    if numbers.min() < 0:
+        row = int(numbers.argmin())
+        raise InputError(f"{what} holds the class number {numbers[row]} in row {row}; class numbers start at 0 or 1")
+    if numbers.max() > MOST_CLASSES:
+        row = int(numbers.argmax())
+        raise InputError(
+            f"{what} holds the class number {numbers[row]} in row {row}, more than {MOST_CLASSES}; "
+            f"number the classes through: numpy.unique(labels, return_inverse=True)[1]"
+        )
+    start = 0 if numbers.min() == 0 else 1
+    names = tuple(str(number) for number in range(start, int(numbers.max()) + 1))
+    multi_hot = np.zeros((len(numbers), len(names)), dtype=np.uint8)
+    multi_hot[np.arange(len(numbers)), numbers - start] = 1
+    return multi_hot, names

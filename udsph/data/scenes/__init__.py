@@ -32,7 +32,7 @@ SETTINGS = {
     "seed": Setting(0, int, "seed of all pairs, 0", least=0),
     "query": Setting(None, int, "number of queries, a tenth of the pairs", least=1),
     "train": Setting(None, int, "number of training pairs, all but the queries", least=2),
-    "noise": Setting(0.08, float, "standard deviation of the pixel noise, 0.08 of the full range", least=0, most=1),
+    "noise": Setting(0.05, float, "standard deviation of the pixel noise, 0.05 of the full range", least=0, most=1),
     "omit": Setting(0.1, float, "probability that a caption leaves a detail out, 0.1", least=0, most=1),
     "workers": Setting(None, int, "processes that generate, one per processor", least=1),
 }

@@ -13,14 +13,18 @@ TONES = {
     "yellow": (0.95, 0.88, 0.18),
     "green": (0.15, 0.62, 0.22),
     "blue": (0.13, 0.30, 0.82),
-    "violet": (0.56, 0.20, 0.70),
+    "violet": (0.50, 0.22, 0.74),
+    "pink": (0.97, 0.45, 0.72),
     "white": (0.95, 0.95, 0.94),
     "black": (0.07, 0.07, 0.08),
     "grey": (0.52, 0.52, 0.53),
     "brown": (0.43, 0.27, 0.14),
 }
 TONE_JITTER = 0.07  # each channel of a thing's tone moves by at most this
-TEXTURE_DEPTH = 0.13
+TEXTURE_DEPTH = 0.09
+OUTLINE_TONE = 0.05
+TURN = 0.04  # a thing is rotated by at most this share of a full turn
+OUTLINE = 4  # dark border of a thing, in samples: it tells shapes apart whatever their colour
 
 
 def _star() -> list[tuple[float, float]]:
@@ -40,8 +44,6 @@ POLYGONS: dict[str, list[tuple[float, float]]] = {
     ],
     "diamond": [(0, -1), (0.62, 0), (0, 1), (-0.62, 0)],
     "arrow": [(1, 0), (0.15, -0.7), (0.15, -0.25), (-0.95, -0.25), (-0.95, 0.25), (0.15, 0.25), (0.15, 0.7)],
-    "bolt": [(0.35, -1), (-0.55, 0.15), (-0.05, 0.15), (-0.35, 1), (0.55, -0.2), (0.05, -0.2)],
-    "hourglass": [(-0.75, -0.95), (0.75, -0.95), (0.12, 0), (0.75, 0.95), (-0.75, 0.95), (-0.12, 0)],
 }
 
 
@@ -53,7 +55,7 @@ def draw_pixels(scene: Scene, noise: float, random: np.random.RandomState) -> np
     tones = [_jitter(random, TONES[thing.colour], TONE_JITTER) for thing in scene.things]
     canvas = _background(random, scene.ground, tones)
     for thing, tone in zip(scene.things, tones, strict=True):
-        _paint(canvas, thing, tone, stripe_turn=random.uniform(0, 0.5))
+        _paint(canvas, thing, tone, turn=random.uniform(-TURN, TURN), pattern_turn=random.uniform(0, 1))
     canvas += noise * random.standard_normal(canvas.shape)
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -64,7 +66,7 @@ def _jitter(random: np.random.RandomState, tone: tuple[float, ...], amount: floa
 
 def _background(random: np.random.RandomState, ground: str, tones: list[np.ndarray]) -> np.ndarray:
     """A muted tone that stands off from all things, with a texture: ``(64, 64, 3)``."""
-    greys = random.uniform(0.15, 0.85, (6, 1)) + random.uniform(-0.1, 0.1, (6, 3))
+    greys = random.uniform(0.45, 0.85, (6, 1)) + random.uniform(-0.1, 0.1, (6, 3))
     nearest = [min(float(np.abs(grey - tone).sum()) for tone in tones) for grey in greys]
     base = greys[int(np.argmax(nearest))]
     texture = TEXTURE_DEPTH * _texture(random, ground)
@@ -96,30 +98,49 @@ def _blend_weights(knots: int) -> np.ndarray:
 _BLEND = _blend_weights(6)
 
 
-def _paint(canvas: np.ndarray, thing: Thing, tone: np.ndarray, stripe_turn: float) -> None:
-    """Lay one thing over the canvas, in place."""
+def _paint(canvas: np.ndarray, thing: Thing, tone: np.ndarray, turn: float, pattern_turn: float) -> None:
+    """Lay one thing over the canvas, in place. Turns are shares of a full turn."""
     x, y, radius = thing.x, thing.y, thing.radius
     left, right = max(0, int(x - radius) - 1), min(SIDE, int(x + radius) + 2)
     top, bottom = max(0, int(y - radius) - 1), min(SIDE, int(y + radius) + 2)
     offsets = (np.arange(SAMPLES) + 0.5) / SAMPLES
     across = ((np.arange(left, right)[:, None] + offsets).ravel() - x) / radius
     down = ((np.arange(top, bottom)[:, None] + offsets).ravel() - y) / radius
-    cosine, sine = np.cos(2 * np.pi * thing.turn), np.sin(2 * np.pi * thing.turn)
-    u = cosine * across[None, :] + sine * down[:, None]
-    v = -sine * across[None, :] + cosine * down[:, None]
-    inside = _inside(thing.shape, u, v)
-    cover = _shrink(inside)
-    if thing.striped:
-        waves = radius / max(4.0, 0.45 * radius)
-        angle = 2 * np.pi * stripe_turn
-        bands = inside & (np.sin(2 * np.pi * waves * (np.cos(angle) * u + np.sin(angle) * v)) > 0)
-        opposite = np.full(3, 0.05 if tone.mean() > 0.45 else 0.95)
-        paint = cover[:, :, None] * tone + _shrink(bands)[:, :, None] * 0.8 * (opposite - tone)
-    else:
-        paint = cover[:, :, None] * tone
+    inside = _inside(thing.shape, *_rotated(across[None, :], down[:, None], turn))
+    filled = _eroded(inside, OUTLINE)
+    paint = _shrink(inside & ~filled)[:, :, None] * OUTLINE_TONE + _shrink(filled)[:, :, None] * tone
+    if thing.pattern != "plain":
+        marks = filled & _marks(thing.pattern, *_rotated(across[None, :], down[:, None], pattern_turn), radius)
+        opposite = 0.1 if tone.mean() > 0.45 else 0.95
+        paint += _shrink(marks)[:, :, None] * (opposite - tone)
     patch = canvas[top:bottom, left:right]
-    patch *= 1 - cover[:, :, None]
+    patch *= 1 - _shrink(inside)[:, :, None]
     patch += paint
+
+
+def _rotated(across: np.ndarray, down: np.ndarray, turn: float) -> tuple[np.ndarray, np.ndarray]:
+    cosine, sine = np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)
+    return cosine * across + sine * down, cosine * down - sine * across
+
+
+def _marks(pattern: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
+    """Where stripes or dots lie, on points in units of the radius; they are at least 4 pixels from one to the next."""
+    waves = 2 * np.pi * radius / max(4.0, 0.45 * radius)
+    if pattern == "striped":
+        return np.sin(waves * u) > 0
+    return np.sin(waves * u) * np.sin(waves * v) > 0.35
+
+
+def _eroded(mask: np.ndarray, depth: int) -> np.ndarray:
+    """The points whose neighbours at a distance of ``depth`` samples, in eight directions, also belong to the mask."""
+    rows, columns = mask.shape
+    padded = np.pad(mask, depth)
+    aslant = round(depth * 0.7)
+    kept = mask.copy()
+    straight = ((depth, 0), (-depth, 0), (0, depth), (0, -depth))
+    for down, right in (*straight, *((i, j) for i in (-aslant, aslant) for j in (-aslant, aslant))):
+        kept &= padded[depth + down : depth + down + rows, depth + right : depth + right + columns]
+    return kept
 
 
 def _shrink(samples: np.ndarray) -> np.ndarray:

@@ -19,14 +19,13 @@ SYNONYMS = {
     "heart": ("heart", "valentine", "sweetheart"),
     "crescent": ("crescent", "moon", "sickle"),
     "arrow": ("arrow", "pointer", "dart"),
-    "bolt": ("bolt", "lightning", "flash"),
-    "hourglass": ("hourglass", "sandglass", "timer"),
     "red": ("red", "crimson", "scarlet"),
     "orange": ("orange", "amber", "tangerine"),
     "yellow": ("yellow", "golden", "lemon"),
     "green": ("green", "emerald", "jade"),
     "blue": ("blue", "azure", "navy"),
     "violet": ("violet", "purple", "lilac"),
+    "pink": ("pink", "magenta", "rosy"),
     "white": ("white", "ivory", "snowy"),
     "black": ("black", "ebony", "inky"),
     "grey": ("grey", "silver", "ashen"),
@@ -34,6 +33,7 @@ SYNONYMS = {
     "large": ("large", "big", "huge"),
     "small": ("small", "little", "tiny"),
     "striped": ("striped", "banded", "streaked"),
+    "dotted": ("dotted", "spotted", "speckled"),
     "row": ("in a row", "side by side", "abreast"),
     "column": ("in a column", "one above another", "stacked"),
     "crowd": ("a crowd of things", "many things", "lots of things"),
@@ -50,7 +50,7 @@ GROUND_PHRASES = ("on {} ground", "before a {} wall", "with a {} backdrop")
 def write_caption(scene: Scene, omit: float, random: np.random.RandomState) -> str:
     """Describe a scene in one line of lower-case words.
 
-    ``omit`` is the probability that a detail goes unmentioned: the shape, colour, size or stripes of a thing, the
+    ``omit`` is the probability that a detail goes unmentioned: the shape, colour, size or pattern of a thing, the
     arrangement, the crowd. A whole thing does with half of it. Something is always said.
     """
     things = [thing for thing in scene.things if random.random_sample() >= omit / 2] or list(scene.things)
@@ -82,8 +82,8 @@ def _phrase(thing: Thing, omit: float, random: np.random.RandomState) -> str:
     details = []
     if thing.size != "medium" and random.random_sample() >= omit:
         details.append(_say(thing.size, random))
-    if thing.striped and random.random_sample() >= omit:
-        details.append(_say("striped", random))
+    if thing.pattern != "plain" and random.random_sample() >= omit:
+        details.append(_say(thing.pattern, random))
     colour = [_say(thing.colour, random)] if random.random_sample() >= omit else []
     form = random.random_sample()
     if form < 0.2 and colour:

@@ -11,19 +11,19 @@ import numpy as np
 
 SIDE = 64
 SHAPES = (
-    *("circle", "square", "triangle", "star", "cross", "ring"),
-    *("diamond", "heart", "crescent", "arrow", "bolt", "hourglass"),
+    *("circle", "square", "triangle", "star", "cross"),
+    *("ring", "diamond", "heart", "crescent", "arrow"),
 )
-HUES = ("red", "orange", "yellow", "green", "blue", "violet")
+HUES = ("red", "orange", "yellow", "green", "blue", "violet", "pink")
 NEUTRALS = ("white", "black", "grey", "brown")  # half of all things: a colour that carries no label
 COLOURS = HUES + NEUTRALS
 GROUNDS = ("cloudy", "grainy", "woven", "faded")  # the texture behind the things, without a label
-CLASSES = (*SHAPES, *HUES, "large", "small", "striped", "row", "column", "crowd")
+CLASSES = (*SHAPES, *HUES, "large", "small", "striped", "dotted", "row", "column", "crowd")
 
 COUNTS = (0.38, 0.32, 0.20, 0.10)  # probability of 1, 2, 3, 4 things
 SIZES = {"medium": 0.8, "large": 0.1, "small": 0.1}
-RADII = {"medium": (8.5, 11.0), "large": (14.0, 17.0), "small": (5.0, 6.5)}  # pixels
-STRIPED = 0.1  # probability per thing
+RADII = {"medium": (9.5, 12.0), "large": (15.0, 18.0), "small": (6.0, 7.5)}  # pixels
+PATTERNS = {"plain": 0.8, "striped": 0.1, "dotted": 0.1}
 ARRANGEMENTS = {"loose": 0.7, "row": 0.15, "column": 0.15}  # of two or more things
 # Pixels. Things in a line deviate by at most 2 to either side; loose ones extend at least this far on both axes, so
 # that "row" and "column" are never a matter of taste.
@@ -33,16 +33,15 @@ TRIES = 60
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: what it is, its centre and radius in pixels, its rotation in turns, and its stripes."""
+    """One object: what it is, its centre and radius in pixels, its pattern."""
 
     shape: str
     colour: str
     size: str
-    striped: bool
+    pattern: str
     x: float
     y: float
     radius: float
-    turn: float
 
 
 @dataclass(frozen=True)
@@ -93,19 +92,15 @@ def draw_scene(random: np.random.RandomState) -> Scene:
     for k in range(count):
         shape = pick(random, SHAPES)
         colour = pick(random, HUES if random.random_sample() < 0.5 else NEUTRALS)
-        free = shape in ("arrow", "crescent", "bolt")  # the others are known by which way up they stand
-        turn = random.uniform(0, 1) if free else random.uniform(-0.04, 0.04)
-        striped = bool(random.random_sample() < STRIPED)
-        things.append(Thing(shape, colour, sizes[k], striped, float(x[k]), float(y[k]), float(radii[k]), turn))
+        pattern = choose(random, PATTERNS)
+        things.append(Thing(shape, colour, sizes[k], pattern, float(x[k]), float(y[k]), float(radii[k])))
     return Scene(tuple(things), arrangement, pick(random, GROUNDS))
 
 
 def labels_of(scene: Scene) -> np.ndarray:
     """uint8 ``(24,)``, one for each of ``CLASSES`` that holds."""
-    names = {word for thing in scene.things for word in (thing.shape, thing.colour, thing.size)}
+    names = {word for thing in scene.things for word in (thing.shape, thing.colour, thing.size, thing.pattern)}
     names.add(scene.arrangement)
-    if any(thing.striped for thing in scene.things):
-        names.add("striped")
     if len(scene.things) == 4:
         names.add("crowd")
     return np.array([name in names for name in CLASSES], dtype=np.uint8)

@@ -20,6 +20,7 @@ __all__ = ["Dataset", "Modality", "load", "names", "split_validation", "tokenise
 
 _LAYOUTS = {
     "scenes": "udsph.data.scenes",
+    "features": "udsph.data.features",
     "wiki": "udsph.data.wiki",
 }
 

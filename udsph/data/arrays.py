@@ -25,7 +25,7 @@ _PARTS = ("data", "indices", "indptr", "shape")
 
 
 class Arrays:
-    """The arrays of one file by name.
+    """The arrays of one file by name, open until the end of a ``with`` block.
 
     Attributes
     ----------
@@ -44,6 +44,12 @@ class Arrays:
         with _one_error(path):
             self._file = _open(path)
             self.keys = tuple(sorted(self._file.keys()))
+
+    def __enter__(self) -> Arrays:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys
@@ -67,9 +73,9 @@ def _one_error(path: Path, key: str | None = None) -> Iterator[None]:
         raise
     # The readers answer damage with anything from KeyError over zlib.error to AttributeError.
     except Exception as error:
-        where = f" while reading '{key}'" if key else ""
+        where = f", array '{key}'" if key else ""
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path.name} is damaged or no {path.suffix} file{where}: {what}") from error
+        raise InputError(f"cannot read {path.name}{where}: {what}; is it a whole {path.suffix} file?") from error
 
 
 def _open(path: Path) -> _Npz | _Mat | _Hdf5:
@@ -112,6 +118,9 @@ class _Npz:
             return _csr({part: self._archive[f"{key}_{part}"] for part in _PARTS})
         return self._archive[key]
 
+    def close(self) -> None:
+        self._archive.close()
+
 
 class _Mat:
     def __init__(self, path: Path) -> None:
@@ -126,6 +135,9 @@ class _Mat:
         value = self._io.loadmat(str(self._path), variable_names=[key])[key]
         sparse = _scipy("sparse")
         return sparse.csr_array(value) if sparse.issparse(value) else value
+
+    def close(self) -> None:
+        """Nothing stays open between reads."""
 
 
 class _Hdf5:
@@ -157,6 +169,9 @@ class _Hdf5:
         if self._matlab or "MATLAB_class" in node.attrs:
             return np.ascontiguousarray(value.T)
         return value
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _csr(parts: Mapping[str, np.ndarray]) -> Any:

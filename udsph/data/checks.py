@@ -47,7 +47,8 @@ def as_integers(values: Any, what: str) -> np.ndarray:
     # Beyond 2**53 a double no longer tells neighbouring numbers apart; NaN fails the comparison.
     odd = np.flatnonzero(~(np.abs(flat.astype(np.float64)) < 2.0**53) | (flat != np.rint(flat)))
     if len(odd):
-        raise InputError(f"{what} holds {flat[odd[0]]} in place {odd[0]}, which is no whole number")
+        row = odd[0] // values.shape[1] if values.ndim == 2 and min(values.shape) > 1 else odd[0]
+        raise InputError(f"{what} holds {flat[odd[0]]} in row {row}, which is no whole number")
     return flat.astype(np.int64)
 
 

@@ -53,7 +53,8 @@ def _converted(what: str, setting: Setting, value: Any) -> Any:
     try:
         converted = setting.kind(value)
         # int(2.5) is 2, and a bool is no number: what is not the same value was not meant.
-        faithful = isinstance(value, str) or (converted == value and not isinstance(value, bool))
+        same = isinstance(value, str | int) if setting.kind is str else converted == value
+        faithful = isinstance(value, str) or (same and not isinstance(value, bool))
     except (TypeError, ValueError, OverflowError):
         faithful = False
     if not faithful:

@@ -7,6 +7,7 @@ test pairs of 10 classes. The folder holds ``raw_features.mat``, ``trainset_txt_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,27 +43,16 @@ def load(root: Path, *, text: str) -> Dataset:
     numbers = {
         split: _class_numbers(root / f"{split}set_txt_img_cat.list", len(classes)) for split in ("train", "test")
     }
-    arrays = Arrays(root / _FEATURES)
-
-    def rows(key: str) -> np.ndarray:
-        parts = []
-        for split, suffix in (("train", "tr"), ("test", "te")):
-            part = as_float32(arrays.read(f"{key}_{suffix}"), f"wiki: {_FEATURES}: '{key}_{suffix}'")
-            if part.ndim != 2 or len(part) != len(numbers[split]):
-                raise InputError(
-                    f"wiki: '{key}_{suffix}' is {' x '.join(map(str, part.shape))} "
-                    f"but {split}set_txt_img_cat.list has {len(numbers[split])} lines; they must be the same items"
-                )
-            parts.append(part)
-        return np.concatenate(parts)
-
+    with Arrays(root / _FEATURES) as arrays:
+        image = _rows(arrays, "I", numbers)
+        words = np.concatenate([_rows(arrays, _TEXT_KEYS[part], numbers) for part in text.split("+")], axis=1)
     n_train, n_test = len(numbers["train"]), len(numbers["test"])
     labels = np.zeros((n_train + n_test, len(classes)), dtype=np.uint8)
     labels[np.arange(len(labels)), np.concatenate([numbers["train"], numbers["test"]]) - 1] = 1
     return Dataset(
         name="wiki",
-        image=Modality("vectors", rows("I")),
-        text=Modality("vectors", np.concatenate([rows(_TEXT_KEYS[part]) for part in text.split("+")], axis=1)),
+        image=Modality("vectors", image),
+        text=Modality("vectors", words),
         labels=labels,
         classes=classes,
         splits={
@@ -74,10 +64,26 @@ def load(root: Path, *, text: str) -> Dataset:
     )
 
 
+def _rows(arrays: Arrays, key: str, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Training rows, then test rows, of one kind of features."""
+    parts = []
+    for split, suffix in (("train", "tr"), ("test", "te")):
+        part = as_float32(arrays.read(f"{key}_{suffix}"), f"wiki: {_FEATURES}: '{key}_{suffix}'")
+        if part.ndim != 2 or len(part) != len(numbers[split]):
+            raise InputError(
+                f"wiki: '{key}_{suffix}' is {' x '.join(map(str, part.shape))} "
+                f"but {split}set_txt_img_cat.list has {len(numbers[split])} lines; they must be the same items"
+            )
+        parts.append(part)
+    if parts[0].shape[1] != parts[1].shape[1]:
+        raise InputError(f"wiki: '{key}_tr' has {parts[0].shape[1]} columns but '{key}_te' {parts[1].shape[1]}")
+    return np.concatenate(parts)
+
+
 def _class_numbers(path: Path, classes: int) -> np.ndarray:
     """The third column of a list, 1 to ``classes``: int64 ``(n,)``."""
     numbers = []
-    for line_number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for line_number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         fields = line.split("\t")
         number = fields[2].strip() if len(fields) == 3 else ""
         if not number.isdecimal() or not 1 <= int(number) <= classes:

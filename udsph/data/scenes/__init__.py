@@ -109,12 +109,11 @@ def _generate(pairs: int, seed: int, noise: float, omit: float, workers: int) ->
     # Forked children start at once and work from scripts without a main guard. They touch NumPy only, so the threads
     # that a torch in this process may run, about which Python warns, do them no harm.
     method = "fork" if sys.platform == "linux" else "spawn"
-    with (
-        warnings.catch_warnings(),
-        ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool,
-    ):
-        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        yield from pool.map(make, chunks)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+            parts = pool.map(make, chunks)
+        yield from parts
 
 
 def _processors() -> int:

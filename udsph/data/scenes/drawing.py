@@ -55,7 +55,7 @@ def draw_pixels(scene: Scene, noise: float, random: np.random.RandomState) -> np
     tones = [_jitter(random, TONES[thing.colour], TONE_JITTER) for thing in scene.things]
     canvas = _background(random, scene.ground, tones)
     for thing, tone in zip(scene.things, tones, strict=True):
-        _paint(canvas, thing, tone, turn=random.uniform(-TURN, TURN), pattern_turn=random.uniform(0, 1))
+        _paint(canvas, thing, tone, random.uniform(-TURN, TURN))
     canvas += noise * random.standard_normal(canvas.shape)
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -98,19 +98,22 @@ def _blend_weights(knots: int) -> np.ndarray:
 _BLEND = _blend_weights(6)
 
 
-def _paint(canvas: np.ndarray, thing: Thing, tone: np.ndarray, turn: float, pattern_turn: float) -> None:
-    """Lay one thing over the canvas, in place. Turns are shares of a full turn."""
+def _paint(canvas: np.ndarray, thing: Thing, tone: np.ndarray, turn: float) -> None:
+    """Lay one thing over the canvas, in place, rotated by ``turn`` of a full turn."""
     x, y, radius = thing.x, thing.y, thing.radius
     left, right = max(0, int(x - radius) - 1), min(SIDE, int(x + radius) + 2)
     top, bottom = max(0, int(y - radius) - 1), min(SIDE, int(y + radius) + 2)
     offsets = (np.arange(SAMPLES) + 0.5) / SAMPLES
     across = ((np.arange(left, right)[:, None] + offsets).ravel() - x) / radius
     down = ((np.arange(top, bottom)[:, None] + offsets).ravel() - y) / radius
-    inside = _inside(thing.shape, *_rotated(across[None, :], down[:, None], turn))
+    cosine, sine = np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)
+    u = cosine * across[None, :] + sine * down[:, None]
+    v = cosine * down[:, None] - sine * across[None, :]
+    inside = _inside(thing.shape, u, v)
     filled = _eroded(inside, OUTLINE)
     paint = _shrink(inside & ~filled)[:, :, None] * OUTLINE_TONE + _shrink(filled)[:, :, None] * tone
     if thing.pattern != "plain":
-        marks = filled & _marks(thing.pattern, *_rotated(across[None, :], down[:, None], pattern_turn), radius)
+        marks = filled & _marks(thing.pattern, u, v, radius)
         opposite = 0.1 if tone.mean() > 0.45 else 0.95
         paint += _shrink(marks)[:, :, None] * (opposite - tone)
     patch = canvas[top:bottom, left:right]
@@ -118,14 +121,9 @@ def _paint(canvas: np.ndarray, thing: Thing, tone: np.ndarray, turn: float, patt
     patch += paint
 
 
-def _rotated(across: np.ndarray, down: np.ndarray, turn: float) -> tuple[np.ndarray, np.ndarray]:
-    cosine, sine = np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)
-    return cosine * across + sine * down, cosine * down - sine * across
-
-
 def _marks(pattern: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
-    """Where stripes or dots lie, on points in units of the radius; they are at least 4 pixels from one to the next."""
-    waves = 2 * np.pi * radius / max(4.0, 0.45 * radius)
+    """Where stripes or dots lie, on points in units of the radius; they are at least 5 pixels from one to the next."""
+    waves = 2 * np.pi * radius / max(5.0, 0.45 * radius)
     if pattern == "striped":
         return np.sin(waves * u) > 0
     return np.sin(waves * u) * np.sin(waves * v) > 0.35

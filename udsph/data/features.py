@@ -1,0 +1,240 @@
+"""Features: image and text features, labels and splits from one file of the user's own (``docs/data.md``).
+
+The file says in one of three ways which items are queries, training pairs and database:
+
+- index arrays ``query``, ``train``, ``database`` beside ``image``, ``text``, ``labels``;
+- separate arrays ``image_train``, ``image_query``, ``image_database`` and so on;
+- not at all: a seeded fifth are queries, the others are training pairs and database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from udsph.data.arrays import Arrays
+from udsph.data.checks import as_class_labels, as_float32, as_integers
+from udsph.data.dataset import SPLITS, Dataset, Modality
+from udsph.data.settings import Setting
+from udsph.errors import InputError
+
+NEEDS_ROOT = True
+SETTINGS = {
+    "image": Setting("image", str, "name of the image array, image"),
+    "text": Setting("text", str, "name of the text array, text"),
+    "labels": Setting("labels", str, "name of the label array, labels"),
+    "seed": Setting(0, int, "seed of the split where the file has none, 0", least=0),
+    "first": Setting(
+        "auto", str, "how index arrays count the first item, 0 or 1; auto finds out", choices=("auto", "0", "1")
+    ),
+}
+QUERY_SHARE = 0.2
+
+
+def load(root: Path, *, image: str, text: str, labels: str, seed: int, first: str) -> Dataset:
+    """Read the file ``root``. Values become float32 and are otherwise kept as they are, not standardised.
+
+    Returns
+    -------
+    Dataset
+        A modality is ``vectors`` for an array ``(n, dims)``, dense or sparse, and ``regions`` for
+        ``(n, regions, dims)``. Separate arrays are joined in the order train, database, query.
+    """
+    keys = {"image": image, "text": text, "labels": labels}
+    if len(set(keys.values())) < len(keys):
+        raise InputError(f"features: image={image}, text={text} and labels={labels} must name three different arrays")
+    settings = {**keys, "seed": seed, "first": first}
+    with Arrays(root) as arrays:
+        return _dataset(arrays, keys, settings)
+
+
+def _dataset(arrays: Arrays, keys: Mapping[str, str], settings: Mapping[str, Any]) -> Dataset:
+    source = arrays.path.name
+    # The splits with arrays of their own; one nameless part where an array holds all items.
+    parts = () if any(key in arrays for key in keys.values()) else _separate_splits(arrays, keys)
+    tables = {view: [arrays.read(_name(key, part)) for part in parts or ("",)] for view, key in keys.items()}
+    counts = _counts(source, keys, tables, parts or ("",))
+    matrix, classes = as_class_labels(_label_table(tables["labels"], counts), f"{source}: '{keys['labels']}'")
+    if parts:
+        splits = _consecutive(counts, parts)
+    else:
+        splits = _indexed(arrays, counts[0], settings["first"]) or _seeded_fifth(counts[0], settings["seed"])
+    return Dataset(
+        name="features",
+        image=_modality(arrays, keys["image"], tables["image"], parts),
+        text=_modality(arrays, keys["text"], tables["text"], parts),
+        labels=matrix,
+        classes=classes,
+        splits=splits,
+        settings=settings,
+    )
+
+
+def _name(key: str, part: str) -> str:
+    return f"{key}_{part}" if part else key
+
+
+def _separate_splits(arrays: Arrays, keys: Mapping[str, str]) -> tuple[str, ...]:
+    """The splits that have arrays of their own, in the order in which they are joined; none if the file has no such."""
+    parts = tuple(split for split in SPLITS if any(_name(key, split) in arrays for key in keys.values()))
+    if parts and ("query" not in parts or len(parts) == 1):
+        raise InputError(
+            f"{arrays.path.name} has arrays for {' and '.join(parts)} only; "
+            f"give {keys['image']}_query and {keys['image']}_train or {keys['image']}_database, and so for each array"
+        )
+    return parts
+
+
+def _counts(
+    source: str, keys: Mapping[str, str], tables: Mapping[str, Sequence[Any]], parts: Sequence[str]
+) -> list[int]:
+    """Number of items of each part, which image, text and labels must agree on."""
+    counts = []
+    for position, part in enumerate(parts):
+        table = {view: tables[view][position] for view in keys}
+        for view in ("image", "text"):
+            if table[view].ndim not in (2, 3):
+                raise InputError(
+                    f"{source}: '{_name(keys[view], part)}' is {_shape(table[view])}; "
+                    f"expected (n, dims) or (n, regions, dims)"
+                )
+        count = int(table["image"].shape[0])
+        rows = {"image": count, "text": int(table["text"].shape[0]), "labels": _label_rows(table["labels"], count)}
+        if len(set(rows.values())) > 1:
+            listed = ", ".join(f"'{_name(keys[view], part)}' {number}" for view, number in rows.items())
+            raise InputError(f"{source}: arrays of different lengths: {listed} items; row i of each must be item i")
+        if count == 0:
+            raise InputError(f"{source}: '{_name(keys['image'], part)}' holds no items")
+        counts.append(count)
+    return counts
+
+
+def _label_rows(labels: Any, count: int) -> int:
+    """Items of a label array; MATLAB writes class numbers as one row or one column."""
+    if labels.ndim == 0:
+        return 0
+    return int(labels.shape[1] if labels.ndim == 2 and labels.shape[0] == 1 and count > 1 else labels.shape[0])
+
+
+def _label_table(parts: Sequence[Any], counts: Sequence[int]) -> np.ndarray:
+    """Class numbers ``(n,)`` or multi-hot ``(n, classes)`` of all parts, dense."""
+    dense = [part if isinstance(part, np.ndarray) else part.toarray() for part in parts]
+    dense = [
+        part.reshape(-1) if part.size == count and part.ndim == 2 else part
+        for part, count in zip(dense, counts, strict=True)
+    ]
+    if len({part.shape[1:] for part in dense}) > 1:
+        raise InputError(f"the label arrays have different widths: {', '.join(map(_shape, dense))}")
+    return np.concatenate(dense)
+
+
+def _modality(arrays: Arrays, key: str, tables: Sequence[Any], parts: Sequence[str]) -> Modality:
+    """All parts of one view, checked and joined."""
+    source = arrays.path.name
+    names = [_name(key, part) for part in parts or ("",)]
+    checked = [as_float32(table, f"{source}: '{name}'") for name, table in zip(names, tables, strict=True)]
+    if len({table.shape[1:] for table in checked}) > 1:
+        listed = ", ".join(f"'{name}' {_shape(table)}" for name, table in zip(names, checked, strict=True))
+        raise InputError(f"{source}: {listed} do not have the same dimensions per item")
+    if 0 in checked[0].shape:
+        raise InputError(f"{source}: '{names[0]}' is {_shape(checked[0])}; every dimension must be at least 1")
+    values = checked[0] if len(checked) == 1 else _stacked(checked)
+    lengths = _lengths(arrays, key, parts, values)
+    return Modality("vectors" if values.ndim == 2 else "regions", values, lengths)
+
+
+def _stacked(tables: Sequence[Any]) -> Any:
+    if all(isinstance(table, np.ndarray) for table in tables):
+        return np.concatenate(tables)
+    import scipy.sparse
+
+    return scipy.sparse.vstack([scipy.sparse.csr_array(table) for table in tables], format="csr")
+
+
+def _lengths(arrays: Arrays, key: str, parts: Sequence[str], values: Any) -> np.ndarray | None:
+    """The optional ``KEY_lengths``: how many regions of each item are valid."""
+    names = [_name(f"{key}_lengths", part) for part in parts or ("",)]
+    if not any(name in arrays for name in names):
+        return None
+    lengths = np.concatenate([as_integers(arrays.read(name), f"{arrays.path.name}: '{name}'") for name in names])
+    limit = values.shape[1] if values.ndim == 3 else 0
+    if len(lengths) != len(values) or lengths.min() < 1 or lengths.max() > limit:
+        raise InputError(
+            f"{arrays.path.name}: '{names[0]}' must hold, for each item of '{key}', its number of regions, "
+            f"from 1 to {limit}"
+        )
+    return lengths.astype(np.int32)
+
+
+def _consecutive(counts: Sequence[int], parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Splits of joined parts. Without a database the training pairs are it, and the other way round."""
+    ends = np.cumsum(counts)
+    splits = {part: np.arange(end - count, end) for part, end, count in zip(parts, ends, counts, strict=True)}
+    for split, other in (("train", "database"), ("database", "train")):
+        if split not in splits:
+            splits[split] = splits[other]
+    return splits
+
+
+def _indexed(arrays: Arrays, count: int, first: str) -> dict[str, np.ndarray]:
+    """Splits from index arrays, the missing ones filled in; empty if the file has none."""
+    given = {}
+    for split in SPLITS:
+        if split in arrays:
+            values = arrays.read(split)
+            index = as_integers(values, f"{arrays.path.name}: '{split}'")
+            # More than two items cannot all be number 0 or 1: that is a mask.
+            zero_one = count > 2 and bool(np.isin(index, (0, 1)).all())
+            is_mask = len(index) == count and (values.dtype.kind == "b" or zero_one)
+            given[split] = (index, is_mask)
+    if not given:
+        return {}
+    offset = _first_number(arrays, [index for index, is_mask in given.values() if not is_mask], count, first)
+    splits = {split: np.flatnonzero(index) if mask else index - offset for split, (index, mask) in given.items()}
+    for split, index in splits.items():
+        outside = index[(index < 0) | (index >= count)]
+        if len(outside):
+            raise InputError(
+                f"{arrays.path.name}: '{split}' names item {outside[0] + offset} of items {offset} to "
+                f"{count - 1 + offset}; if it counts otherwise: --set first={1 - offset}"
+            )
+    everything = np.arange(count)
+    if "query" not in splits:
+        splits["query"] = np.setdiff1d(everything, np.concatenate(list(splits.values())))
+    splits.setdefault("database", np.setdiff1d(everything, splits["query"]))
+    splits.setdefault("train", splits["database"])
+    return splits
+
+
+def _first_number(arrays: Arrays, indices: Sequence[np.ndarray], count: int, first: str) -> int:
+    """0 or 1. MATLAB counts from 1, but a ``.mat`` file may come from Python: only what fits is taken for granted."""
+    if first != "auto":
+        return int(first)
+    if arrays.path.suffix.lower() != ".mat" or not indices:
+        return 0
+    named = np.concatenate(indices)
+    if np.any(named == 0):
+        return 0
+    if np.any(named == count):
+        return 1
+    raise InputError(
+        f"{arrays.path.name}: the index arrays name neither item 0 nor item {count}, so whether they count from 0 or 1 "
+        f"cannot be seen; say so: --set first=0 or --set first=1"
+    )
+
+
+def _seeded_fifth(count: int, seed: int) -> dict[str, np.ndarray]:
+    """A fifth of the items, drawn by the seed, are queries; the others are training pairs and database."""
+    if count < 3:
+        raise InputError(f"features: {count} items cannot be split; give at least 3")
+    order = np.random.default_rng(seed).permutation(count)
+    held = max(1, round(QUERY_SHARE * count))
+    rest = np.sort(order[held:])
+    return {"query": np.sort(order[:held]), "train": rest, "database": rest}
+
+
+def _shape(table: Any) -> str:
+    return " x ".join(map(str, table.shape)) or "a single number"

@@ -69,9 +69,9 @@ class Arrays:
 def _one_error(path: Path, key: str | None = None) -> Iterator[None]:
     try:
         yield
-    except (InputError, MissingExtra, MemoryError):
+    except (InputError, MissingExtra):
         raise
-    # The readers answer damage with anything from KeyError over zlib.error to AttributeError.
+    # The readers answer damage with anything: KeyError, zlib.error, or MemoryError where a wrong size was believed.
     except Exception as error:
         where = f", array '{key}'" if key else ""
         what = str(error).splitlines()[0] if str(error) else type(error).__name__

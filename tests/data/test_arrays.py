@@ -1,6 +1,7 @@
 """Files that are missing, of another type, damaged or dangerous: one error each, and nothing is unpickled."""
 
 import pickle
+import sys
 
 import h5py
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from udsph.data.arrays import Arrays
-from udsph.errors import InputError
+from udsph.errors import InputError, MissingExtra
 
 
 class Bomb:
@@ -128,3 +129,10 @@ def test_sparse_parts_that_do_not_fit(tmp_path, bad):
     np.savez(tmp_path / "a.npz", **{f"text_{name}": np.array(values) for name, values in parts.items()})
     with pytest.raises(InputError, match=r"cannot read a\.npz, array 'text'"):
         read_all(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(("name", "module"), [("a.mat", "scipy.io"), ("a.h5", "h5py")])
+def test_a_missing_reader_names_the_extra(files, monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=r"pip install 'udsph\[train\]'"):
+        Arrays(files / name)

@@ -59,6 +59,12 @@ def test_any_number_of_workers_gives_the_same_pairs(scenes):
     assert parallel.settings == scenes.settings
 
 
+def test_processes_that_do_not_fork_give_the_same_pairs(scenes, monkeypatch):
+    monkeypatch.setattr("udsph.data.scenes._start_method", lambda: "spawn")
+    spawned = data.load("scenes", pairs=300, seed=3, workers=2)
+    np.testing.assert_array_equal(spawned.image.values, scenes.image.values[:300])
+
+
 def test_a_smaller_set_is_the_beginning_of_a_larger_one(scenes):
     smaller = data.load("scenes", pairs=40, seed=3, workers=1)
     np.testing.assert_array_equal(smaller.image.values, scenes.image.values[:40])
@@ -194,6 +200,25 @@ def test_without_omission_a_caption_says_every_label(drawn):
         for name, holds in zip(CLASSES, labels_of(scene), strict=True):
             mentioned = any(f" {synonym} " in text for synonym in SYNONYMS[name])
             assert mentioned == bool(holds), (text, name)
+
+
+def average_precision(scores, relevant):
+    hits = relevant[np.argsort(-scores, kind="stable")].astype(float)
+    return (hits * np.cumsum(hits) / np.arange(1, len(hits) + 1)).sum() / hits.sum()
+
+
+def test_labels_follow_from_words_but_not_entirely(drawn):
+    """Least squares on counted words: the labels can be learnt, and what captions omit keeps them from being given."""
+    captions = [write_caption(scene, 0.1, generator(1, item, 1)) for item, scene in enumerate(drawn)]
+    tokens = data.tokenise(captions, VOCABULARY, LONGEST).values
+    counts = np.stack([np.bincount(row, minlength=len(VOCABULARY)) for row in tokens]).astype(float)
+    counts[:, 0] = 1
+    labels = np.stack([labels_of(scene) for scene in drawn])
+    weights = np.linalg.lstsq(counts[:2000], labels[:2000], rcond=None)[0]
+    scores = counts[2000:] @ weights
+    precisions = [average_precision(scores[:, c], labels[2000:, c]) for c in range(24)]
+    assert 0.88 < np.mean(precisions) < 0.98
+    assert min(precisions) > 0.75
 
 
 def test_omission_leaves_labels_out_and_invents_none(drawn):

@@ -106,14 +106,19 @@ def _generate(pairs: int, seed: int, noise: float, omit: float, workers: int) ->
     if workers == 1 or multiprocessing.current_process().daemon:
         yield from map(make, chunks)
         return
-    # Forked children start at once and work from scripts without a main guard. They touch NumPy only, so the threads
-    # that a torch in this process may run, about which Python warns, do them no harm.
-    method = "fork" if sys.platform == "linux" else "spawn"
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(_start_method())) as pool:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
             parts = pool.map(make, chunks)
         yield from parts
+
+
+def _start_method() -> str:
+    """How processes start. Forked ones start at once and work from scripts without a main guard.
+
+    They touch NumPy only, so the threads that a torch in this process may run, about which Python warns, do no harm.
+    """
+    return "fork" if sys.platform == "linux" else "spawn"
 
 
 def _processors() -> int:

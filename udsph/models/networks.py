@@ -1,0 +1,127 @@
+"""The networks of UDSPH: two modality networks, the label network that teaches them, two discriminators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
+
+WIDTH = 512  # of the high-level features, as in SSAH
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """What a modality network must know of its data: the kind, the shape of one item, the number of known tokens."""
+
+    kind: str
+    shape: tuple[int, ...]
+    vocabulary: int = 0
+
+
+class Outputs(NamedTuple):
+    """What a network says of a batch: features, one logit per bit, one logit per class, and local parts."""
+
+    features: Tensor
+    code_logits: Tensor
+    class_logits: Tensor
+    parts: Tensor | None = None
+    lengths: Tensor | None = None
+
+    @property
+    def codes(self) -> Tensor:
+        """Relaxed codes in (-1, 1); their signs are the bits."""
+        return torch.tanh(self.code_logits / 2)
+
+
+class ModalityNetwork(nn.Module):
+    """From items of one modality to high-level features, codes and class logits; needs no other modality.
+
+    The ``branches`` are equal networks with their own initial weights whose outputs are averaged, in training too: an ensemble
+    that is trained as one network.
+    """
+
+    def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.to_features = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.2))
+        self.to_code = nn.Linear(width, bits)
+        self.to_classes = nn.Linear(width, classes)
+
+    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Outputs:
+        encoded: Encoded = self.encoder(values, lengths)
+        features = self.to_features(encoded.vector)
+        return Outputs(
+            features, self.to_code(features), self.to_classes(features), encoded.parts, encoded.lengths
+        )
+
+
+class LabelNetwork(nn.Module):
+    """From multi-hot labels to features and codes of the same form as the modality networks': the teacher."""
+
+    def __init__(self, bits: int, classes: int, width: int = WIDTH) -> None:
+        super().__init__()
+        self.to_features = nn.Sequential(nn.Linear(classes, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU())
+        self.to_code = nn.Linear(width, bits)
+        self.to_classes = nn.Linear(width, classes)
+
+    def forward(self, labels: Tensor) -> Outputs:
+        """``labels``: ``(batch, classes)``, multi-hot."""
+        features = self.to_features(labels.to(self.to_code.weight.dtype))
+        return Outputs(features, self.to_code(features), self.to_classes(features))
+
+
+class Discriminator(nn.Module):
+    """Whether features come from the teacher (or, without a label network, from the image network): one logit."""
+
+    def __init__(self, width: int = WIDTH) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(width, width // 2), nn.LeakyReLU(0.2), nn.Linear(width // 2, width // 4), nn.LeakyReLU(0.2),
+            nn.Linear(width // 4, 1),
+        )  # fmt: skip
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features).squeeze(1)
+
+
+class ModalityPair(nn.Module):
+    """The image and the text network, which are trained together but each used alone."""
+
+    def __init__(self, image: ModalityNetwork, text: ModalityNetwork) -> None:
+        super().__init__()
+        self.image = image
+        self.text = text
+
+    def forward(
+        self, image: tuple[Tensor, Tensor | None], text: tuple[Tensor, Tensor | None]
+    ) -> tuple[Outputs, Outputs]:
+        return self.image(*image), self.text(*text)
+
+
+def build_modality(spec: ModalitySpec, view: str, bits: int, classes: int, *, part_width: int, parts: int) -> ModalityNetwork:
+    """The network for one modality.
+
+    Parameters
+    ----------
+    view
+        ``image`` or ``text``: a vector of the text is a bag of words and gets the multi-scale fusion.
+    part_width
+        Width of the local parts; equal for both modalities, which attention compares.
+    parts
+        How many columns of a vector stand in for its local parts; 0 for none.
+    """
+    encoder: nn.Module
+    if spec.kind == "pixels":
+        encoder = PixelEncoder(WIDTH, part_width)
+    elif spec.kind == "tokens":
+        encoder = TokenEncoder(spec.vocabulary, WIDTH, part_width)
+    elif spec.kind == "regions":
+        encoder = RegionEncoder(spec.shape[-1], WIDTH, part_width)
+    else:
+        scales = (16, 64, 256) if view == "text" else ()
+        encoder = VectorEncoder(spec.shape[0], WIDTH, part_width, scales=scales, parts=parts)
+    return ModalityNetwork(encoder, bits, classes)

@@ -1,0 +1,78 @@
+"""Rows of a modality as tensors: reading, statistics, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from udsph.data import Modality
+from udsph.errors import InputError
+from udsph.models.networks import ModalitySpec
+
+Batch = tuple[Tensor, Tensor | None]
+SHIFT = 4  # pixels by which augmentation moves an image at most
+
+
+def spec_of(modality: Modality) -> ModalitySpec:
+    """What a network must know of a modality."""
+    vocabulary = len(modality.vocabulary) if modality.kind == "tokens" and modality.vocabulary else 0
+    if modality.kind == "tokens" and not vocabulary:
+        raise InputError("the tokens have no vocabulary")
+    return ModalitySpec(modality.kind, modality.shape, vocabulary)
+
+
+def read(modality: Modality, index: np.ndarray, device: torch.device) -> Batch:
+    """The rows ``index`` and their lengths, on the device. Sparse rows become dense."""
+    rows = modality.values[index]
+    if hasattr(rows, "toarray"):
+        rows = rows.toarray()
+    rows = np.ascontiguousarray(rows)
+    if modality.kind in ("vectors", "regions"):
+        rows = rows.astype(np.float32, copy=False)
+    lengths = None if modality.lengths is None else torch.from_numpy(modality.lengths[index].astype(np.int64)).to(device)
+    return torch.from_numpy(rows).to(device), lengths
+
+
+def pieces(index: np.ndarray, size: int) -> list[np.ndarray]:
+    """``index`` in pieces of about ``size``, as equal as can be, so that no last piece is too small for batch statistics."""
+    return np.array_split(index, max(1, round(len(index) / size)))
+
+
+def statistics(modality: Modality, index: np.ndarray, size: int = 4096) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation of each dimension over the items of ``index``; None for pixels and tokens."""
+    if modality.kind not in ("vectors", "regions"):
+        return None
+    count, total, squares = 0, 0.0, 0.0
+    for part in pieces(index, size):
+        values, lengths = read(modality, part, torch.device("cpu"))
+        values = values.double()
+        if values.ndim == 3:
+            valid = torch.ones(values.shape[:2], dtype=torch.bool)
+            if lengths is not None:
+                valid = torch.arange(values.shape[1]) < lengths.unsqueeze(1)
+            values = values[valid]
+        count += len(values)
+        total = total + values.sum(0)
+        squares = squares + values.square().sum(0)
+    mean = total / count
+    return mean.float(), (squares / count - mean.square()).clamp_min(0).sqrt().float()
+
+
+def augment(pixels: Tensor) -> Tensor:
+    """Each image shifted by up to ``SHIFT`` pixels (its border repeated) and mirrored or not; the global generator decides."""
+    n, height, width, _ = pixels.shape
+    dy, dx = (torch.randint(-SHIFT, SHIFT + 1, (n, 1), device=pixels.device) for _ in range(2))
+    mirrored = torch.rand(n, 1, device=pixels.device) < 0.5
+    rows = (torch.arange(height, device=pixels.device) + dy).clamp(0, height - 1)
+    columns = torch.arange(width, device=pixels.device)
+    columns = (torch.where(mirrored, columns.flip(0), columns) + dx).clamp(0, width - 1)
+    return pixels[torch.arange(n, device=pixels.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def sequence(modality: Modality, index: np.ndarray, size: int, device: torch.device) -> Iterator[Batch]:
+    """All rows of ``index`` in order, in batches."""
+    for start in range(0, len(index), size):
+        yield read(modality, index[start : start + size], device)

@@ -1,0 +1,100 @@
+"""The losses, each a mean, so that a weight means the same for every batch size, code length and number of classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SHARPNESS = 16.0  # of the pairwise likelihood: half the code length of 32 bits, where it equals the published 1/2 <a, b>
+
+
+def similarity(first: Tensor, second: Tensor) -> Tensor:
+    """1 where two items share a label, else 0: ``(len(first), len(second))``."""
+    return (first.float() @ second.float().T > 0).float()
+
+
+def pairwise_likelihood(first: Tensor, second: Tensor, similar: Tensor) -> Tensor:
+    """Negative log-likelihood of the similarities, which is linear in the logarithm (not squared) and cannot overflow.
+
+    With ``theta = SHARPNESS * cosine``, ``-log p(S) = softplus(theta) - S theta``. The published ``theta = 1/2 <a, b>`` grows
+    with the code length; this one is the same at every length. Similar and dissimilar pairs weigh the same in total,
+    however rare the similar ones are.
+
+    Parameters
+    ----------
+    first, second
+        ``(n, dims)`` and ``(m, dims)`` features or relaxed codes.
+    similar
+        ``(n, m)``, 1 or 0.
+    """
+    theta = SHARPNESS * F.normalize(first.float(), dim=1) @ F.normalize(second.float(), dim=1).T
+    losses = F.softplus(theta) - similar * theta
+    return balanced_mean(losses, similar)
+
+
+def balanced_mean(losses: Tensor, similar: Tensor) -> Tensor:
+    """Mean in which the pairs with 1 and those with 0 have the same total weight; the plain mean if one kind is missing."""
+    share = similar.mean()
+    if not 0 < float(share) < 1:
+        return losses.mean()
+    return (losses * torch.where(similar > 0, 0.5 / share, 0.5 / (1 - share))).mean()
+
+
+def bit_likelihood(code_logits: Tensor, bits: Tensor) -> Tensor:
+    """Quantisation loss: negative log-likelihood of the wanted bits (1 or 0) under one logit each.
+
+    Its minimum drives every relaxed code ``tanh(logit / 2)`` to the sign that it should have, which the squared distance
+    ``(code - sign)^2`` of SSAH does too, but with a gradient that does not vanish where the sign is wrong.
+    """
+    return F.binary_cross_entropy_with_logits(code_logits.float(), bits)
+
+
+def quantisation(codes: Tensor) -> Tensor:
+    """Squared distance of relaxed codes to their own signs."""
+    return (codes.float().abs() - 1).square().mean()
+
+
+def classification(class_logits: Tensor, labels: Tensor, *, single: bool) -> Tensor:
+    """Cross-entropy of the labels: softmax where every item has one label, else one sigmoid per class.
+
+    With several labels an item, present and absent classes weigh the same in total; unlabelled items do not count.
+    """
+    labels = labels.float()
+    if single:
+        return F.cross_entropy(class_logits.float(), labels)
+    losses = F.binary_cross_entropy_with_logits(class_logits.float(), labels, reduction="none")
+    return balanced_mean(losses, labels)
+
+
+def balance(codes: Tensor) -> Tensor:
+    """How far bits are from being 1 for half of the items and uncorrelated: 0 for perfectly balanced codes."""
+    codes = codes.float()
+    correlation = codes.T @ codes / len(codes)
+    off_diagonal = correlation - torch.diag(correlation.diagonal())
+    return codes.mean(0).square().mean() + off_diagonal.square().mean()
+
+
+def discrimination(logits: Tensor, real: bool) -> Tensor:
+    """Cross-entropy of a discriminator's (or, with the other answer, its opponent's) verdict."""
+    return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits.float(), float(real)))
+
+
+def matching(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """SCAN's hinge loss on attention scores: every pair must score above its hardest mismatches by the margin.
+
+    A mismatch whose labels are the same as the pair's is no mismatch.
+
+    Parameters
+    ----------
+    scores
+        ``(n, n)``, images in rows, captions in columns; the diagonal holds the pairs.
+    labels
+        ``(n, classes)``.
+    """
+    scores = scores.float()
+    pairs = scores.diagonal()
+    same = (labels.unsqueeze(1) == labels.unsqueeze(0)).all(2)
+    to_captions = (margin + scores - pairs.unsqueeze(1)).clamp_min(0).masked_fill(same, 0)
+    to_images = (margin + scores - pairs.unsqueeze(0)).clamp_min(0).masked_fill(same, 0)
+    return to_captions.amax(1).mean() + to_images.amax(0).mean()

@@ -1,0 +1,81 @@
+"""The trained thing: its networks, how they are built from a description, and codes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from udsph import hamming
+from udsph.models.networks import LabelNetwork, ModalityPair, ModalitySpec, build_modality
+from udsph.training.batches import Batch
+from udsph.training.config import Config
+
+
+@dataclass(frozen=True)
+class Description:
+    """What decides the networks' shapes, besides the configuration."""
+
+    image: ModalitySpec
+    text: ModalitySpec
+    classes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Description:
+        image, text = (
+            ModalitySpec(view["kind"], tuple(view["shape"]), view["vocabulary"])
+            for view in (content["image"], content["text"])
+        )
+        return cls(image, text, tuple(content["classes"]))
+
+
+class Model:
+    """The two modality networks and, if the configuration has one, the label network."""
+
+    def __init__(self, description: Description, config: Config, device: torch.device) -> None:
+        self.description, self.config, self.device = description, config, device
+        self.statistics: dict[str, tuple[Tensor, Tensor] | None] = {"image": None, "text": None}
+        self.teacher = LabelNetwork(config.bits, len(description.classes)).to(device)
+        self.pair = self._build().to(device)
+
+    def _build(self) -> ModalityPair:
+        config, classes = self.config, len(self.description.classes)
+        parts = config.parts if config.attention else 0
+        built = {
+            view: build_modality(
+                getattr(self.description, view), view, config.bits, classes, part_width=config.part_width, parts=parts
+            )
+            for view in ("image", "text")
+        }
+        return ModalityPair(built["image"], built["text"])
+
+    def reset_modalities(self) -> None:
+        """New initial weights from torch's generator, with the statistics of the data in place."""
+        self.pair = self._build().to(self.device)
+        for view, found in self.statistics.items():
+            if found is not None:
+                getattr(self.pair, view).encoder.set_statistics(*found)
+
+    @torch.no_grad()
+    def encode(self, view: str, batches: Iterable[Batch]) -> np.ndarray:
+        """Packed codes of the batches of one modality: uint8 ``(n, ceil(bits / 8))``."""
+        network = getattr(self.pair, view).eval()
+        codes = [hamming.pack(network(*batch).code_logits.float().cpu().numpy()) for batch in batches]
+        return np.concatenate(codes)
+
+    @torch.no_grad()
+    def encode_labels(self, labels: np.ndarray) -> np.ndarray:
+        """Packed codes that the label network gives to multi-hot labels."""
+        logits = self.teacher.eval()(torch.from_numpy(labels).to(self.device)).code_logits
+        return hamming.pack(logits.float().cpu().numpy())
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks that a run stores."""
+        return {"pair": self.pair} | ({"label": self.teacher} if self.config.label_net else {})

@@ -1,0 +1,270 @@
+"""The training of one model: the teacher first, then both modality networks against it, epoch by epoch.
+
+A training is a list of phases. ``label`` trains the label network, which is fixed from then on. ``select`` trains on the
+training split without its validation part and measures the validation part's MAP. ``refit`` starts again on the whole
+training split for as many epochs as were best. Each epoch draws its random numbers from the seed and its own number, so
+that a training that continues from a checkpoint is the same as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from udsph.data import Dataset, split_validation
+from udsph.models.networks import Discriminator, LabelNetwork, ModalityPair, Outputs
+from udsph.training import objective
+from udsph.training.batches import augment, pieces, read
+from udsph.training.config import Config
+from udsph.training.model import Model
+from udsph.training.progress import Progress
+from udsph.training.validation import validation_map
+
+GRADIENT_NORM = 5.0
+
+
+class Trainer:
+    """Trains one model on one dataset; ``state`` and ``restore`` make it interruptible between epochs."""
+
+    def __init__(self, fabric: Fabric, config: Config, dataset: Dataset, model: Model, progress: Progress) -> None:
+        self.fabric, self.config, self.dataset, self.model, self.progress = fabric, config, dataset, model, progress
+        self.fitted, self.held = split_validation(dataset.splits["train"], config.validation, config.seed)
+        labels = dataset.labels[dataset.splits["train"]]
+        self.single = bool((labels.sum(1) == 1).all())
+        self.device = fabric.device
+        self.done_epochs = 0  # of the current phase
+        self.phase = "label" if config.label_net else "select"
+        self.best: tuple[float, int] = (-1.0, 0)  # validation MAP and number of epochs
+        self._start_phase()
+
+    # -- phases ---------------------------------------------------------------------------------------------------
+
+    def epochs_of(self, phase: str) -> int:
+        """How many epochs a phase has."""
+        if phase == "label":
+            return 1
+        return self.best[1] if phase == "refit" else self.config.epochs
+
+    def run(self) -> Iterator[None]:
+        """Train to the end; yields after every epoch, where the state may be stored."""
+        while self.phase != "done":
+            while self.done_epochs < self.epochs_of(self.phase):
+                self._seed_epoch()
+                if self.phase == "label":
+                    self._label_epoch()
+                else:
+                    self._epoch()
+                self.done_epochs += 1
+                if self.phase == "select":
+                    self._validate()
+                    if self._out_of_patience():
+                        break
+                yield
+            self._next_phase()
+        yield
+
+    def _next_phase(self) -> None:
+        following = {"label": "select", "select": "refit" if self.config.refit else "done", "refit": "done"}
+        if self.phase == "refit":
+            self.model.pair.load_state_dict(self.average)
+        elif self.phase == "select" and not self.config.refit:
+            self.model.pair.load_state_dict(self.best_weights)
+        self.phase = following[self.phase]
+        self.done_epochs = 0
+        if self.phase != "done":
+            self._start_phase()
+
+    def _start_phase(self) -> None:
+        """Fresh networks and optimisers; the teacher, once trained, stays."""
+        config = self.config
+        torch.manual_seed(_seed(config.seed, "weights", 0))
+        if self.phase == "label":
+            self.teacher_optimiser = torch.optim.Adam(self.model.teacher.parameters(), lr=config.label_rate)
+            return
+        self.model.reset_modalities()
+        self.pair = self.model.pair
+        names = ("image", "text") if config.label_net else ("pair",)
+        self.critics = nn.ModuleDict({name: Discriminator() for name in names}).to(self.device)
+        self.optimiser = torch.optim.AdamW(
+            self.pair.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.critic_optimiser = torch.optim.AdamW(
+            self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99)
+        )
+        self.average = copy.deepcopy(self.pair.state_dict())
+        self.best_weights = copy.deepcopy(self.average)
+        self.wrapped, self.optimiser = self.fabric.setup(self.pair, self.optimiser)
+
+    def _seed_epoch(self) -> None:
+        torch.manual_seed(_seed(self.config.seed, self.phase, self.done_epochs))
+
+    # -- epochs ---------------------------------------------------------------------------------------------------
+
+    def _label_epoch(self) -> None:
+        """The whole training of the label network: it is small, and its input is only the labels."""
+        teacher, config = self.model.teacher, self.config
+        labels = self.dataset.labels[self.dataset.splits["train"]]
+        order = np.random.default_rng(_seed(config.seed, "label order", 0))
+        teacher.train()
+        size = min(2 * config.batch_size, len(labels))
+        for step in range(config.label_steps):
+            for group in self.teacher_optimiser.param_groups:
+                group["lr"] = config.label_rate * one_cycle(step / config.label_steps)
+            rows = torch.from_numpy(labels[order.choice(len(labels), size, replace=False)]).to(self.device)
+            found = objective.label_losses(teacher(rows), rows, config, self.single)
+            self.teacher_optimiser.zero_grad()
+            objective.total(found).backward()
+            self.teacher_optimiser.step()
+            if step % 100 == 0:
+                self.progress.step("label", step / config.label_steps, found)
+        self.progress.epoch("label", 1, 1, {name: float(value.detach()) for name, value in found.items()}, None)
+
+    def _epoch(self) -> None:
+        """One pass of both modality networks over the items of the phase."""
+        config, phase = self.config, self.phase
+        items = self.fitted if phase == "select" else self.dataset.splits["train"]
+        order = np.random.default_rng(_seed(config.seed, phase + " order", self.done_epochs)).permutation(items)
+        batches = pieces(order, config.batch_size)
+        epochs = self.config.epochs  # the learning rate falls towards the planned end
+        sums: dict[str, float] = {}
+        self.pair.train()
+        for k, batch in enumerate(batches):
+            done = (self.done_epochs + k / len(batches)) / epochs
+            for optimiser, rate in ((self.optimiser, config.learning_rate), (self.critic_optimiser, config.discriminator_rate)):
+                for group in optimiser.param_groups:
+                    group["lr"] = rate * one_cycle(done)
+            share = batch[self.fabric.global_rank :: self.fabric.world_size]
+            found = self._step(share, last=(k + 1) % config.accumulate == 0 or k + 1 == len(batches))
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            self.progress.step(phase, (k + 1) / len(batches), found)
+        means = {name: value / len(batches) for name, value in sums.items()}
+        self.progress.epoch(phase, self.done_epochs + 1, self.epochs_of(phase), means, None)
+
+    def _step(self, batch: np.ndarray, *, last: bool) -> objective.Losses:
+        """Forward, the losses, backward; the optimisers step with the last of the accumulated batches."""
+        config = self.config
+        image_batch = read(self.dataset.image, batch, self.device)
+        if config.augment and self.dataset.image.kind == "pixels":
+            image_batch = augment(image_batch[0]), image_batch[1]
+        text_batch = read(self.dataset.text, batch, self.device)
+        labels = torch.from_numpy(self.dataset.labels[batch]).to(self.device).float()
+        with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
+            image, text = self.wrapped(image_batch, text_batch)
+            teacher = self._teach(labels)
+            found = objective.modality_losses(image, text, teacher, labels, config, self.single)
+            if config.adversarial and config.adversary:
+                found |= objective.deception_losses(self.critics, image, text, config)
+            self._check_finite(found)
+            self.fabric.backward(objective.total(found) / config.accumulate)
+        if last:
+            self.fabric.clip_gradients(self.wrapped, self.optimiser, max_norm=GRADIENT_NORM)
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+            self._update_average()
+        if config.adversarial and config.adversary:
+            found |= self._critic_step(image, text, teacher)
+        return found
+
+    def _critic_step(self, image: Outputs, text: Outputs, teacher: Outputs | None) -> objective.Losses:
+        losses = objective.discriminator_losses(self.critics, image, text, teacher)
+        self.critic_optimiser.zero_grad()
+        objective.total(losses).backward()
+        for parameter in self.critics.parameters():
+            parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+        self.critic_optimiser.step()
+        return losses
+
+    def _teach(self, labels: Tensor) -> Outputs | None:
+        if not self.config.label_net:
+            return None
+        self.model.teacher.eval()
+        with torch.no_grad():
+            return self.model.teacher(labels)
+
+    def _check_finite(self, found: objective.Losses) -> None:
+        for name, value in found.items():
+            if not math.isfinite(float(value.detach())):
+                raise FloatingPointError(f"{name} is {float(value.detach())}")
+
+    def _update_average(self) -> None:
+        decay = self.config.averaging
+        with torch.no_grad():
+            for name, value in self.pair.state_dict().items():
+                kept = self.average[name]
+                if kept.dtype.is_floating_point:
+                    kept.lerp_(value, 1 - decay)
+                else:
+                    kept.copy_(value)
+
+    # -- validation -----------------------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        """Measure the averaged weights on the validation part, some twenty times in a phase; keep the best."""
+        epochs = self.config.epochs
+        every = max(1, epochs // 20)
+        if self.done_epochs % every and self.done_epochs != epochs:
+            return
+        current = copy.deepcopy(self.pair.state_dict())
+        self.pair.load_state_dict(self.average)
+        score = validation_map(self.model, self.dataset, self.fitted, self.held)
+        self.pair.load_state_dict(current)
+        self.progress.validated(self.done_epochs, score)
+        if score > self.best[0]:
+            self.best = (score, self.done_epochs)
+            self.best_weights = copy.deepcopy(self.average)
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.config.patience) and self.done_epochs - self.best[1] >= self.config.patience
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a later process needs to continue, in tensors and plain values."""
+        state: dict[str, Any] = {"phase": self.phase, "done_epochs": self.done_epochs, "best": list(self.best)}
+        state["teacher"] = self.model.teacher.state_dict() if self.config.label_net else {}
+        state["pair"] = self.model.pair.state_dict()
+        if self.phase in ("select", "refit"):
+            state |= {
+                "average": self.average,
+                "best_weights": self.best_weights,
+                "critics": self.critics.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "critic_optimiser": self.critic_optimiser.state_dict(),
+            }
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what ``state`` returned."""
+        self.phase, self.done_epochs = state["phase"], state["done_epochs"]
+        self.best = (state["best"][0], state["best"][1])
+        if self.config.label_net:
+            self.model.teacher.load_state_dict(state["teacher"])
+        if self.phase in ("select", "refit"):
+            self._start_phase()
+            self.critics.load_state_dict(state["critics"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+            self.average, self.best_weights = dict(state["average"]), dict(state["best_weights"])
+        self.model.pair.load_state_dict(state["pair"])
+
+
+def one_cycle(done: float, warm: float = 0.1) -> float:
+    """Factor on the learning rate: up in a straight line for the first tenth, then down along a cosine."""
+    if done < warm:
+        return (done + 1e-3) / (warm + 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / (1 - warm))))
+
+
+def _seed(*parts: Any) -> int:
+    """A seed from names and numbers, the same in every process."""
+    return zlib.crc32(repr(parts).encode())

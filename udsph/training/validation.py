@@ -1,0 +1,29 @@
+"""The score that selects an epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from udsph.data import Dataset
+from udsph.evaluation import mean_average_precision
+from udsph.training.batches import sequence
+from udsph.training.model import Model
+
+LARGEST = 2000  # items of the fitted part that serve as the database
+
+
+def validation_map(model: Model, dataset: Dataset, fitted: np.ndarray, held: np.ndarray) -> float:
+    """Mean of the two directions' MAP: held-out items as queries, (a part of) the fitted items as database."""
+    step = max(1, -(-len(fitted) // LARGEST))
+    database = fitted[::step]
+    codes = {}
+    for view in ("image", "text"):
+        modality = getattr(dataset, view)
+        for name, index in (("query", held), ("database", database)):
+            codes[view, name] = model.encode(view, sequence(modality, index, 256, model.device))
+    directions = (("image", "text"), ("text", "image"))
+    found = [
+        mean_average_precision(codes[a, "query"], codes[b, "database"], dataset.labels[held], dataset.labels[database])
+        for a, b in directions
+    ]
+    return float(np.mean(found))

@@ -1,0 +1,252 @@
+"""UDSPH from Python: ``fit``, ``encode_image``, ``encode_text``, ``save``, ``load``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from udsph.data import Dataset, Modality
+from udsph.errors import InputError
+from udsph.training import run as run_folder
+from udsph.training.batches import sequence, spec_of, statistics
+from udsph.training.config import Config
+from udsph.training.launch import launch
+from udsph.training.model import Description, Model
+from udsph.training.progress import Progress
+from udsph.training.trainer import Trainer
+
+DEFAULT_EPOCHS = {"pixels": 30, "vectors": 60, "regions": 40, "tokens": 30}
+
+
+class UDSPH:
+    """A cross-modal hashing model: images and texts in, packed binary codes out.
+
+    Parameters
+    ----------
+    bits
+        Length of the codes, 1 to 8192.
+    config
+        A whole configuration instead of single settings.
+    settings
+        Any field of :class:`~udsph.training.Config`.
+
+    Examples
+    --------
+    >>> model = UDSPH(bits=64, epochs=10).fit(dataset)             # doctest: +SKIP
+    >>> codes = model.encode_image(dataset.image)                  # doctest: +SKIP
+    """
+
+    def __init__(self, bits: int = 64, *, config: Config | None = None, **settings: Any) -> None:
+        self.config: Config = config or Config.from_settings({"bits": bits, **settings})
+        self.data: dict[str, Any] = {}
+        self.model: Model | None = None
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.config.bits
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of the training data."""
+        return self._trained().description.classes
+
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        output: str | os.PathLike[str] | None = None,
+        progress: bool = True,
+        resume: str = "auto",
+    ) -> UDSPH:
+        """Train on the training split of a dataset.
+
+        Parameters
+        ----------
+        output
+            The run folder: configuration, splits, log, checkpoints, weights. Without one nothing is written.
+        progress
+            Show a bar and the losses.
+        resume
+            ``auto`` continues (or, if complete, loads) a run of the same settings in ``output``; ``never`` refuses one.
+
+        Raises
+        ------
+        InputError
+            For data that cannot be trained on, or an output folder that holds something else.
+        FloatingPointError
+            If a loss stops being finite; the last checkpoint is kept.
+        """
+        if resume not in ("auto", "never"):
+            raise InputError(f"resume={resume}: expected auto or never")
+        check_trainable(dataset)
+        self.config = resolve(self.config, dataset)
+        self.data = {"name": dataset.name, "root": getattr(dataset, "root", None), "settings": dict(dataset.settings)}
+        description = describe(dataset)
+        folder = None if output is None else Path(output)
+        if folder is not None:
+            there = run_folder.create(folder, self._content(description), dataset.splits)
+            if there and resume == "never":
+                raise InputError(f"{folder} holds a run already; choose another output or remove it")
+            if (folder / run_folder.WEIGHTS).exists():
+                return self._adopt(UDSPH.load(folder))
+        fabric = launch(self.config)
+        torch.manual_seed(self.config.seed)
+        model = Model(description, self.config, fabric.device)
+        for view in ("image", "text"):
+            model.statistics[view] = statistics(getattr(dataset, view), dataset.splits["train"])
+        log = None if folder is None else folder / run_folder.LOG
+        with Progress(progress and fabric.is_global_zero, log if fabric.is_global_zero else None) as shown:
+            self._train(Trainer(fabric, self.config, dataset, model, shown), folder)
+        self.model = model
+        if folder is not None and fabric.is_global_zero:
+            self._store(folder)
+        return self
+
+    def _train(self, trainer: Trainer, folder: Path | None) -> None:
+        state = None if folder is None else run_folder.read_checkpoint(folder)
+        if state is not None:
+            trainer.restore(state)
+        written = 0.0
+        for _ in trainer.run():
+            due = time.monotonic() - written >= self.config.checkpoint_seconds
+            if folder is not None and due and trainer.fabric.is_global_zero:
+                run_folder.write_checkpoint(folder, trainer.state())
+                written = time.monotonic()
+
+    def encode_image(self, images: Any, batch_size: int = 256) -> np.ndarray:
+        """Packed codes of images, from the images alone.
+
+        Parameters
+        ----------
+        images
+            A :class:`~udsph.data.Modality`, or an array of the form that the model was trained on.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 ``(n, ceil(bits / 8))``, little bit order.
+        """
+        return self._encode("image", images, batch_size)
+
+    def encode_text(self, texts: Any, batch_size: int = 256) -> np.ndarray:
+        """Packed codes of texts, from the texts alone; like :meth:`encode_image`."""
+        return self._encode("text", texts, batch_size)
+
+    def _encode(self, view: str, items: Any, batch_size: int) -> np.ndarray:
+        model = self._trained()
+        modality = items if isinstance(items, Modality) else self._as_modality(view, items)
+        spec = getattr(model.description, view)
+        same = modality.kind == spec.kind and len(modality.shape) == len(spec.shape)
+        # Sentences may be of any length and sets of any size; everything else must agree.
+        if not same or (modality.shape[-1:] != spec.shape[-1:] and spec.kind != "tokens"):
+            raise InputError(
+                f"{view}: {modality.kind} of shape {modality.shape} given, the model takes {spec.kind} of {spec.shape}"
+            )
+        if len(modality) == 0:
+            return np.empty((0, -(-self.bits // 8)), np.uint8)
+        return model.encode(view, sequence(modality, np.arange(len(modality)), batch_size, model.device))
+
+    def _as_modality(self, view: str, items: Any) -> Modality:
+        """A bare array as items of the kind that the model was trained on."""
+        spec = getattr(self._trained().description, view)
+        items = items if hasattr(items, "toarray") else np.asarray(items)
+        wanted = "biu" if spec.kind in ("pixels", "tokens") else "biuf"
+        if items.dtype.kind not in wanted:
+            raise InputError(f"{view}: values of type {items.dtype} given, the model takes {spec.kind}")
+        if spec.kind in ("vectors", "regions"):
+            finite = np.isfinite(items.data if hasattr(items, "toarray") else items)
+            if not finite.all():
+                raise InputError(f"{view}: the values hold NaN or infinity")
+        if spec.kind == "tokens" and items.size and not 0 <= items.min() <= items.max() < spec.vocabulary:
+            raise InputError(f"{view}: tokens from {items.min()} to {items.max()}, the vocabulary has {spec.vocabulary}")
+        return Modality(spec.kind, items)
+
+    def save(self, output: str | os.PathLike[str]) -> None:
+        """Write a trained model as a run folder, which must not exist or be empty."""
+        model, folder = self._trained(), Path(output)
+        if run_folder.create(folder, self._content(model.description), {}):
+            raise InputError(f"{folder} holds a run already; choose another output or remove it")
+        self._store(folder)
+
+    @classmethod
+    def load(cls, run: str | os.PathLike[str], device: str | None = None) -> UDSPH:
+        """The model of a completed run.
+
+        Raises
+        ------
+        InputError
+            If the folder is not a run, is damaged, or its training is not complete.
+        """
+        folder = Path(run)
+        content = run_folder.read_config(folder)
+        known = {field.name for field in dataclasses.fields(Config)}
+        strange = [name for name in content["training"] if name not in known]
+        if strange:
+            raise InputError(f"{folder} was written by another version: its setting '{strange[0]}' is not known here")
+        config = Config.from_settings(content["training"] | ({} if device is None else {"device": device}))
+        made = cls(config=config)
+        made.data = content["data"]
+        weights = run_folder.read_weights(folder)
+        model = Model(Description.from_json(content["model"]), config, launch(config).device)
+        for name, module in model.modules().items():
+            tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
+            try:
+                module.load_state_dict(tensors)
+            except RuntimeError:
+                raise InputError(f"{folder}: the weights do not fit the configuration; train it again") from None
+        made.model = model
+        return made
+
+    def _trained(self) -> Model:
+        if self.model is None:
+            raise InputError("the model is not trained: call fit, or load a run")
+        return self.model
+
+    def _adopt(self, other: UDSPH) -> UDSPH:
+        self.model, self.data = other.model, other.data
+        return self
+
+    def _content(self, description: Description) -> Mapping[str, Any]:
+        return {"data": self.data, "training": dataclasses.asdict(self.config), "model": description.as_json()}
+
+    def _store(self, folder: Path) -> None:
+        tensors = {
+            f"{name}.{key}": tensor
+            for name, module in self._trained().modules().items()
+            for key, tensor in module.state_dict().items()
+        }
+        run_folder.write_weights(folder, tensors)
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+
+
+def resolve(config: Config, dataset: Dataset) -> Config:
+    """The configuration with everything chosen that depends on the data."""
+    if config.epochs == 0:
+        config = dataclasses.replace(config, epochs=max(DEFAULT_EPOCHS[v.kind] for v in (dataset.image, dataset.text)))
+    return config
+
+
+def describe(dataset: Dataset) -> Description:
+    """What decides the networks' shapes."""
+    return Description(spec_of(dataset.image), spec_of(dataset.text), tuple(dataset.classes))
+
+
+def check_trainable(dataset: Dataset) -> None:
+    """Refuse data from which no similarity can be learnt."""
+    train = dataset.splits["train"]
+    labels = dataset.labels[train]
+    if len(train) < 4:
+        raise InputError(f"{dataset.name}: {len(train)} training items are too few; give at least 4")
+    unlabelled = int((labels.sum(1) == 0).sum())
+    if unlabelled:
+        raise InputError(f"{dataset.name}: {unlabelled} training items have no label; leave them out of the split 'train'")
+    if (labels == labels[0]).all():
+        raise InputError(f"{dataset.name}: all training items have the same labels; nothing tells them apart")

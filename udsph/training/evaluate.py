@@ -1,0 +1,108 @@
+"""From a run to its metrics: codes of both modalities, MAP in both directions, and what to read them against."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from udsph import data
+from udsph.data import Dataset
+from udsph.errors import InputError
+from udsph.evaluation import mean_average_precision
+from udsph.training import run as run_folder
+from udsph.training.estimator import UDSPH, describe
+
+
+def load_run(run: str | os.PathLike[str]) -> tuple[UDSPH, dict[str, Any], dict[str, np.ndarray]]:
+    """A trained model, the arguments with which ``udsph.data.load`` gives its dataset, and its splits."""
+    model = UDSPH.load(run)
+    arguments = {"name": model.data["name"], "root": model.data["root"], **model.data["settings"]}
+    return model, arguments, run_folder.read_splits(Path(run))
+
+
+def evaluate_run(
+    run: str | os.PathLike[str], *, database: str = "database", dataset: Dataset | None = None
+) -> dict[str, Any]:
+    """Score a run on the queries of its dataset and write ``metrics.json`` (``metrics-query.json``) into it.
+
+    Parameters
+    ----------
+    database
+        ``database``, or ``query`` to rank the query pairs' other modality.
+    dataset
+        The run's dataset, where it is at hand; else it is loaded as the run's configuration says.
+    """
+    if database not in ("database", "query"):
+        raise InputError(f"database={database}: expected database or query")
+    model, arguments, splits = load_run(run)
+    dataset = data.load(**arguments) if dataset is None else dataset
+    check_same(model, dataset, splits)
+    metrics = evaluate(model, dataset, database=database)
+    name = "metrics.json" if database == "database" else "metrics-query.json"
+    run_folder.write_json(Path(run) / name, metrics)
+    return metrics
+
+
+def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> dict[str, Any]:
+    """MAP of both directions on a dataset, with the ceiling and the floor to read it against.
+
+    ``label_to_label`` is the MAP of the label network's codes of the true labels of the same items: what perfect modality
+    networks would reach. ``chance`` is the MAP of codes that are all equal, in expectation over their order.
+    """
+    queries, items = dataset.splits["query"], dataset.splits[database]
+    labels = dataset.labels[queries], dataset.labels[items]
+    codes = {
+        (view, part): getattr(model, f"encode_{view}")(getattr(dataset, view).take(index))
+        for view in ("image", "text")
+        for part, index in (("query", queries), ("item", items))
+    }
+    bits = {part: unpacked(codes["image", part], codes["text", part], model.bits) for part in ("query", "item")}
+    found: dict[str, Any] = {
+        "image_to_text": {"map": mean_average_precision(codes["image", "query"], codes["text", "item"], *labels)},
+        "text_to_image": {"map": mean_average_precision(codes["text", "query"], codes["image", "item"], *labels)},
+        "bits": model.bits,
+        "n_query": len(queries),
+        "n_database": len(items),
+        "ties": "expected",
+    }
+    if model.config.label_net:
+        network = model._trained()
+        taught = (network.encode_labels(part) for part in labels)
+        found["label_to_label"] = mean_average_precision(*taught, *labels)
+    blank = (np.zeros((len(part), 1), np.uint8) for part in labels)
+    found["chance"] = mean_average_precision(*blank, *labels)
+    found["codes"] = code_statistics(bits["item"])
+    return found
+
+
+def unpacked(image: np.ndarray, text: np.ndarray, bits: int) -> np.ndarray:
+    """The bits of both modalities' codes, one after the other: uint8 ``(2 n, bits)``."""
+    return np.unpackbits(np.concatenate([image, text]), axis=1, count=bits, bitorder="little")
+
+
+def code_statistics(bits: np.ndarray) -> dict[str, float]:
+    """How well the bits are used: mean entropy of a bit (1 is best), mean absolute correlation of two bits (0 is best)."""
+    share = bits.mean(0)
+    inner = share[(share > 0) & (share < 1)]
+    entropy = -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)).sum() / len(share)
+    varying = bits[:, (share > 0) & (share < 1)].astype(np.float32)
+    correlation = 0.0
+    if varying.shape[1] > 1:
+        matrix = np.abs(np.corrcoef(varying.T))
+        correlation = float((matrix.sum() - len(matrix)) / (len(matrix) * (len(matrix) - 1)))
+    return {"bit_entropy": float(entropy), "bit_correlation": correlation}
+
+
+def check_same(model: UDSPH, dataset: Dataset, splits: dict[str, np.ndarray]) -> None:
+    """The dataset must be the one that the run was trained on: shapes, classes in their order, splits."""
+    known = model._trained().description
+    if tuple(dataset.classes) != known.classes:
+        raise InputError(f"{dataset.name}: its classes or their order are not those of the run")
+    if describe(dataset) != known:
+        raise InputError(f"{dataset.name}: its items are not of the form that the run was trained on")
+    for name, index in splits.items():
+        if name in dataset.splits and not np.array_equal(index, dataset.splits[name]):
+            raise InputError(f"{dataset.name}: the split '{name}' is not the one stored with the run; the data changed")

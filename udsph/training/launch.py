@@ -1,0 +1,41 @@
+"""Device, precision and processes, from Lightning Fabric."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from lightning_fabric import Fabric
+
+from udsph.errors import InputError
+from udsph.training.config import Config
+
+
+def launch(config: Config) -> Fabric:
+    """A Fabric for the configuration's device, number of processes and precision.
+
+    Raises
+    ------
+    InputError
+        For a device that this machine does not have.
+    """
+    name, _, number = config.device.partition(":")
+    if name not in ("auto", "cpu", "cuda", "gpu", "mps"):
+        raise InputError(f"device={config.device}: expected auto, cpu, cuda, or cuda:N")
+    if name in ("cuda", "gpu") and not torch.cuda.is_available():
+        raise InputError(f"device={config.device}: no CUDA device is available here; use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    devices: int | list[int] = config.devices
+    if number:
+        if not number.isdecimal() or int(number) >= torch.cuda.device_count():
+            raise InputError(f"device={config.device}: there are {torch.cuda.device_count()} CUDA devices")
+        devices = [int(number)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*16-mixed.*")
+        return Fabric(
+            accelerator="gpu" if name == "cuda" else name,
+            devices=devices,
+            precision=config.precision,  # type: ignore[arg-type]
+            strategy="auto" if config.devices == 1 else "ddp",
+        )

@@ -1,0 +1,163 @@
+"""The run folder: everything needed to use, continue, repeat and judge one training.
+
+======================  ==============================================================================
+``config.json``         dataset, its root and settings, training settings, shapes, versions
+``splits.npz``          index arrays ``train``, ``database``, ``query`` and the parts ``fitted``, ``validation``
+``log.csv``             one row an epoch: losses and validation MAP
+``model.safetensors``   the weights; present once the training is complete
+``checkpoint.pt``       the state of an unfinished training
+``metrics.json``        what ``udsph evaluate`` found
+======================  ==============================================================================
+
+Files are written beside and renamed, so that no reader and no crash meets half a file. Nothing in a run is unpickled:
+weights are safetensors, checkpoints are read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from udsph._version import __version__
+from udsph.errors import InputError
+
+FORMAT = 1
+CONFIG, SPLITS, LOG = "config.json", "splits.npz", "log.csv"
+WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
+
+
+def write(path: Path, fill: Callable[[Path], Any]) -> None:
+    """Have ``fill`` write a file beside ``path``, then rename it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        fill(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON beside, then rename."""
+    write(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
+
+
+def create(folder: Path, content: Mapping[str, Any], splits: Mapping[str, np.ndarray]) -> bool:
+    """Make a run folder, or find the one that the same command made before.
+
+    Returns
+    -------
+    bool
+        Whether it was there already.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or a run of other settings.
+    """
+    if (folder / CONFIG).exists():
+        difference = _difference(read_config(folder), dict(content))
+        if difference:
+            raise InputError(f"{folder} holds a run with another {difference}; choose another output or remove it")
+        return True
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not a run; choose another output")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / SPLITS, lambda part: _save_arrays(part, splits))
+    write_json(folder / CONFIG, {"format": FORMAT, "udsph": __version__, "torch": str(torch.__version__), **content})
+    return False
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with path.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **dict(arrays))
+
+
+def _difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The first setting in which two configurations differ, in words; empty if in none."""
+    wanted = json.loads(json.dumps(wanted))
+    for section in ("data", "training", "model"):
+        old, new = stored[section], wanted[section]
+        for name in dict.fromkeys([*old, *new]):
+            if old.get(name) != new.get(name):
+                return f"{name}: {_short(old.get(name))}, not {_short(new.get(name))}"
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a run, or an InputError that says why the folder is not one."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} is not a run: it has no {CONFIG}; give the folder that 'udsph train --output' wrote")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})") from None
+    missing = [name for name in ("format", "data", "training", "model") if name not in content]
+    if missing:
+        raise InputError(f"{path} is not the configuration of a run: '{missing[0]}' is missing")
+    if content["format"] != FORMAT:
+        raise InputError(f"{folder} has run format {content['format']}, this version reads {FORMAT}; train it again")
+    return content
+
+
+def read_splits(folder: Path) -> dict[str, np.ndarray]:
+    """The index arrays of a run."""
+    try:
+        with np.load(folder / SPLITS, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / SPLITS} is missing or damaged ({error})") from None
+
+
+def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Store the finished model's tensors."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    write(folder / WEIGHTS, lambda part: save_file(tensors, part, metadata={"format": str(FORMAT)}))
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The finished model's tensors."""
+    path = folder / WEIGHTS
+    if not path.exists():
+        raise InputError(f"{folder} is not trained to the end: run its command again, it continues")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged ({error}); train again") from None
+
+
+def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
+    """Store the state of an unfinished training."""
+    write(folder / CHECKPOINT, lambda part: torch.save({"udsph": __version__, **state}, part))
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The state of an unfinished training, or None where there is none."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is damaged ({reason}); remove it to start again") from None
+    if state.get("udsph") != __version__:
+        raise InputError(
+            f"{path} is of version {state.get('udsph')}, this is {__version__}; remove it to start again"
+        )
+    return state

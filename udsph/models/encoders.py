@@ -38,7 +38,7 @@ class PixelEncoder(nn.Module):
     over the map, so that "how much" and "whether anywhere" are both there.
     """
 
-    def __init__(self, width: int, part_width: int, channels: int = 24) -> None:
+    def __init__(self, width: int, part_width: int, channels: int = 16) -> None:
         super().__init__()
         c = channels
         self.stem = nn.Sequential(_convolution(3, c, kernel=5, stride=2), _convolution(c, 2 * c, stride=2))
@@ -164,7 +164,7 @@ class TokenEncoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary, part_width, padding_idx=0)
         self.dropout = nn.Dropout(dropout)
         self.context = nn.Conv1d(part_width, part_width, 3, padding=1)
-        channels = width // 2
+        channels = width // 4
         self.scales = nn.ModuleList(nn.Conv1d(part_width, channels, scale, padding=scale // 2) for scale in scales)
         self.to_vector = nn.Sequential(
             nn.Linear(channels * len(scales) + part_width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.2)

@@ -64,7 +64,7 @@ class LabelNetwork(nn.Module):
 
     def __init__(self, bits: int, classes: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.to_features = nn.Sequential(nn.Linear(classes, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU())
+        self.to_features = nn.Sequential(nn.Linear(classes, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.to_code = nn.Linear(width, bits)
         self.to_classes = nn.Linear(width, classes)
 

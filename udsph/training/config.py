@@ -43,7 +43,8 @@ class Config:
         parts, and how many columns of a feature vector stand in for local parts (0: none).
     validation, patience, refit
         Share of the training split that selects the epoch; epochs without improvement before stopping (0: never);
-        whether the model is then trained again on the whole training split, for as many epochs.
+        whether the model is then trained again on the whole training split for as many epochs (``true``, ``false``;
+        ``auto``: unless there are pixels, where it would cost as much again and gain little).
     augment
         Shift and mirror training pixels.
     checkpoint_seconds
@@ -62,7 +63,7 @@ class Config:
     discriminator_rate: float = 1e-3
     weight_decay: float = 1e-4
     averaging: float = 0.98
-    label_steps: int = 1500
+    label_steps: int = 600
     label_rate: float = 1e-3
     pairwise: float = 1.0
     feature: float = 0.1
@@ -81,7 +82,7 @@ class Config:
     parts: int = 0
     validation: float = 0.1
     patience: int = 0
-    refit: bool = True
+    refit: str = "auto"
     augment: bool = True
     checkpoint_seconds: float = 2.0
 
@@ -90,7 +91,7 @@ class Config:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise InputError(f"{name}={value}: expected {least:g} to {most:g}")
-        for name, known in (("backend", BACKENDS), ("precision", PRECISIONS)):
+        for name, known in (("backend", BACKENDS), ("precision", PRECISIONS), ("refit", ("auto", "true", "false"))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name}={getattr(self, name)}: expected one of {', '.join(known)}")
 
@@ -158,7 +159,9 @@ def _convert(name: str, value: Any, kind: str) -> Any:
             if isinstance(value, float) and not value.is_integer() or isinstance(value, bool):
                 raise ValueError
             return int(value)
-        return float(value) if kind == "float" else str(value)
+        if kind == "float":
+            return float(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
     except (TypeError, ValueError):
         expected = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
         raise InputError(f"{name}={value}: expected {expected}") from None

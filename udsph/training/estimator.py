@@ -22,7 +22,7 @@ from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
-DEFAULT_EPOCHS = {"pixels": 30, "vectors": 60, "regions": 40, "tokens": 30}
+DEFAULT_EPOCHS = {"pixels": 24, "vectors": 60, "regions": 40, "tokens": 24}
 
 
 class UDSPH:
@@ -229,8 +229,11 @@ class UDSPH:
 
 def resolve(config: Config, dataset: Dataset) -> Config:
     """The configuration with everything chosen that depends on the data."""
+    views = (dataset.image, dataset.text)
     if config.epochs == 0:
-        config = dataclasses.replace(config, epochs=max(DEFAULT_EPOCHS[v.kind] for v in (dataset.image, dataset.text)))
+        config = config.with_epochs(max(DEFAULT_EPOCHS[view.kind] for view in views))
+    if config.refit == "auto":
+        config = dataclasses.replace(config, refit=str(all(view.kind != "pixels" for view in views)).lower())
     return config
 
 

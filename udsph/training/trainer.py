@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -58,25 +57,22 @@ class Trainer:
         """Train to the end; yields after every epoch, where the state may be stored."""
         while self.phase != "done":
             while self.done_epochs < self.epochs_of(self.phase):
-                self._seed_epoch()
-                if self.phase == "label":
-                    self._label_epoch()
-                else:
-                    self._epoch()
+                torch.manual_seed(_seed(self.config.seed, self.phase, self.done_epochs))
+                found = self._label_epoch() if self.phase == "label" else self._epoch()
                 self.done_epochs += 1
-                if self.phase == "select":
-                    self._validate()
-                    if self._out_of_patience():
-                        break
+                score = self._validate() if self.phase == "select" else None
+                self.progress.epoch(self.phase, self.done_epochs, self.epochs_of(self.phase), found, score)
+                if self.phase == "select" and self._out_of_patience():
+                    break
                 yield
             self._next_phase()
         yield
 
     def _next_phase(self) -> None:
-        following = {"label": "select", "select": "refit" if self.config.refit else "done", "refit": "done"}
+        following = {"label": "select", "select": "refit" if self.config.refit == "true" else "done", "refit": "done"}
         if self.phase == "refit":
             self.model.pair.load_state_dict(self.average)
-        elif self.phase == "select" and not self.config.refit:
+        elif self.phase == "select" and self.config.refit == "false":
             self.model.pair.load_state_dict(self.best_weights)
         self.phase = following[self.phase]
         self.done_epochs = 0
@@ -102,20 +98,18 @@ class Trainer:
         )
         self.average = copy.deepcopy(self.pair.state_dict())
         self.best_weights = copy.deepcopy(self.average)
+        self.updates = 0  # of the average
         self.wrapped, self.optimiser = self.fabric.setup(self.pair, self.optimiser)
-
-    def _seed_epoch(self) -> None:
-        torch.manual_seed(_seed(self.config.seed, self.phase, self.done_epochs))
 
     # -- epochs ---------------------------------------------------------------------------------------------------
 
-    def _label_epoch(self) -> None:
+    def _label_epoch(self) -> dict[str, float]:
         """The whole training of the label network: it is small, and its input is only the labels."""
         teacher, config = self.model.teacher, self.config
         labels = self.dataset.labels[self.dataset.splits["train"]]
         order = np.random.default_rng(_seed(config.seed, "label order", 0))
         teacher.train()
-        size = min(2 * config.batch_size, len(labels))
+        size = min(config.batch_size, len(labels))
         for step in range(config.label_steps):
             for group in self.teacher_optimiser.param_groups:
                 group["lr"] = config.label_rate * one_cycle(step / config.label_steps)
@@ -126,9 +120,9 @@ class Trainer:
             self.teacher_optimiser.step()
             if step % 100 == 0:
                 self.progress.step("label", step / config.label_steps, found)
-        self.progress.epoch("label", 1, 1, {name: float(value.detach()) for name, value in found.items()}, None)
+        return {name: float(value.detach()) for name, value in found.items()}
 
-    def _epoch(self) -> None:
+    def _epoch(self) -> dict[str, float]:
         """One pass of both modality networks over the items of the phase."""
         config, phase = self.config, self.phase
         items = self.fitted if phase == "select" else self.dataset.splits["train"]
@@ -143,12 +137,15 @@ class Trainer:
                 for group in optimiser.param_groups:
                     group["lr"] = rate * one_cycle(done)
             share = batch[self.fabric.global_rank :: self.fabric.world_size]
-            found = self._step(share, last=(k + 1) % config.accumulate == 0 or k + 1 == len(batches))
+            try:
+                found = self._step(share, last=(k + 1) % config.accumulate == 0 or k + 1 == len(batches))
+            except FloatingPointError as error:
+                where = f"{phase} epoch {self.done_epochs + 1}, batch {k + 1} of {len(batches)}"
+                raise FloatingPointError(f"the loss {error} in {where}; the last checkpoint is kept") from None
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             self.progress.step(phase, (k + 1) / len(batches), found)
-        means = {name: value / len(batches) for name, value in sums.items()}
-        self.progress.epoch(phase, self.done_epochs + 1, self.epochs_of(phase), means, None)
+        return {name: value / len(batches) for name, value in sums.items()}
 
     def _step(self, batch: np.ndarray, *, last: bool) -> objective.Losses:
         """Forward, the losses, backward; the optimisers step with the last of the accumulated batches."""
@@ -197,7 +194,8 @@ class Trainer:
                 raise FloatingPointError(f"{name} is {float(value.detach())}")
 
     def _update_average(self) -> None:
-        decay = self.config.averaging
+        self.updates += 1
+        decay = min(self.config.averaging, self.updates / (10 + self.updates))  # short memory while weights move fast
         with torch.no_grad():
             for name, value in self.pair.state_dict().items():
                 kept = self.average[name]
@@ -208,20 +206,20 @@ class Trainer:
 
     # -- validation -----------------------------------------------------------------------------------------------
 
-    def _validate(self) -> None:
+    def _validate(self) -> float | None:
         """Measure the averaged weights on the validation part, some twenty times in a phase; keep the best."""
         epochs = self.config.epochs
         every = max(1, epochs // 20)
         if self.done_epochs % every and self.done_epochs != epochs:
-            return
+            return None
         current = copy.deepcopy(self.pair.state_dict())
         self.pair.load_state_dict(self.average)
         score = validation_map(self.model, self.dataset, self.fitted, self.held)
         self.pair.load_state_dict(current)
-        self.progress.validated(self.done_epochs, score)
         if score > self.best[0]:
             self.best = (score, self.done_epochs)
             self.best_weights = copy.deepcopy(self.average)
+        return score
 
     def _out_of_patience(self) -> bool:
         return bool(self.config.patience) and self.done_epochs - self.best[1] >= self.config.patience
@@ -235,6 +233,7 @@ class Trainer:
         state["pair"] = self.model.pair.state_dict()
         if self.phase in ("select", "refit"):
             state |= {
+                "updates": self.updates,
                 "average": self.average,
                 "best_weights": self.best_weights,
                 "critics": self.critics.state_dict(),
@@ -254,6 +253,7 @@ class Trainer:
             self.critics.load_state_dict(state["critics"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+            self.updates = state["updates"]
             self.average, self.best_weights = dict(state["average"]), dict(state["best_weights"])
         self.model.pair.load_state_dict(state["pair"])
 

@@ -10,7 +10,9 @@ from udsph.data import Dataset, Modality
 CLASSES = ("ant", "bee", "cow", "dog")
 
 
-def make_dataset(kinds: tuple[str, str] = ("vectors", "vectors"), n: int = 96, seed: int = 0, multi: bool = False) -> Dataset:
+def make_dataset(
+    kinds: tuple[str, str] = ("vectors", "vectors"), n: int = 96, seed: int = 0, multi: bool = False
+) -> Dataset:
     """Pairs whose views follow from their labels, a quarter of them queries."""
     random = np.random.default_rng(seed)
     labels = np.eye(len(CLASSES), dtype=np.uint8)[random.integers(len(CLASSES), size=n)]
@@ -43,9 +45,9 @@ def make_view(kind: str, labels: np.ndarray, random: np.random.Generator) -> Mod
 
 
 QUICK = {
-    "bits": 16, "epochs": 4, "batch_size": 24, "label_steps": 60, "attention_pairs": 8, "part_width": 16, "device": "cpu",
-    "checkpoint_seconds": 0,
-}  # fmt: skip
+    **{"bits": 16, "epochs": 4, "batch_size": 24, "label_steps": 60, "attention_pairs": 8, "part_width": 16},
+    **{"checkpoint_seconds": 0, "device": "cpu"},
+}
 
 
 @pytest.fixture(scope="session")

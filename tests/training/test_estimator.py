@@ -24,7 +24,9 @@ def codes_of(model: UDSPH, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return model.encode_image(dataset.image), model.encode_text(dataset.text)
 
 
-@pytest.mark.parametrize("kinds", [("vectors", "vectors"), ("pixels", "tokens"), ("regions", "tokens"), ("regions", "vectors")])
+@pytest.mark.parametrize(
+    "kinds", [("vectors", "vectors"), ("pixels", "tokens"), ("regions", "tokens"), ("regions", "vectors")]
+)
 def test_learns_each_kind_of_data(kinds):
     dataset = make_dataset(kinds, n=160)
     metrics = evaluate(train(dataset, epochs=12), dataset)
@@ -44,7 +46,9 @@ def test_codes_are_packed_and_padded_with_zeros(toy, bits):
 @pytest.mark.parametrize("settings", [{"attention": False}, {"adversarial": False}, {"label_net": False}])
 def test_switches_leave_a_model_that_trains(scenes_like, settings):
     with_all, without = train(scenes_like), train(scenes_like, **settings)
-    assert any((a != b).any() for a, b in zip(codes_of(with_all, scenes_like), codes_of(without, scenes_like), strict=True))
+    assert any(
+        (a != b).any() for a, b in zip(codes_of(with_all, scenes_like), codes_of(without, scenes_like), strict=True)
+    )
 
 
 def test_a_code_needs_its_own_modality_only(toy):

@@ -6,8 +6,10 @@ files), and ``load(root, **settings)``. A new one is a new file and a line in ``
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -60,4 +62,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
     path = Path(root).expanduser()
     if not path.exists():
         raise InputError(f"{name}: the root '{root}' does not exist; give the place of the data (--root PATH)")
-    return layout.load(path, **resolved)
+    dataset = layout.load(path, **resolved)
+    with warnings.catch_warnings():  # the copy says the same once more
+        warnings.simplefilter("ignore")
+        return dataclasses.replace(dataset, root=str(path.resolve()))

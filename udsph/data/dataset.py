@@ -75,6 +75,8 @@ class Dataset:
         gives the same dataset.
     captions
         The texts as written, one per item, where there are any.
+    root
+        Where the files lie that it was loaded from, absolute; None for generated data.
 
     Warns
     -----
@@ -90,6 +92,7 @@ class Dataset:
     splits: Mapping[str, np.ndarray]
     settings: Mapping[str, Any] = field(default_factory=dict)
     captions: tuple[str, ...] | None = None
+    root: str | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)

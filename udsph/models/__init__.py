@@ -1,7 +1,8 @@
 """The networks of UDSPH.
 
-``encoders.py`` turns pixels, words, regions or vectors into local parts and a global vector; ``networks.py`` puts codes on
-top of them and holds the label network and the discriminators. How they are trained stands in ``udsph.training``.
+``encoders.py`` turns pixels, words, regions or vectors into local parts and a global vector; ``networks.py`` puts
+codes on top of them and holds the label network and the discriminators. How they are trained stands in
+``udsph.training``.
 """
 
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder

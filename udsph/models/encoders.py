@@ -1,7 +1,8 @@
 """Encoders: items of one kind of data in, local parts and one global vector out.
 
-Every encoder returns :class:`Encoded`. ``parts`` are what cross-modal attention compares: the grid cells of a convolutional
-map, given regions, or words. Feature vectors as a whole have no local parts; :class:`VectorEncoder` says what stands in.
+Every encoder returns :class:`Encoded`. ``parts`` are what cross-modal attention compares: the grid cells of a
+convolutional map, given regions, or words. Feature vectors as a whole have no local parts; :class:`VectorEncoder`
+says what stands in.
 """
 
 from __future__ import annotations
@@ -34,15 +35,17 @@ class Encoded(NamedTuple):
 class PixelEncoder(nn.Module):
     """A small residual network for images of about 64 x 64 pixels; the cells of its last map are the regions.
 
-    Three halvings take 64 x 64 pixels to an 8 x 8 map of ``4 * channels``. The global vector joins the mean and the maximum
-    over the map, so that "how much" and "whether anywhere" are both there.
+    Three halvings take 64 x 64 pixels to an 8 x 8 map of ``4 * channels``. The global vector joins the mean and the
+    maximum over the map, so that "how much" and "whether anywhere" are both there.
     """
 
     def __init__(self, width: int, part_width: int, channels: int = 16) -> None:
         super().__init__()
         c = channels
         self.stem = nn.Sequential(_convolution(3, c, kernel=5, stride=2), _convolution(c, 2 * c, stride=2))
-        self.body = nn.Sequential(Residual(2 * c), _convolution(2 * c, 4 * c, stride=2), Residual(4 * c), Residual(4 * c))
+        self.body = nn.Sequential(
+            Residual(2 * c), _convolution(2 * c, 4 * c, stride=2), Residual(4 * c), Residual(4 * c)
+        )
         self.to_parts = nn.Linear(4 * c, part_width)
         self.to_vector = nn.Sequential(nn.Linear(8 * c, width), nn.BatchNorm1d(width), nn.ReLU())
 
@@ -81,14 +84,23 @@ class VectorEncoder(nn.Module):
     topics, a wide one the single words; the descriptions are fused. (SSAH pools neighbouring columns instead, which
     supposes that the order of the columns means something.)
 
-    The parts are the ``parts`` largest standardised columns of an item, each a learnt embedding of the column, scaled by
-    its value: visual words of an image, words of a text.
+    The parts are the ``parts`` largest standardised columns of an item, each a learnt embedding of the column,
+    scaled by its value: visual words of an image, words of a text.
     """
 
     def __init__(
-        self, dims: int, width: int, part_width: int, *, scales: tuple[int, ...] = (), dropout: float = 0.2, parts: int = 0
+        self,
+        dims: int,
+        width: int,
+        part_width: int,
+        *,
+        scales: tuple[int, ...] = (),
+        dropout: float = 0.2,
+        parts: int = 0,
     ) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
         self.dropout = nn.Dropout(dropout)
@@ -130,6 +142,8 @@ class RegionEncoder(nn.Module):
 
     def __init__(self, dims: int, width: int, part_width: int, *, dropout: float = 0.2) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
         self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dims, width), nn.ReLU())
@@ -152,9 +166,9 @@ class RegionEncoder(nn.Module):
 class TokenEncoder(nn.Module):
     """Words of a sentence: an embedding and a multi-scale fusion of the bag of words.
 
-    Scale 1 is the bag of single words. A larger scale describes runs of neighbouring words (a convolution over 3 or 5 of
-    them), which tells "red star, blue box" from "blue star, red box". The maximum over the sentence of each scale is fused
-    into one vector. The parts are the words with their nearest neighbours mixed in.
+    Scale 1 is the bag of single words. A larger scale describes runs of neighbouring words (a convolution over 3 or
+    5 of them), which tells "red star, blue box" from "blue star, red box". The maximum over the sentence of each
+    scale is fused into one vector. The parts are the words with their nearest neighbours mixed in.
     """
 
     def __init__(

@@ -40,8 +40,8 @@ class Outputs(NamedTuple):
 class ModalityNetwork(nn.Module):
     """From items of one modality to high-level features, codes and class logits; needs no other modality.
 
-    The ``branches`` are equal networks with their own initial weights whose outputs are averaged, in training too: an ensemble
-    that is trained as one network.
+    The ``branches`` are equal networks with their own initial weights whose outputs are averaged, in training too:
+    an ensemble that is trained as one network.
     """
 
     def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH) -> None:
@@ -54,9 +54,7 @@ class ModalityNetwork(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Outputs:
         encoded: Encoded = self.encoder(values, lengths)
         features = self.to_features(encoded.vector)
-        return Outputs(
-            features, self.to_code(features), self.to_classes(features), encoded.parts, encoded.lengths
-        )
+        return Outputs(features, self.to_code(features), self.to_classes(features), encoded.parts, encoded.lengths)
 
 
 class LabelNetwork(nn.Module):
@@ -102,7 +100,9 @@ class ModalityPair(nn.Module):
         return self.image(*image), self.text(*text)
 
 
-def build_modality(spec: ModalitySpec, view: str, bits: int, classes: int, *, part_width: int, parts: int) -> ModalityNetwork:
+def build_modality(
+    spec: ModalitySpec, view: str, bits: int, classes: int, *, part_width: int, parts: int
+) -> ModalityNetwork:
     """The network for one modality.
 
     Parameters

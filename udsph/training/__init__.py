@@ -1,6 +1,7 @@
 """Training: configuration, losses, trainer, the run folder, and :class:`UDSPH`.
 
-Read ``objective.py`` for what is minimised, ``trainer.py`` for the order in which, ``run.py`` for what lies in a run folder.
+Read ``objective.py`` for what is minimised, ``trainer.py`` for the order in which, ``run.py`` for what lies in a
+run folder.
 """
 
 from udsph.training.config import Config

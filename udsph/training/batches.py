@@ -32,12 +32,16 @@ def read(modality: Modality, index: np.ndarray, device: torch.device) -> Batch:
     rows = np.ascontiguousarray(rows)
     if modality.kind in ("vectors", "regions"):
         rows = rows.astype(np.float32, copy=False)
-    lengths = None if modality.lengths is None else torch.from_numpy(modality.lengths[index].astype(np.int64)).to(device)
+    lengths = (
+        None if modality.lengths is None else torch.from_numpy(modality.lengths[index].astype(np.int64)).to(device)
+    )
     return torch.from_numpy(rows).to(device), lengths
 
 
 def pieces(index: np.ndarray, size: int) -> list[np.ndarray]:
-    """``index`` in pieces of about ``size``, as equal as can be, so that no last piece is too small for batch statistics."""
+    """``index`` in pieces of about ``size``, as equal as can be, so that no last piece is too small for batch
+    statistics.
+    """
     return np.array_split(index, max(1, round(len(index) / size)))
 
 
@@ -45,7 +49,8 @@ def statistics(modality: Modality, index: np.ndarray, size: int = 4096) -> tuple
     """Mean and standard deviation of each dimension over the items of ``index``; None for pixels and tokens."""
     if modality.kind not in ("vectors", "regions"):
         return None
-    count, total, squares = 0, 0.0, 0.0
+    count = 0
+    total = squares = torch.zeros(modality.shape[-1], dtype=torch.float64)
     for part in pieces(index, size):
         values, lengths = read(modality, part, torch.device("cpu"))
         values = values.double()
@@ -62,7 +67,9 @@ def statistics(modality: Modality, index: np.ndarray, size: int = 4096) -> tuple
 
 
 def augment(pixels: Tensor) -> Tensor:
-    """Each image shifted by up to ``SHIFT`` pixels (its border repeated) and mirrored or not; the global generator decides."""
+    """Each image shifted by up to ``SHIFT`` pixels (its border repeated) and mirrored or not; the global
+    generator decides.
+    """
     n, height, width, _ = pixels.shape
     dy, dx = (torch.randint(-SHIFT, SHIFT + 1, (n, 1), device=pixels.device) for _ in range(2))
     mirrored = torch.rand(n, 1, device=pixels.device) < 0.5

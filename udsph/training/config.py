@@ -27,8 +27,8 @@ class Config:
     seed
         Of initial weights, order of the items, and the validation part.
     device, devices, precision, accumulate
-        Where and how to compute: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; number of processes; Lightning Fabric's name of
-        the precision; batches per optimiser step.
+        Where and how to compute: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; number of processes; Lightning Fabric's
+        name of the precision; batches per optimiser step.
     batch_size, learning_rate, discriminator_rate, weight_decay, averaging
         Of the optimisers (AdamW, one cycle) and the decay of the moving average of the weights that is kept.
     label_steps, label_rate
@@ -156,7 +156,7 @@ def _convert(name: str, value: Any, kind: str) -> Any:
                 raise ValueError
             return text in _TRUE
         if kind == "int":
-            if isinstance(value, float) and not value.is_integer() or isinstance(value, bool):
+            if (isinstance(value, float) and not value.is_integer()) or isinstance(value, bool):
                 raise ValueError
             return int(value)
         if kind == "float":

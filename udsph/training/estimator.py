@@ -88,7 +88,7 @@ class UDSPH:
             raise InputError(f"resume={resume}: expected auto or never")
         check_trainable(dataset)
         self.config = resolve(self.config, dataset)
-        self.data = {"name": dataset.name, "root": getattr(dataset, "root", None), "settings": dict(dataset.settings)}
+        self.data = {"name": dataset.name, "root": dataset.root, "settings": dict(dataset.settings)}
         description = describe(dataset)
         folder = None if output is None else Path(output)
         if folder is not None:
@@ -166,7 +166,9 @@ class UDSPH:
             if not finite.all():
                 raise InputError(f"{view}: the values hold NaN or infinity")
         if spec.kind == "tokens" and items.size and not 0 <= items.min() <= items.max() < spec.vocabulary:
-            raise InputError(f"{view}: tokens from {items.min()} to {items.max()}, the vocabulary has {spec.vocabulary}")
+            raise InputError(
+                f"{view}: tokens from {items.min()} to {items.max()}, the vocabulary has {spec.vocabulary}"
+            )
         return Modality(spec.kind, items)
 
     def save(self, output: str | os.PathLike[str]) -> None:
@@ -250,6 +252,8 @@ def check_trainable(dataset: Dataset) -> None:
         raise InputError(f"{dataset.name}: {len(train)} training items are too few; give at least 4")
     unlabelled = int((labels.sum(1) == 0).sum())
     if unlabelled:
-        raise InputError(f"{dataset.name}: {unlabelled} training items have no label; leave them out of the split 'train'")
+        raise InputError(
+            f"{dataset.name}: {unlabelled} training items have no label; leave them out of the split 'train'"
+        )
     if (labels == labels[0]).all():
         raise InputError(f"{dataset.name}: all training items have the same labels; nothing tells them apart")

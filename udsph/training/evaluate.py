@@ -49,8 +49,9 @@ def evaluate_run(
 def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> dict[str, Any]:
     """MAP of both directions on a dataset, with the ceiling and the floor to read it against.
 
-    ``label_to_label`` is the MAP of the label network's codes of the true labels of the same items: what perfect modality
-    networks would reach. ``chance`` is the MAP of codes that are all equal, in expectation over their order.
+    ``label_to_label`` is the MAP of the label network's codes of the true labels of the same items: what perfect
+    modality networks would reach. ``chance`` is the MAP of codes that are all equal, in expectation over their
+    order.
     """
     queries, items = dataset.splits["query"], dataset.splits[database]
     labels = dataset.labels[queries], dataset.labels[items]
@@ -70,10 +71,10 @@ def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> d
     }
     if model.config.label_net:
         network = model._trained()
-        taught = (network.encode_labels(part) for part in labels)
-        found["label_to_label"] = mean_average_precision(*taught, *labels)
-    blank = (np.zeros((len(part), 1), np.uint8) for part in labels)
-    found["chance"] = mean_average_precision(*blank, *labels)
+        taught = [network.encode_labels(part) for part in labels]
+        found["label_to_label"] = mean_average_precision(taught[0], taught[1], *labels)
+    blank = [np.zeros((len(part), 1), np.uint8) for part in labels]
+    found["chance"] = mean_average_precision(blank[0], blank[1], *labels)
     found["codes"] = code_statistics(bits["item"])
     return found
 
@@ -84,7 +85,9 @@ def unpacked(image: np.ndarray, text: np.ndarray, bits: int) -> np.ndarray:
 
 
 def code_statistics(bits: np.ndarray) -> dict[str, float]:
-    """How well the bits are used: mean entropy of a bit (1 is best), mean absolute correlation of two bits (0 is best)."""
+    """How well the bits are used: mean entropy of a bit (1 is best), mean absolute correlation of two bits (0 is
+    best).
+    """
     share = bits.mean(0)
     inner = share[(share > 0) & (share < 1)]
     entropy = -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)).sum() / len(share)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SHARPNESS = 16.0  # of the pairwise likelihood: half the code length of 32 bits, where it equals the published 1/2 <a, b>
+SHARPNESS = (
+    16.0  # of the pairwise likelihood: half the code length of 32 bits, where it equals the published 1/2 <a, b>
+)
 
 
 def similarity(first: Tensor, second: Tensor) -> Tensor:
@@ -17,9 +19,9 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
 def pairwise_likelihood(first: Tensor, second: Tensor, similar: Tensor) -> Tensor:
     """Negative log-likelihood of the similarities, which is linear in the logarithm (not squared) and cannot overflow.
 
-    With ``theta = SHARPNESS * cosine``, ``-log p(S) = softplus(theta) - S theta``. The published ``theta = 1/2 <a, b>`` grows
-    with the code length; this one is the same at every length. Similar and dissimilar pairs weigh the same in total,
-    however rare the similar ones are.
+    With ``theta = SHARPNESS * cosine``, ``-log p(S) = softplus(theta) - S theta``. The published ``theta = 1/2 <a,
+    b>`` grows with the code length; this one is the same at every length. Similar and dissimilar pairs weigh the
+    same in total, however rare the similar ones are.
 
     Parameters
     ----------
@@ -34,7 +36,9 @@ def pairwise_likelihood(first: Tensor, second: Tensor, similar: Tensor) -> Tenso
 
 
 def balanced_mean(losses: Tensor, similar: Tensor) -> Tensor:
-    """Mean in which the pairs with 1 and those with 0 have the same total weight; the plain mean if one kind is missing."""
+    """Mean in which the pairs with 1 and those with 0 have the same total weight; the plain mean if one kind is
+    missing.
+    """
     share = similar.mean()
     if not 0 < float(share) < 1:
         return losses.mean()
@@ -44,8 +48,8 @@ def balanced_mean(losses: Tensor, similar: Tensor) -> Tensor:
 def bit_likelihood(code_logits: Tensor, bits: Tensor) -> Tensor:
     """Quantisation loss: negative log-likelihood of the wanted bits (1 or 0) under one logit each.
 
-    Its minimum drives every relaxed code ``tanh(logit / 2)`` to the sign that it should have, which the squared distance
-    ``(code - sign)^2`` of SSAH does too, but with a gradient that does not vanish where the sign is wrong.
+    Its minimum drives every relaxed code ``tanh(logit / 2)`` to the sign that it should have, which the squared
+    distance ``(code - sign)^2`` of SSAH does too, but with a gradient that does not vanish where the sign is wrong.
     """
     return F.binary_cross_entropy_with_logits(code_logits.float(), bits)
 

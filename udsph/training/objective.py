@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -40,8 +42,8 @@ def modality_losses(
         wanted = (image.codes + text.codes).detach()
     else:
         anchors = (image, teacher), (text, teacher)
-        codes = codes + sum(losses.pairwise_likelihood(a.codes, b.codes, similar) for a, b in anchors)
-        features = sum(losses.pairwise_likelihood(a.features, b.features, similar) for a, b in anchors)
+        codes = codes + _sum(losses.pairwise_likelihood(a.codes, b.codes, similar) for a, b in anchors)
+        features = _sum(losses.pairwise_likelihood(a.features, b.features, similar) for a, b in anchors)
         wanted = teacher.code_logits
     bits = (wanted > 0).float()
     found = {"pairwise": config.pairwise * codes, "feature": config.feature * features}
@@ -74,7 +76,8 @@ def matching_loss(image: Outputs, text: Outputs, labels: Tensor, config: Config)
 def deception_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, config: Config) -> Losses:
     """The adversarial losses of the modality networks: their features should pass for the other side's.
 
-    The discriminators are part of the path but not of what is updated: the gradient passes through them to the features.
+    The discriminators are part of the path but not of what is updated: the gradient passes through them to the
+    features.
     """
     found = {}
     with frozen(critics):
@@ -90,7 +93,8 @@ def deception_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, conf
 def discriminator_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, teacher: Outputs | None) -> Losses:
     """The discriminators' own losses, on features from which no gradient flows back.
 
-    One discriminator per modality tells it from the teacher; without a teacher a single one tells image (1) from text (0).
+    One discriminator per modality tells it from the teacher; without a teacher a single one tells image (1) from
+    text (0).
     """
     if teacher is None:
         critic = critics["pair"]
@@ -104,7 +108,7 @@ def discriminator_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, 
     return found
 
 
-class frozen:  # noqa: N801  (used as a word in a with statement)
+class frozen:
     """Within it the parameters of a module are constants; gradients still pass through to its input."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -121,4 +125,8 @@ class frozen:  # noqa: N801  (used as a word in a with statement)
 
 def total(found: Losses) -> Tensor:
     """The sum of the losses."""
-    return torch.stack(list(found.values())).sum()
+    return _sum(found.values())
+
+
+def _sum(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).sum()

@@ -102,7 +102,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """``config.json`` of a run, or an InputError that says why the folder is not one."""
     path = folder / CONFIG
     if not path.is_file():
-        raise InputError(f"{folder} is not a run: it has no {CONFIG}; give the folder that 'udsph train --output' wrote")
+        raise InputError(
+            f"{folder} is not a run: it has no {CONFIG}; give the folder that 'udsph train --output' wrote"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -157,7 +159,5 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is damaged ({reason}); remove it to start again") from None
     if state.get("udsph") != __version__:
-        raise InputError(
-            f"{path} is of version {state.get('udsph')}, this is {__version__}; remove it to start again"
-        )
+        raise InputError(f"{path} is of version {state.get('udsph')}, this is {__version__}; remove it to start again")
     return state

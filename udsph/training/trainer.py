@@ -1,9 +1,9 @@
 """The training of one model: the teacher first, then both modality networks against it, epoch by epoch.
 
-A training is a list of phases. ``label`` trains the label network, which is fixed from then on. ``select`` trains on the
-training split without its validation part and measures the validation part's MAP. ``refit`` starts again on the whole
-training split for as many epochs as were best. Each epoch draws its random numbers from the seed and its own number, so
-that a training that continues from a checkpoint is the same as one that was never interrupted.
+A training is a list of phases. ``label`` trains the label network, which is fixed from then on. ``select`` trains
+on the training split without its validation part and measures the validation part's MAP. ``refit`` starts again on
+the whole training split for as many epochs as were best. Each epoch draws its random numbers from the seed and its
+own number, so that a training that continues from a checkpoint is the same as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import copy
 import math
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from udsph.data import Dataset, split_validation
-from udsph.models.networks import Discriminator, LabelNetwork, ModalityPair, Outputs
+from udsph.models.networks import Discriminator, Outputs
 from udsph.training import objective
 from udsph.training.batches import augment, pieces, read
 from udsph.training.config import Config
@@ -133,7 +133,10 @@ class Trainer:
         self.pair.train()
         for k, batch in enumerate(batches):
             done = (self.done_epochs + k / len(batches)) / epochs
-            for optimiser, rate in ((self.optimiser, config.learning_rate), (self.critic_optimiser, config.discriminator_rate)):
+            for optimiser, rate in (
+                (self.optimiser, config.learning_rate),
+                (self.critic_optimiser, config.discriminator_rate),
+            ):
                 for group in optimiser.param_groups:
                     group["lr"] = rate * one_cycle(done)
             share = batch[self.fabric.global_rank :: self.fabric.world_size]
@@ -177,7 +180,7 @@ class Trainer:
         self.critic_optimiser.zero_grad()
         objective.total(losses).backward()
         for parameter in self.critics.parameters():
-            parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+            parameter.grad = cast(Tensor, self.fabric.all_reduce(cast(Tensor, parameter.grad), reduce_op="mean"))
         self.critic_optimiser.step()
         return losses
 

@@ -12,7 +12,8 @@ from udsph.cli.app import command, console, load_array, settings_of
 from udsph.errors import InputError
 
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value of the model, training or dataset; repeatable")
+    list[str] | None,
+    typer.Option("--set", help="key=value of the training or the dataset (data.key=value: the dataset only)"),
 ]
 
 
@@ -31,10 +32,14 @@ def train(
     from udsph.data import load
     from udsph.training import UDSPH, Config
 
-    settings: dict[str, Any] = {**settings_of(set_ or []), "bits": bits, "seed": seed, "device": device}
+    given = settings_of(set_ or [])
+    settings: dict[str, Any] = {key: value for key, value in given.items() if not key.startswith("data.")}
+    settings |= {"bits": bits, "seed": seed, "device": device}
     if epochs is not None:
         settings["epochs"] = epochs
     config, loader_settings = Config.from_settings(settings, rest=True)
+    # A key that both know, such as the seed, means the training; with the prefix it reaches the dataset.
+    loader_settings |= {key.removeprefix("data."): value for key, value in given.items() if key.startswith("data.")}
     dataset = load(data, root=root, **loader_settings)
     UDSPH(config=config).fit(dataset, output=output, progress=True)
     console.print(f"trained: {output}    next: udsph evaluate {output}")

@@ -5,6 +5,7 @@ What is built, and what happens where it cannot be:
 ==========================  =======================================  ==========================================
 ``udsph.hamming._native``   C++17 compiler, pybind11                 Numba, else NumPy, serves the same functions
 ``udsph.hamming.capi``      the same and Cython                      other Cython projects cannot cimport it
+``udsph.attention._native`` C++17 compiler, pybind11                 attention in plain torch (backend ``gram``)
 ==========================  =======================================  ==========================================
 
 A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``. No flag depends on the CPU of the build
@@ -28,11 +29,11 @@ EXTRA_COMPILE = os.environ.get("UDSPH_CFLAGS", "").split()
 EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
 
 
-def native_extension(name: str, *folders: str) -> Extension:
-    """One pybind11 extension made of every C++ file of the folders, rebuilt when one of their headers changes."""
+def native_extension(name: str, folder: str, *options: str) -> Extension:
+    """One pybind11 extension made of every C++ file of a folder, rebuilt when a header changes."""
     import pybind11
 
-    sources = sorted(path for folder in folders for path in glob(f"{folder}/*.cpp"))
+    sources = sorted(glob(f"{folder}/*.cpp"))
     headers = sorted(path for path in glob("csrc/**/*", recursive=True) if path.endswith((".h", ".inc")))
     flags = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
     return Extension(
@@ -41,7 +42,7 @@ def native_extension(name: str, *folders: str) -> Extension:
         include_dirs=["csrc", pybind11.get_include()],
         depends=headers,
         language="c++",
-        extra_compile_args=[*flags, *EXTRA_COMPILE],
+        extra_compile_args=[*flags, *options, *EXTRA_COMPILE],
         extra_link_args=["-pthread", *EXTRA_LINK],
         optional=not REQUIRED,
     )
@@ -86,6 +87,11 @@ class BuildNative(build_ext):
 
 
 setup(
-    ext_modules=[native_extension("udsph.hamming._native", "csrc/hamming"), *cython_extensions()],
+    ext_modules=[
+        native_extension("udsph.hamming._native", "csrc/hamming"),
+        # Square roots and comparisons of whole vectors: no errno, no floating-point traps.
+        native_extension("udsph.attention._native", "csrc/attention", "-fno-math-errno", "-fno-trapping-math"),
+        *cython_extensions(),
+    ],
     cmdclass={"build_ext": BuildNative},
 )

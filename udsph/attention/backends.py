@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 
@@ -11,7 +12,20 @@ def backends() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Keys ``reference`` and ``gram``. Needs no torch and touches no GPU.
+        Keys ``reference``, ``gram``, ``cpu``. Needs no torch and touches no GPU.
     """
-    torch = "available" if importlib.util.find_spec("torch") else "torch is not installed"
-    return {"reference": torch, "gram": torch}
+    if importlib.util.find_spec("torch") is None:
+        return dict.fromkeys(("reference", "gram", "cpu"), "torch is not installed")
+    return {"reference": "available", "gram": "available", "cpu": _cpu()}
+
+
+def _cpu() -> str:
+    try:
+        native = importlib.import_module("udsph.attention._native")
+    except ImportError as error:
+        return f"the kernel was not built when the package was installed ({error})"
+    try:
+        native.level()
+    except ValueError as error:  # UDSPH_SIMD names a level that is not there
+        return str(error)
+    return "available"

@@ -9,28 +9,28 @@ so nothing of the features' dimension is kept per pair; a few arrays of pairs x 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from udsph.attention.formula import EPSILON, Formula
-from udsph.attention.lengths import row_mask, without_padding
 from udsph.attention.reference import normalized, pooled
+from udsph.attention.rows import Rows
 
 
-def scores(
-    regions: Tensor, words: Tensor, region_lengths: Tensor, word_lengths: Tensor, direction: str, formula: Formula
-) -> Tensor:
-    """(n_images, n_captions) scores of one direction; lengths are int64 on the CPU, one per item."""
-    region_mask = row_mask(region_lengths, regions.shape[1], regions.device)
-    word_mask = row_mask(word_lengths, words.shape[1], words.device)
-    regions, words = without_padding(regions, region_mask), without_padding(words, word_mask)
-    if direction == "t2i":
-        return _scores(words, regions, word_mask, region_mask, formula).mT
-    return _scores(regions, words, region_mask, word_mask, formula)
+def scores(regions: Rows, words: Rows, directions: Sequence[tuple[str, Formula]]) -> list[Tensor]:
+    """(n_images, n_captions) scores of every direction."""
+    return [
+        _scores(words, regions, formula).mT if direction == "t2i" else _scores(regions, words, formula)
+        for direction, formula in directions
+    ]
 
 
-def _scores(query: Tensor, context: Tensor, query_mask: Tensor, context_mask: Tensor, formula: Formula) -> Tensor:
-    """(n_query_items, n_context_items): queries are (n, q, dim), context items (m, c, dim)."""
+def _scores(query_rows: Rows, context_rows: Rows, formula: Formula) -> Tensor:
+    """(n_query_items, n_context_items)."""
+    query, context = query_rows.zero_padded(), context_rows.zero_padded()  # (n, q, dim), (m, c, dim)
+    query_mask, context_mask = query_rows.mask(), context_rows.mask()
     affinity = torch.einsum("nqd,mcd->nmqc", query, context)
     gram = context @ context.mT
     logits = formula.smooth * normalized(affinity, query_mask[:, None, :, None], formula)

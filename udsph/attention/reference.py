@@ -5,22 +5,25 @@ Differs from SCAN's published code only where that breaks: masks for both length
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from udsph.attention.formula import EPSILON, LEAK, Formula
-from udsph.attention.lengths import row_mask, without_padding
+from udsph.attention.rows import Rows
 
 
-def scores(
-    regions: Tensor, words: Tensor, region_lengths: Tensor, word_lengths: Tensor, direction: str, formula: Formula
-) -> Tensor:
-    """(n_images, n_captions) scores of one direction; lengths are int64 on the CPU, one per item."""
-    region_mask = row_mask(region_lengths, regions.shape[1], regions.device)
-    regions = without_padding(regions, region_mask)
+def scores(regions: Rows, words: Rows, directions: Sequence[tuple[str, Formula]]) -> list[Tensor]:
+    """(n_images, n_captions) scores of every direction."""
+    return [_scores(regions, words, direction, formula) for direction, formula in directions]
+
+
+def _scores(image_rows: Rows, caption_rows: Rows, direction: str, formula: Formula) -> Tensor:
+    regions, region_mask = image_rows.zero_padded(), image_rows.mask()
     columns = []
-    for caption, length in zip(words, word_lengths.tolist(), strict=True):
+    for caption, length in zip(caption_rows.features, caption_rows.lengths.tolist(), strict=True):
         word = caption[:length].expand(len(regions), -1, -1)
         word_mask = region_mask.new_ones(1, length)
         if direction == "t2i":

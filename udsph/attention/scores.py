@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from udsph.attention import gram, reference
+from udsph.attention import fused, gram, reference
 from udsph.attention.backends import backends
+from udsph.attention.checks import check_features, check_finite
 from udsph.attention.formula import Formula, formulas
-from udsph.attention.lengths import checked_lengths
+from udsph.attention.rows import Rows, rows
 from udsph.errors import InputError
 
 Lengths = Tensor | Sequence[int] | None
-Scores = Callable[[Tensor, Tensor, Tensor, Tensor, str, Formula], Tensor]
+Scores = Callable[[Rows, Rows, Sequence[tuple[str, Formula]]], list[Tensor]]
 
-_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_SCORES: dict[str, Scores] = {"reference": reference.scores, "gram": gram.scores}
+_SCORES: dict[str, Scores] = {"reference": reference.scores, "gram": gram.scores, "cpu": fused.scores}
+_USABLE = backends()  # looked up once: a compiled graph cannot ask what is installed
 
 
 def cross_attention_scores(
@@ -77,49 +78,26 @@ def cross_attention_scores(
     -----
     The formula is SCAN's (Lee et al., ECCV 2018): ``docs/attention.md``.
     """
-    _check_features(regions, words)
+    check_features(regions, words)
     directions = formulas(direction, smooth, pool, pool_temperature, normalize)
-    n_regions = checked_lengths("region_lengths", region_lengths, regions.shape[0], regions.shape[1])
-    n_words = checked_lengths("word_lengths", word_lengths, words.shape[0], words.shape[1])
     compute = _SCORES[_choose(backend, regions.device)]
     with torch.autocast(regions.device.type, enabled=False):
         if regions.dtype in (torch.bfloat16, torch.float16):
             regions, words = regions.float(), words.float()
-        total = [compute(regions, words, n_regions, n_words, name, formula) for name, formula in directions]
-    scores = total[0] if len(total) == 1 else (total[0] + total[1]) / 2
-    _check_finite(scores)
+        found = compute(rows("region", regions, region_lengths), rows("word", words, word_lengths), directions)
+    scores = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
+    if not torch.compiler.is_compiling():
+        check_finite(scores)
     return scores
 
 
-def _check_features(regions: Tensor, words: Tensor) -> None:
-    for name, features in (("regions", regions), ("words", words)):
-        if not isinstance(features, Tensor):
-            raise InputError(f"{name} is a {type(features).__name__}, not a torch tensor")
-        if features.dim() != 3:
-            raise InputError(f"{name} has shape {tuple(features.shape)}: expected (items, rows, dimensions)")
-        if 0 in features.shape:
-            raise InputError(f"{name} has shape {tuple(features.shape)}: nothing to score")
-        if features.dtype not in _DTYPES:
-            raise InputError(f"{name} has dtype {features.dtype}: expected float32, float64, bfloat16 or float16")
-    for what in ("device", "dtype"):
-        if getattr(regions, what) != getattr(words, what):
-            raise InputError(f"regions has {what} {getattr(regions, what)}, words has {getattr(words, what)}")
-    if regions.shape[2] != words.shape[2]:
-        raise InputError(f"regions has {regions.shape[2]} dimensions, words has {words.shape[2]}")
-
-
 def _choose(backend: str, device: torch.device) -> str:
-    usable = backends()
     if backend == "auto":
-        return "gram"
-    if backend not in usable:
-        raise InputError(f"backend={backend!r} is not one of {', '.join(map(repr, ('auto', *usable)))}")
-    if usable[backend] != "available":
-        raise InputError(f"backend={backend!r} cannot be used: {usable[backend]}")
+        backend = device.type if _USABLE.get(device.type) == "available" else "gram"
+    if backend not in _USABLE:
+        raise InputError(f"backend={backend!r} is not one of {', '.join(map(repr, ('auto', *_USABLE)))}")
+    if _USABLE[backend] != "available":
+        raise InputError(f"backend={backend!r} cannot be used: {_USABLE[backend]}")
+    if backend in ("cpu", "cuda") and backend != device.type:
+        raise InputError(f"backend={backend!r} cannot be used: regions and words are on the device {device}")
     return backend
-
-
-def _check_finite(scores: Tensor) -> None:
-    """A NaN or infinite feature reaches every score that it takes part in, so the small result is what is looked at."""
-    if not torch.compiler.is_compiling() and not bool(torch.isfinite(scores.detach()).all()):
-        raise InputError("regions or words hold NaN or infinite values, or values too large for their dtype")

@@ -1,0 +1,20 @@
+// The choices and constants of the score, shared by the CPU kernel and the CUDA kernel; see docs/attention.md.
+#pragma once
+
+namespace udsph::attention {
+
+// The order is that of udsph.attention.formula: Python passes the position.
+enum Pool : int { kLogSumExp = 0, kMean = 1, kMax = 2, kSum = 3 };
+enum Normalize : int { kClippedL2 = 0, kL2 = 1, kClipped = 2, kSoftmax = 3, kNone = 4 };
+
+constexpr double kLeak = 0.1;      // slope of the leaky rectifier of the "clipped" normalisations
+constexpr double kEpsilon = 1e-8;  // added to the affinity's norm; lower bound of the cosine's denominator
+
+struct Formula {
+  double smooth;            // inverse temperature of the softmax over the context items
+  double pool_temperature;  // of Pool kLogSumExp
+  int pool;
+  int normalize;
+};
+
+}  // namespace udsph::attention

@@ -1,0 +1,29 @@
+// AVX-512 F and BW: Intel since Skylake-X (2017), AMD since Zen 4 (2022).
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+
+#include "attention/kernels.h"
+#include "hamming/target.h"
+
+#if UDSPH_X86
+namespace udsph::attention {
+UDSPH_TARGET_BEGIN("avx512f,avx512bw,avx2,fma")
+namespace {
+
+#define UDSPH_VECTOR_BYTES 64
+#include "attention/vector.inc"
+
+#include "attention/tile.inc"
+
+#include "attention/strip.inc"
+
+}  // namespace
+UDSPH_TARGET_END
+
+const Kernels avx512_kernels = {"avx512", passes<float>(), passes<double>()};
+
+}  // namespace udsph::attention
+#endif

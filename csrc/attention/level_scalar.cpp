@@ -1,0 +1,25 @@
+// The portable level: 16-byte vectors, which every x86-64 and aarch64 has (SSE2, NEON).
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+
+#include "attention/kernels.h"
+#include "hamming/target.h"
+
+namespace udsph::attention {
+namespace {
+
+#define UDSPH_VECTOR_BYTES 16
+#include "attention/vector.inc"
+
+#include "attention/tile.inc"
+
+#include "attention/strip.inc"
+
+}  // namespace
+
+const Kernels scalar_kernels = {"scalar", passes<float>(), passes<double>()};
+
+}  // namespace udsph::attention

@@ -1,4 +1,5 @@
-// Turns addresses of tensors into problems. Knows nothing of torch: udsph/attention/cpu.py checks shapes, dtypes and strides.
+// Turns addresses of tensors into problems. Knows nothing of torch: udsph/attention/cpu.py checks shapes, dtypes and
+// strides.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -25,8 +26,8 @@ struct Arrays {
 };
 
 template <class T>
-void run_problem(const Formula &formula, const Lengths &query_lengths, const Lengths &context_lengths, int64_t gram_width,
-                 const Arrays &arrays, bool backward, int64_t threads) {
+void run_problem(const Formula &formula, const Lengths &query_lengths, const Lengths &context_lengths,
+                 int64_t gram_width, const Arrays &arrays, bool backward, int64_t threads) {
   const Lengths query_offsets = offsets_of(query_lengths), context_offsets = offsets_of(context_lengths);
   const auto pointer = [](uintptr_t address) { return reinterpret_cast<T *>(address); };
   Problem<T> problem{};
@@ -52,9 +53,10 @@ void run_problem(const Formula &formula, const Lengths &query_lengths, const Len
   }
 }
 
-void run_cpu(bool is_double, double smooth, double pool_temperature, int pool, int normalize, const Lengths &query_lengths,
-             const Lengths &context_lengths, int64_t gram_width, int64_t threads, uintptr_t affinity, uintptr_t gram,
-             uintptr_t query_norms, uintptr_t scores, uintptr_t grad_affinity, uintptr_t grad_gram, uintptr_t grad_norms) {
+void run_cpu(bool is_double, double smooth, double pool_temperature, int pool, int normalize,
+             const Lengths &query_lengths, const Lengths &context_lengths, int64_t gram_width, int64_t threads,
+             uintptr_t affinity, uintptr_t gram, uintptr_t query_norms, uintptr_t scores, uintptr_t grad_affinity,
+             uintptr_t grad_gram, uintptr_t grad_norms) {
   const Formula formula{smooth, pool_temperature, pool, normalize};
   const Arrays arrays{affinity, gram, query_norms, scores, grad_affinity, grad_gram, grad_norms};
   const auto pass = is_double ? run_problem<double> : run_problem<float>;
@@ -67,14 +69,16 @@ void run_cpu(bool is_double, double smooth, double pool_temperature, int pool, i
 PYBIND11_MODULE(_native, module) {
   using namespace udsph::attention;
   module.doc() = "The fused CPU kernel of udsph.attention.";
-  module.def("run", &run_cpu, py::call_guard<py::gil_scoped_release>(), py::arg("is_double"), py::arg("smooth"),
-             py::arg("pool_temperature"), py::arg("pool"), py::arg("normalize"), py::arg("query_lengths"),
-             py::arg("context_lengths"), py::arg("gram_width"), py::arg("threads"), py::arg("affinity"), py::arg("gram"),
-             py::arg("query_norms"), py::arg("scores"), py::arg("grad_affinity") = 0, py::arg("grad_gram") = 0,
-             py::arg("grad_norms") = 0,
-             "Forward pass into scores, or, where grad_affinity is an address, backward pass from scores = their gradient.");
-  module.def("strip_count", [](int64_t context_items) { return strip_count(context_items); },
-             "Rows of the backward pass's grad_norms.");
+  module.def(
+      "run", &run_cpu, py::call_guard<py::gil_scoped_release>(), py::arg("is_double"), py::arg("smooth"),
+      py::arg("pool_temperature"), py::arg("pool"), py::arg("normalize"), py::arg("query_lengths"),
+      py::arg("context_lengths"), py::arg("gram_width"), py::arg("threads"), py::arg("affinity"), py::arg("gram"),
+      py::arg("query_norms"), py::arg("scores"), py::arg("grad_affinity") = 0, py::arg("grad_gram") = 0,
+      py::arg("grad_norms") = 0,
+      "Forward pass into scores, or, where grad_affinity is an address, backward pass from scores = their gradient.");
+  module.def(
+      "strip_count", [](int64_t context_items) { return strip_count(context_items); },
+      "Rows of the backward pass's grad_norms.");
   module.def("level", [] { return std::string(kernels().name); }, "Instruction-set level of the next call.");
   module.def("levels", [] {
     std::vector<std::string> names;

@@ -1,7 +1,7 @@
 // The contract of the CPU kernel: what every instruction-set level provides for float and double.
 //
-// Queries attend to context items (words to regions, or regions to words). Both come packed: item g of a side owns the rows
-// offsets[g] .. offsets[g + 1] of that side. A tile is the affinities of one query item and one context item.
+// Queries attend to context items (words to regions, or regions to words). Both come packed: item g of a side owns the
+// rows offsets[g] .. offsets[g + 1] of that side. A tile is the affinities of one query item and one context item.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +34,8 @@ struct Problem {
   int64_t context_rows() const { return context_offsets[context_items]; }
 };
 
-// A strip is a run of context items that one thread takes through all query items: their Gram matrices stay in its cache.
-// The length depends on the problem alone, so that sums have the same order for any number of threads.
+// A strip is a run of context items that one thread takes through all query items: their Gram matrices stay in its
+// cache. The length depends on the problem alone, so that sums have the same order for any number of threads.
 constexpr int64_t kMaxStrip = 8;
 
 inline int64_t strip_length(int64_t context_items) {

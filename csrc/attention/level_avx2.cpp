@@ -14,10 +14,6 @@ UDSPH_TARGET_BEGIN("avx2,fma")
 namespace {
 
 #define UDSPH_VECTOR_BYTES 32
-#include "attention/vector.inc"
-
-#include "attention/tile.inc"
-
 #include "attention/strip.inc"
 
 }  // namespace

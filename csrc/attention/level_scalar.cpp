@@ -12,10 +12,6 @@ namespace udsph::attention {
 namespace {
 
 #define UDSPH_VECTOR_BYTES 16
-#include "attention/vector.inc"
-
-#include "attention/tile.inc"
-
 #include "attention/strip.inc"
 
 }  // namespace

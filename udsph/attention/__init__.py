@@ -2,10 +2,16 @@
 
 ::
 
-    scores.py       the contract: arguments, masks, what is an error, which backend serves a call
+    scores.py       the contract: arguments, which backend serves a call, what comes back
+    checks.py       what is an error
+    rows.py         one side of a batch: features and lengths, masked or packed
     formula.py      the numbers that define the score, one per direction
+    backends.py     what can be used here, and why the rest cannot
+
     reference.py    the formula as published: one caption at a time, attended vectors written out
     gram.py         the same scores without attended vectors, in plain torch
+    fused.py        the same with one kernel between the matrix products, as an op of torch.library
+    cpu.py          that kernel in C++ (csrc/attention)
 
 ``docs/attention.md`` derives the form without attended vectors and its gradient.
 """

@@ -85,7 +85,9 @@ def attention_scores(
 
 
 @attention_scores.register_fake
-def _(affinity: Tensor, gram: Tensor, query_norms: Tensor, query_lengths: Tensor, context_lengths: Tensor, *_: Any) -> Tensor:
+def _(
+    affinity: Tensor, gram: Tensor, query_norms: Tensor, query_lengths: Tensor, context_lengths: Tensor, *_: Any
+) -> Tensor:
     return gram.new_empty(query_lengths.shape[0], context_lengths.shape[0])
 
 
@@ -108,7 +110,9 @@ def attention_scores_backward(
 
 
 @attention_scores_backward.register_fake
-def _(grad_scores: Tensor, affinity: Tensor, gram: Tensor, query_norms: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _(
+    grad_scores: Tensor, affinity: Tensor, gram: Tensor, query_norms: Tensor, *_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     return affinity.new_empty(affinity.shape), gram.new_empty(gram.shape), query_norms.new_empty(query_norms.shape)
 
 

@@ -133,4 +133,6 @@ def _save_for_unpack(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tenso
 pack.register_autograd(
     lambda ctx, grad: (unpack(grad, ctx.saved_tensors[0], ctx.width), None), setup_context=_save_for_pack
 )
-unpack.register_autograd(lambda ctx, grad: (pack(grad, ctx.saved_tensors[0]), None, None), setup_context=_save_for_unpack)
+unpack.register_autograd(
+    lambda ctx, grad: (pack(grad, ctx.saved_tensors[0]), None, None), setup_context=_save_for_unpack
+)

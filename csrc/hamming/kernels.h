@@ -6,11 +6,67 @@
 
 namespace udsph {
 
+enum : size_t {
+  BLOCK = 512,        // codes in a block
+  BLOCK_WORDS = 8,    // 64-bit words in a slice of a block
+  COLUMN = 64,        // bits of a code that a table covers
+  MAX_TILE = 1024,    // queries that share a table
+};
+
+// Codes in slices. Word w of slice b of a block holds bit b of its codes 64 w to 64 w + 63; blocks are aligned to 64 bytes.
+struct BlockView {
+  const uint64_t *const *blocks;
+  size_t n;                 // codes; lanes of the last block beyond them are 0
+  size_t bits;
+  const uint64_t *allowed;  // one bit per code, BLOCK_WORDS words per block, or null: all
+};
+
+// The k nearest of one query so far. A key is distance << 48 | position, so that keys compare as results are ordered.
+struct Best {
+  uint64_t *keys;
+  uint32_t *counts;  // candidates per distance
+  size_t n, capacity, k;
+  size_t closer;     // candidates closer than the limit
+};
+
+enum : unsigned { POSITION_BITS = 48 };
+
+// Room for pairs within the radius; `flush` takes them away when it is full.
+struct Found {
+  struct Pair {
+    uint64_t key;
+    uint32_t query;
+  } *pairs;
+  size_t n, capacity;
+  void (*flush)(Found *);
+  void *owner;
+};
+
+// Queries that are searched together, and the memory that they need.
+struct Tile {
+  size_t n, columns;       // queries; columns of 64 bits
+  const uint64_t *words;   // [columns][n]: the queries
+  uint32_t *limits;        // [n]: only codes closer than this are wanted
+  const uint64_t *biases;  // [value][planes], see table.inc
+  uint64_t *table, *partial, *rows;
+  Best *best;              // [n], or null: a range search
+  Found *found;
+};
+
 struct Kernels {
   const char *name;
 
   // out[i] = Hamming distance of `query` and row i of `rows`; rows are packed, `bytes` long each.
   void (*row_distances)(const uint8_t *query, const uint8_t *rows, size_t n, size_t bytes, int32_t *out);
+
+  // Slice n <= BLOCK packed rows into a block; the lanes beyond them become 0.
+  void (*slice_rows)(const uint8_t *rows, size_t n, size_t bits, uint64_t *block);
+
+  // The reverse, `words` aligned to 64 bytes: words[column * BLOCK + lane % 64 * BLOCK_WORDS + lane / 64] = 64 bits of the code in a lane.
+  void (*unslice)(const uint64_t *block, size_t bits, uint64_t *words);
+
+  // Scan blocks [begin, end) for every query of the tile: many queries share a table per block, few go without.
+  void (*scan)(const BlockView &codes, size_t begin, size_t end, Tile &tile);
 };
 
 extern const Kernels scalar_kernels;

@@ -1,4 +1,6 @@
 // NEON, which every aarch64 CPU has.
+#include <utility>
+
 #include "hamming/kernels.h"
 #include "hamming/target.h"
 
@@ -7,11 +9,13 @@ namespace udsph {
 namespace {
 
 #define UDSPH_POPCOUNT(x) static_cast<uint64_t>(__builtin_popcountll(x))
-#include "hamming/rows.inc"
+#define UDSPH_VECTOR_BYTES 16
+#define UDSPH_TERNARY_LOGIC 0
+#include "hamming/level.inc"
 
 }  // namespace
 
-const Kernels neon_kernels = {"neon", row_distances};
+const Kernels neon_kernels = make_kernels("neon");
 
 }  // namespace udsph
 #endif

@@ -1,4 +1,6 @@
 // Plain C++: what every CPU of the architecture runs (SSE2 on x86-64). No popcount instruction is assumed.
+#include <utility>
+
 #include "hamming/kernels.h"
 
 namespace udsph {
@@ -13,10 +15,12 @@ inline uint64_t popcount(uint64_t x) {
 }
 
 #define UDSPH_POPCOUNT popcount
-#include "hamming/rows.inc"
+#define UDSPH_VECTOR_BYTES 16
+#define UDSPH_TERNARY_LOGIC 0
+#include "hamming/level.inc"
 
 }  // namespace
 
-const Kernels scalar_kernels = {"scalar", row_distances};
+const Kernels scalar_kernels = make_kernels("scalar");
 
 }  // namespace udsph

@@ -1,13 +1,32 @@
-// Search over packed rows, one query after the other, for the callers that have no index.
+// Searches: how queries and blocks are shared out to threads, and how results come together.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
+
+#include "hamming/blocks.h"
+#include "hamming/parallel.h"
 
 namespace udsph {
 
-// distances, positions: (queries, k), each row sorted by (distance, position) and padded.
-void search_rows(const uint8_t *queries, size_t n_queries, const uint8_t *rows, size_t n, size_t bytes, size_t k,
-                 int32_t *distances, int64_t *positions);
+// The k nearest codes of every query. `allowed` has a bit per code (padded to whole blocks) or is null. distances and positions are
+// (n_queries, k), each row sorted by (distance, position) and padded with INT32_MAX and -1.
+void search(const Blocks &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
+            const Poll &poll, int32_t *distances, int64_t *positions);
+
+struct RangeResult {
+  std::vector<int64_t> offsets;  // results of query q are at offsets[q] to offsets[q + 1], sorted by (distance, position)
+  std::vector<int32_t> distances;
+  std::vector<int64_t> positions;
+};
+
+// Every code at a distance of `radius` or less.
+RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_queries, size_t radius, const uint64_t *allowed,
+                         size_t threads, const Poll &poll);
+
+// out[q * n + i] = distance of query q and row i of packed rows, `bytes` long each.
+void distances(const Kernels &level, const uint8_t *queries, size_t n_queries, const uint8_t *rows, size_t n, size_t bytes,
+               size_t threads, const Poll &poll, int32_t *out);
 
 }  // namespace udsph

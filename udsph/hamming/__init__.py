@@ -11,15 +11,19 @@ The order of reading: ``codes`` (what a code is), ``flat`` (the index), ``backen
 
 from udsph.hamming.backend import build_info, simd_level, simd_levels
 from udsph.hamming.codes import pack, unpack
-from udsph.hamming.flat import FlatIndex, SearchResult, distances, search
+from udsph.hamming.filters import Bitmap
+from udsph.hamming.flat import FlatIndex, RangeResult, SearchResult, distances, load, search
 from udsph.hamming.storage import FormatError
 
 __all__ = [
+    "Bitmap",
     "FlatIndex",
     "FormatError",
+    "RangeResult",
     "SearchResult",
     "build_info",
     "distances",
+    "load",
     "pack",
     "search",
     "simd_level",

@@ -11,6 +11,11 @@ import warnings
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from udsph.hamming.threads import thread_count
+
 _MODULES = {
     "native": "udsph.hamming._native",
     "numba": "udsph.hamming.jit",
@@ -25,7 +30,7 @@ def available() -> list[str]:
 
 
 def module() -> Any:
-    """The module that implements the operations: ``distances``, ``top_k``."""
+    """The module that computes ``distances``."""
     return _choose()[1]
 
 
@@ -46,6 +51,20 @@ def use(name: str | None) -> None:
     if loaded is None:
         raise ValueError(f"backend {name!r} is not available here; choose one of: {', '.join(available())}")
     _chosen = (name, loaded)
+
+
+def new_store(bits: int) -> Any:
+    """An empty store of codes: ``_native.Blocks``, or ``Rows`` with the functions of another backend."""
+    from udsph.hamming.rows import Rows
+
+    return module().Blocks(bits) if name() == "native" else Rows(bits, module())
+
+
+def map_store(bits: int, n: int, words: NDArray[np.uint64]) -> Any:
+    """A store of n codes over sliced blocks, in place where the backend can."""
+    from udsph.hamming.rows import Rows
+
+    return module().Blocks.map(bits, n, words) if name() == "native" else Rows.map(bits, n, words, module())
 
 
 def simd_level() -> str:
@@ -72,7 +91,7 @@ def build_info() -> dict[str, Any]:
         "backends": available(),
         "simd_level": simd_level(),
         "simd_levels": simd_levels(),
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "threads": thread_count(),
     }
 
 

@@ -6,12 +6,16 @@ with ``bitorder="little"``), and the unused bits of the last byte are 0.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_BITS = 8192
+
+BitOrder = Literal["little", "big"]
+
+_REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"), axis=1)[:, 0]
 
 _HOST_DEVICES = frozenset({1, 3, 13})  # DLPack: CPU, CUDA pinned host memory, CUDA managed memory
 _ROWS_PER_STEP = 65536  # pack and unpack work through large inputs in steps of this many values at least
@@ -35,20 +39,25 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "__dlpack_device__"):
-        device_type, device_index = values.__dlpack_device__()
-        if int(device_type) not in _HOST_DEVICES:
-            raise TypeError(
-                f"{name} is on a device (DLPack type {int(device_type)}, number {device_index}); bring it to the host "
-                f"first, for example with {name}.cpu() in torch or jax.device_get({name}) in JAX"
-            )
-        try:
-            return np.from_dlpack(values)
-        except (BufferError, RuntimeError, TypeError) as error:
-            raise TypeError(f"{name} cannot be read through DLPack: {error}") from error
+        return _from_dlpack(values, name)
     try:
         return np.asarray(values)
     except ValueError as error:  # ragged sequences
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
+
+
+def _from_dlpack(values: Any, name: str) -> NDArray[Any]:
+    mend = f"bring it to the host first, for example with {name}.cpu() in torch or jax.device_get({name}) in JAX"
+    try:
+        device_type = int(values.__dlpack_device__()[0])
+    except (RuntimeError, ValueError) as error:  # torch: a device that DLPack has no name for
+        raise TypeError(f"{name} is not in host memory ({error}); {mend}") from error
+    if device_type not in _HOST_DEVICES:
+        raise TypeError(f"{name} is on a device (DLPack type {device_type}); {mend}")
+    try:
+        return np.from_dlpack(values)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise TypeError(f"{name} cannot be read through DLPack: {error}") from error
 
 
 def check_bits(bits: Any) -> int:
@@ -146,6 +155,64 @@ def check_codes(codes: Any, bits: int | None, name: str) -> NDArray[np.uint8]:
     if bits is not None and bits % 8:
         check_unused_bits(array, bits, name)
     return array
+
+
+def check_bitorder(bitorder: Any) -> BitOrder:
+    """Return the bit order if it is one."""
+    if bitorder not in ("little", "big"):
+        raise ValueError(f"bitorder must be 'little' or 'big', got {bitorder!r}")
+    return bitorder
+
+
+def reverse_bits(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mirror the bits of every byte."""
+    return _REVERSED[codes]
+
+
+def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[np.uint8]:
+    """Return any caller's codes as packed rows: C-contiguous uint8 (n, (bits + 7) // 8) in little bit order.
+
+    Parameters
+    ----------
+    values : (n, width) uint8, int8 or uint64 array
+        Forms as in ``FlatIndex``.
+    bits : int
+        Width of a code.
+    bitorder : {"little", "big"}
+        Of bits in bytes; words have none.
+    name : str
+        What the caller calls the values, for error messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Wrong dtype, dimension or width, a device array, or an unused bit that is set.
+    """
+    array = as_array(values, name)
+    if array.dtype == np.uint64:
+        return _codes_of_words(array, bits, name)
+    if array.dtype == np.int8:
+        array = array.view(np.uint8) ^ np.uint8(128)  # adds 128
+    elif array.dtype != np.uint8:
+        raise TypeError(
+            f"{name} must be packed codes of dtype uint8, int8 or uint64, got {array.dtype} "
+            "(udsph.hamming.pack makes them from values)"
+        )
+    if bitorder == "big" and array.ndim == 2:
+        array = reverse_bits(array)
+    return check_codes(array, bits, name)
+
+
+def _codes_of_words(words: NDArray[np.uint64], bits: int, name: str) -> NDArray[np.uint8]:
+    count = (bits + 63) // 64
+    if words.ndim != 2 or words.shape[1] != count:
+        raise ValueError(f"{name} of {bits} bits in words must have shape (n, {count}), got {words.shape}")
+    if bits % 64:
+        wrong = np.flatnonzero(words[:, -1] >> np.uint64(bits % 64))
+        if wrong.size:
+            raise ValueError(f"{name} has bits set beyond its width of {bits} in row {wrong[0]}")
+    rows = np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(len(words), 8 * count)
+    return np.ascontiguousarray(rows[:, : bytes_per_code(bits)])
 
 
 def check_unused_bits(codes: NDArray[np.uint8], bits: int, name: str) -> None:

@@ -13,14 +13,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, types
+from numba import config, get_num_threads, njit, prange, set_num_threads, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 NO_ID = -1
 NO_DISTANCE = np.int32(2**31 - 1)
+
+Codes = NDArray[np.uint8]
+_ALL = np.empty(0, np.bool_)
 
 
 @intrinsic
@@ -50,15 +56,14 @@ def distance(a, b):
     total = np.uint64(0)
     whole = len(a) - len(a) % 8
     for byte in range(0, whole, 8):
-        total += popcount(_word(a, byte) ^ _word(b, byte))
+        total += popcount(_word(a, byte) ^ _word(b, byte))  # type: ignore[call-arg]
     for byte in range(whole, len(a)):
-        total += np.uint64(popcount(np.uint64(a[byte] ^ b[byte])))
+        total += np.uint64(popcount(np.uint64(a[byte] ^ b[byte])))  # type: ignore[call-arg]
     return np.int32(total)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def distances(queries, codes):
-    """Hamming distances of packed codes, (nq, bytes) and (n, bytes) uint8 -> (nq, n) int32."""
+def _distances(queries, codes):
     out = np.empty((len(queries), len(codes)), np.int32)
     for q in prange(len(queries)):
         for i in range(len(codes)):
@@ -67,29 +72,98 @@ def distances(queries, codes):
 
 
 @njit(cache=True, nogil=True)
-def nearest(query, codes, k, best, positions):
-    """Write the k nearest of one query, sorted by (distance, position) and padded, into ``best`` and ``positions``."""
-    counts = np.zeros(8 * codes.shape[1] + 1, np.int64)
+def nearest(query, codes, allowed, best, positions):
+    """Write the nearest of one query, as many as ``best`` has room for, sorted by (distance, position) and padded.
+
+    query : (bytes,) uint8; codes : (n, bytes) uint8; allowed : (n,) bool, or of length 0: all;
+    best : (k,) int32 and positions : (k,) int64, written.
+    """
+    k = len(best)
+    counts = np.zeros(8 * codes.shape[1] + 2, np.int64)
+    row = np.empty(len(codes), np.int32)
+    for i in range(len(codes)):
+        if len(allowed) == 0 or allowed[i]:
+            row[i] = distance(query, codes[i])
+            counts[row[i] + 1] += 1
+        else:
+            row[i] = -1
+    place = np.cumsum(counts)
+    for i in range(len(codes)):
+        if row[i] >= 0:
+            at = place[row[i]]
+            place[row[i]] += 1
+            if at < k:
+                best[at] = row[i]
+                positions[at] = i
+    found = min(k, counts.sum())
+    best[found:] = NO_DISTANCE
+    positions[found:] = NO_ID
+
+
+@njit(cache=True, nogil=True)
+def inside(query, codes, radius, allowed):
+    """Distances int32 and positions int64 of the codes within the radius, sorted by (distance, position)."""
+    counts = np.zeros(8 * codes.shape[1] + 2, np.int64)
     row = np.empty(len(codes), np.int32)
     for i in range(len(codes)):
         row[i] = distance(query, codes[i])
-        counts[row[i]] += 1
-    starts = np.cumsum(counts) - counts
+        if row[i] <= radius and (len(allowed) == 0 or allowed[i]):
+            counts[row[i] + 1] += 1
+        else:
+            row[i] = -1
+    place = np.cumsum(counts)
+    total = place[-1]
+    near = np.empty(total, np.int32)
+    positions = np.empty(total, np.int64)
     for i in range(len(codes)):
-        place = starts[row[i]]
-        if place < k:
-            best[place] = row[i]
-            positions[place] = i
-            starts[row[i]] += 1
-    best[len(codes) :] = NO_DISTANCE
-    positions[len(codes) :] = NO_ID
+        if row[i] >= 0:
+            near[place[row[i]]] = row[i]
+            positions[place[row[i]]] = i
+            place[row[i]] += 1
+    return near, positions
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def top_k(queries, codes, k):
-    """Distances int32 and positions int64 of the k nearest, sorted by (distance, position) and padded, each (nq, k)."""
+def _top_k(queries, codes, k, allowed):
     best = np.empty((len(queries), k), np.int32)
     positions = np.empty((len(queries), k), np.int64)
     for q in prange(len(queries)):
-        nearest(queries[q], codes, k, best[q], positions[q])
+        nearest(queries[q], codes, allowed, best[q], positions[q])
     return best, positions
+
+
+def distances(queries: Codes, codes: Codes, threads: int = 1) -> NDArray[np.int32]:
+    """Hamming distances of packed codes, (nq, bytes) and (n, bytes) uint8 -> (nq, n) int32."""
+    with _threads(threads):
+        return _distances(queries, codes)
+
+
+def top_k(
+    queries: Codes, codes: Codes, k: int, allowed: NDArray[np.bool_] | None = None, threads: int = 1
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Distances int32 and positions int64 of the k nearest, sorted by (distance, position) and padded, each (nq, k)."""
+    with _threads(threads):
+        return _top_k(queries, codes, k, _ALL if allowed is None else allowed)
+
+
+def within(
+    queries: Codes, codes: Codes, radius: int, allowed: NDArray[np.bool_] | None = None, threads: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """Offsets (nq + 1), distances and positions of all codes within the radius, sorted by (distance, position)."""
+    parts = [inside(query, codes, radius, _ALL if allowed is None else allowed) for query in queries]
+    offsets = np.zeros(len(queries) + 1, np.int64)
+    np.cumsum([len(near) for near, _ in parts], out=offsets[1:])
+    near = [np.empty(0, np.int32), *(near for near, _ in parts)]
+    positions = [np.empty(0, np.int64), *(found for _, found in parts)]
+    return offsets, np.concatenate(near), np.concatenate(positions)
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    """Use at most this many of Numba's threads."""
+    before = get_num_threads()
+    set_num_threads(max(1, min(threads, config.NUMBA_NUM_THREADS)))  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        set_num_threads(before)

@@ -1,0 +1,111 @@
+#include "hamming/tile.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+namespace udsph {
+namespace {
+
+constexpr size_t TABLE_WORDS = 16 * 16 * 2 * BLOCK_WORDS;
+constexpr size_t MAX_PARTIAL = 13;
+constexpr size_t MAX_SLACK = size_t{1} << 20;
+
+// Planes of a bias: the sum of bias and distance is compared with 2 to this power (the width classes of scan.inc).
+size_t bias_planes(size_t bits) {
+  for (size_t planes : {4, 5, 6, 7, 8, 9, 10})
+    if (bits <= size_t{1} << planes) return planes;
+  return 13;
+}
+
+// biases[value * planes + plane] = all ones where the bit is set. One table per width class, made once.
+const uint64_t *biases(size_t planes) {
+  static std::mutex mutex;
+  static std::map<size_t, std::vector<uint64_t>> tables;
+  std::lock_guard<std::mutex> lock(mutex);
+  std::vector<uint64_t> &table = tables[planes];
+  if (table.empty()) {
+    table.resize(planes << planes);
+    for (size_t value = 0; value < size_t{1} << planes; value++)
+      for (size_t plane = 0; plane < planes; plane++) table[value * planes + plane] = uint64_t{0} - (value >> plane & 1);
+  }
+  return table.data();
+}
+
+// Candidates kept per query: room beyond k, so that losers are dropped rarely.
+size_t key_capacity(size_t k) { return k == 0 ? 0 : k + std::min(std::max<size_t>(k, 64), MAX_SLACK); }
+
+}  // namespace
+
+size_t tile_bytes_per_query(size_t bits, size_t k) {
+  const size_t partial = bits > COLUMN ? MAX_PARTIAL * BLOCK_WORDS * 8 : 0;
+  return column_count(bits) * 8 + partial + key_capacity(k) * 8 + (bits + 2) * 4 + sizeof(Best);
+}
+
+TileMemory::TileMemory(size_t bits, size_t queries, size_t k) : bits_(bits), k_(k), capacity_(key_capacity(k)) {
+  const size_t columns = column_count(bits);
+  const size_t partial = columns > 1 ? queries * MAX_PARTIAL * BLOCK_WORDS : 0, rows = columns * BLOCK;
+  void *memory = std::aligned_alloc(4096, ((TABLE_WORDS + partial + rows) * 8 + 4095) / 4096 * 4096);
+  if (memory == nullptr) throw std::bad_alloc();
+  vectors_.reset(static_cast<uint64_t *>(memory));
+  words_.resize(columns * queries);
+  limits_.resize(queries);
+  tile_.columns = columns;
+  tile_.words = words_.data();
+  tile_.limits = limits_.data();
+  tile_.biases = biases(bias_planes(bits));
+  tile_.table = vectors_.get();
+  tile_.partial = tile_.table + TABLE_WORDS;
+  tile_.rows = tile_.partial + partial;
+  if (k > 0) {
+    keys_.resize(queries * capacity_);
+    counts_.resize(queries * (bits + 2));
+    best_.resize(queries);
+    tile_.best = best_.data();
+  } else {
+    pairs_.resize(1 << 14);
+    found_ = {pairs_.data(), 0, pairs_.size(), nullptr, nullptr};
+  }
+}
+
+Tile &TileMemory::load(const uint8_t *queries, size_t n, size_t limit) {
+  const size_t bytes = (bits_ + 7) / 8;
+  tile_.n = n;
+  tile_.found = k_ == 0 ? &found_ : nullptr;
+  for (size_t c = 0; c < tile_.columns; c++)
+    for (size_t q = 0; q < n; q++) {
+      uint64_t word = 0;
+      std::memcpy(&word, queries + q * bytes + 8 * c, std::min<size_t>(8, bytes - 8 * c));
+      words_[c * n + q] = word;
+    }
+  std::fill_n(limits_.begin(), n, static_cast<uint32_t>(limit));
+  std::fill(counts_.begin(), counts_.end(), 0);
+  for (size_t q = 0; q < best_.size(); q++)
+    best_[q] = {keys_.data() + q * capacity_, counts_.data() + q * (bits_ + 2), 0, capacity_, k_, 0};
+  return tile_;
+}
+
+void finish_top_k(std::vector<uint64_t> &keys, size_t bits, size_t k, int32_t *distances, int64_t *positions) {
+  const auto distance_of = [](uint64_t key) { return static_cast<size_t>(key >> POSITION_BITS); };
+  const auto put = [&](size_t place, uint64_t key) {
+    if (place >= k) return;
+    distances[place] = static_cast<int32_t>(distance_of(key));
+    positions[place] = static_cast<int64_t>(key & ((uint64_t{1} << POSITION_BITS) - 1));
+  };
+  if (keys.size() < bits) {
+    std::sort(keys.begin(), keys.end());
+    for (size_t i = 0; i < keys.size(); i++) put(i, keys[i]);
+  } else {  // counting sort
+    std::vector<size_t> place(bits + 2, 0);
+    for (uint64_t key : keys) place[distance_of(key) + 1]++;
+    for (size_t d = 1; d < place.size(); d++) place[d] += place[d - 1];
+    for (uint64_t key : keys) put(place[distance_of(key)]++, key);
+  }
+  const size_t found = std::min(k, keys.size());
+  std::fill(distances + found, distances + k, INT32_MAX);
+  std::fill(positions + found, positions + k, int64_t{-1});
+}
+
+}  // namespace udsph

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from udsph import hamming
+
+
+@pytest.fixture
+def index():
+    index = hamming.FlatIndex(64)
+    index.add(np.random.default_rng(0).integers(0, 256, (1300, 8), dtype=np.uint8))
+    return index
+
+
+def test_mask_bitmap_and_ids_say_the_same(engine, index):
+    mask = np.random.default_rng(1).random(1300) < 0.3
+    queries = index.reconstruct(np.arange(30))
+    by_mask = index.search(queries, 20, where=mask)
+    assert mask[by_mask.ids].all()
+    bitmap = hamming.Bitmap(np.packbits(mask, bitorder="little"), 1300)
+    assert len(bitmap) == 1300
+    for where in (bitmap, hamming.Bitmap.from_mask(mask), np.flatnonzero(mask), np.flatnonzero(mask).tolist()):
+        found = index.search(queries, 20, where=where)
+        np.testing.assert_array_equal(found.ids, by_mask.ids)
+        inside, truth = (index.range_search(queries, 20, where=allowed) for allowed in (where, mask))
+        np.testing.assert_array_equal(inside.ids, truth.ids)
+
+
+def test_bits_beyond_the_codes_do_not_count(engine):
+    index = hamming.FlatIndex(8)
+    index.add(np.zeros((5, 1), np.uint8))
+    where = hamming.Bitmap(np.array([255], np.uint8), 5)
+    assert index.search(np.zeros((1, 1), np.uint8), 8, where=where).ids.tolist() == [[0, 1, 2, 3, 4, -1, -1, -1]]
+
+
+def test_where_by_ids_of_ones_own():
+    index = hamming.FlatIndex(8)
+    index.add(np.zeros((3, 1), np.uint8), [30, 20, 10])
+    assert index.search(np.zeros((1, 1), np.uint8), 3, where=[10, 30]).ids.tolist() == [[30, 10, -1]]
+    assert index.search(np.zeros((1, 1), np.uint8), 3, where=[]).ids.tolist() == [[-1, -1, -1]]
+    with pytest.raises(ValueError, match="id 11 is not in the index"):
+        index.search(np.zeros((1, 1), np.uint8), 3, where=[11])
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "message"),
+    [
+        (np.ones(1299, bool), ValueError, r"shape \(1300,\)"),
+        (np.ones((1300, 1), bool), ValueError, r"shape \(1300,\)"),
+        (hamming.Bitmap(np.zeros(1, np.uint8), 8), ValueError, "it has 8, the index 1300"),
+        (np.ones(3), TypeError, "mask, a Bitmap or an array of ids"),
+        ("all", TypeError, "mask, a Bitmap or an array of ids"),
+    ],
+)
+def test_wrong_filters_are_named(index, where, error, message):
+    with pytest.raises(error, match=message):
+        index.search(np.zeros((1, 8), np.uint8), 1, where=where)
+
+
+@pytest.mark.parametrize(
+    ("data", "n", "error"),
+    [
+        (np.zeros(2, np.uint8), 17, ValueError),
+        (np.zeros(2, np.int8), 16, TypeError),
+        (np.zeros((1, 2), np.uint8), 16, ValueError),
+    ],
+)
+def test_wrong_bitmaps_are_named(data, n, error):
+    with pytest.raises(error, match="data of a Bitmap"):
+        hamming.Bitmap(data, n)
+    with pytest.raises(TypeError, match="boolean"):
+        hamming.Bitmap.from_mask([0, 1])

@@ -1,0 +1,129 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from udsph import hamming
+from udsph.hamming import backend
+from udsph.hamming.threads import cores, thread_count
+
+native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
+
+
+def make(n=20_000):
+    index = hamming.FlatIndex(64)
+    index.add(np.random.default_rng(0).integers(0, 256, (n, 8), dtype=np.uint8))
+    return index
+
+
+def test_thread_count_follows_argument_then_environment(monkeypatch):
+    monkeypatch.delenv("UDSPH_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert thread_count() == cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert thread_count() == 5
+    monkeypatch.setenv("UDSPH_NUM_THREADS", "3")
+    assert thread_count() == 3
+    assert thread_count(2) == 2
+    monkeypatch.setenv("UDSPH_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="UDSPH_NUM_THREADS=many"):
+        thread_count()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
+def test_wrong_thread_counts_are_named(threads):
+    with pytest.raises((TypeError, ValueError), match="threads must be"):
+        make(10).search(np.zeros((1, 8), np.uint8), 1, threads=threads)
+
+
+def _count_and_search(index, queue):
+    os.environ.pop("UDSPH_NUM_THREADS", None)
+    os.environ.pop("OMP_NUM_THREADS", None)
+    queue.put((thread_count(), index.search(np.zeros((3, 8), np.uint8), 4).ids.tolist()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+def test_a_search_after_fork_works_on_one_thread():
+    index = make()
+    truth = index.search(np.zeros((3, 8), np.uint8), 4, threads=2).ids.tolist()
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_count_and_search, args=(index, queue))
+    child.start()
+    assert queue.get(timeout=60) == (1, truth)
+    child.join()
+
+
+def test_searches_from_many_threads_agree():
+    index = make()
+    queries = index.reconstruct(np.arange(200))
+    truth = index.search(queries, 10)
+    wrong = []
+
+    def work():
+        for _ in range(5):
+            if not np.array_equal(index.search(queries, 10).ids, truth.ids):
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_adding_and_removing_while_others_search():
+    """Every answer is that of some moment: the codes that are never touched are always found."""
+    index = make(2000)
+    kept = index.reconstruct(np.arange(50))
+    stop, wrong = threading.Event(), []
+
+    def look():
+        while not stop.is_set():
+            if not np.array_equal(index.search(kept, 1).ids[:, 0], np.arange(50)):
+                wrong.append(1)
+
+    workers = [threading.Thread(target=look) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for _ in range(30):
+        index.add(np.full((100, 8), 255, np.uint8))
+        index.remove(np.arange(len(index) - 10, len(index)) if len(index) == 2100 else [])
+    stop.set()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+CTRL_C = """
+import numpy as np, udsph.hamming as h, time, sys
+index = h.FlatIndex(64)
+index.add(np.random.default_rng(0).integers(0, 256, (2_000_000, 8), dtype=np.uint8))
+queries = np.random.default_rng(1).integers(0, 256, (100_000, 8), dtype=np.uint8)
+print("ready", flush=True)
+try:
+    index.search(queries, 10)
+except KeyboardInterrupt:
+    print("stopped", index.search(index.reconstruct([5]), 1).ids[0, 0], flush=True)
+"""
+
+
+@native
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_ctrl_c_stops_a_long_search_and_the_index_is_sound(threads):
+    environment = {**os.environ, "UDSPH_NUM_THREADS": threads, "UDSPH_SIMD": "scalar"}
+    with subprocess.Popen(
+        [sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "stopped 5\n"
+    assert process.returncode == 0

@@ -24,6 +24,8 @@ _LAYOUTS = {
     "scenes": "udsph.data.scenes",
     "features": "udsph.data.features",
     "wiki": "udsph.data.wiki",
+    "emotions": "udsph.data.emotions",
+    "webnews": "udsph.data.webnews",
 }
 
 
@@ -52,6 +54,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
     if name not in _LAYOUTS:
         raise InputError(f"unknown dataset '{name}'; known: {', '.join(_LAYOUTS)}")
     layout = importlib.import_module(_LAYOUTS[name])
+    settings = {key.replace("-", "_"): value for key, value in settings.items()}  # on-error, as options are written
     resolved = resolve(name, layout.SETTINGS, settings)
     if not layout.NEEDS_ROOT:
         if root is not None:

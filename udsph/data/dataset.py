@@ -49,9 +49,10 @@ class Modality:
         return tuple(int(s) for s in self.values.shape[1:])
 
     def take(self, index: np.ndarray) -> Modality:
-        """The same modality for the items of ``index`` only."""
+        """The same modality for the items of ``index`` only. A lazy reader with ``select`` stays lazy."""
         lengths = None if self.lengths is None else self.lengths[index]
-        return Modality(self.kind, self.values[index], lengths, self.vocabulary)
+        values = self.values.select(index) if hasattr(self.values, "select") else self.values[index]
+        return Modality(self.kind, values, lengths, self.vocabulary)
 
     def describe(self) -> str:
         """Kind, shape of one item and size of the vocabulary, in words."""
@@ -77,6 +78,8 @@ class Dataset:
         The texts as written, one per item, where there are any.
     root
         Where the files lie that it was loaded from, absolute; None for generated data.
+    notes
+        What was left out or changed while loading, one line each, with counts.
 
     Warns
     -----
@@ -93,6 +96,7 @@ class Dataset:
     settings: Mapping[str, Any] = field(default_factory=dict)
     captions: tuple[str, ...] | None = None
     root: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.labels)

@@ -1,0 +1,235 @@
+"""Image files as an array: ``images[index]`` decodes those files, and no others.
+
+Decoding runs in threads (Pillow releases the lock while it decodes). What is small is kept decoded; what is large is
+decoded whenever it is asked for, so that memory stays bounded by the batch.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from udsph.data.problems import Problems
+from udsph.data.settings import Setting
+from udsph.errors import InputError, MissingExtra
+
+KEPT_BYTES = 256 * 2**20  # decoded images up to this size together are kept in memory
+VERIFIED = 5000  # up to this number of images are decoded while loading, so that a damaged one can be left out
+GREY = 128  # what stands in for an image that turns out to be damaged during training
+
+SIZE = Setting(64, int, "side in pixels to which images are resized, 64", least=8, most=1024)
+WORKERS = Setting(None, int, "threads that decode images, one per processor", least=1)
+VERIFY = Setting(
+    "auto", str, f"decode every image while loading: all, none, or auto (up to {VERIFIED} images)",
+    choices=("auto", "all", "none"),
+)  # fmt: skip
+SETTINGS = {"size": SIZE, "workers": WORKERS, "verify": VERIFY}
+
+
+class DamagedImage(Exception):
+    """A file that is no whole image; the text names it and says why."""
+
+
+def decode(root: Path, name: str, size: int) -> np.ndarray:
+    """One file as uint8 ``(size, size, 3)``: RGB, the whole picture, its sides stretched to a square.
+
+    Raises
+    ------
+    DamagedImage
+        If the file cannot be read or decoded to its end.
+    """
+    with open_image(root, name) as image:
+        return shrink(image, (0, 0, *image.size), size, name)
+
+
+def open_image(root: Path, name: str) -> Any:
+    """The file's header, read and understood; the pixels come with :func:`shrink`."""
+    pillow = _pillow()
+    try:
+        return pillow.open(root / name)
+    except FileNotFoundError:
+        raise DamagedImage(f"{name} does not exist") from None
+    except Exception as error:  # Pillow's plug-ins answer damage with anything: SyntaxError, struct.error, ValueError
+        raise DamagedImage(f"{name} is no whole image ({_reason(error)})") from error
+
+
+def shrink(image: Any, box: tuple[float, float, float, float], size: int, name: str) -> np.ndarray:
+    """A box (left, top, right, bottom) of an image, averaged down to uint8 ``(size, size, 3)``."""
+    pillow = _pillow()
+    try:
+        if box == (0, 0, *image.size):
+            image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at half, quarter or eighth size
+            box = (0, 0, *image.size)
+        small = image.convert("RGB").resize((size, size), pillow.Resampling.BILINEAR, box=box)
+    except Exception as error:
+        raise DamagedImage(f"{name} is no whole image ({_reason(error)})") from error
+    return np.asarray(small)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra("reading images", "train") from error
+    return Image
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Images:
+    """Image files, answering ``images[index]`` with uint8 ``(len(index), size, size, 3)``.
+
+    Parameters
+    ----------
+    root, names
+        The files: ``names`` are relative to ``root``.
+    size
+        Side in pixels.
+    workers
+        Threads that decode; one per processor by default.
+    stop
+        What happens when a file turns out to be damaged: an :class:`InputError`, or a warning and a grey picture.
+
+    Attributes
+    ----------
+    damaged
+        Names of the files that were shown as a grey picture.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str], size: int, *, workers: int | None = None, stop: bool = True):
+        self.root, self.names, self.size = root, list(names), size
+        self.shape = (len(self.names), size, size, 3)
+        self.dtype = np.dtype(np.uint8)
+        self.workers, self.stop = workers or processors(), stop
+        self.damaged: set[str] = set()
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        kept = int(np.prod(self.shape)) <= KEPT_BYTES
+        self._kept = np.zeros(self.shape, np.uint8) if kept else None  # memory is taken when a picture is written
+        self._known = np.zeros(len(self.names), bool)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        index = np.asarray(index)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        rows = np.empty((len(index), *self.shape[1:]), np.uint8)
+        for place, pixels in enumerate(self._map(self._shown, index.tolist())):
+            rows[place] = pixels
+        return rows
+
+    def select(self, index: np.ndarray) -> Images:
+        """The files of ``index`` only, still undecoded; what is decoded already is not decoded again."""
+        part = Images(self.root, [self.names[i] for i in index], self.size, workers=self.workers, stop=self.stop)
+        if self._kept is not None and part._kept is not None:
+            known = self._known[index]
+            part._kept[known] = self._kept[np.asarray(index)[known]]
+            part._known = known
+        return part
+
+    def verify(self) -> list[tuple[int, str]]:
+        """Decode every file; position and reason of each that is damaged."""
+        return [
+            (position, found)
+            for position, found in enumerate(self._map(self._fault, range(len(self))))
+            if found is not None
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:  # threads and locks do not travel to other processes
+        return {**self.__dict__, "_pool": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = {**state, "_lock": threading.Lock()}
+
+    def _map(self, function: Any, positions: Iterable[int]) -> Iterable[Any]:
+        if self.workers == 1:
+            return map(function, positions)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
+        return self._pool.map(function, positions)
+
+    def _pixels(self, position: int) -> np.ndarray:
+        if self._known[position] and self._kept is not None:
+            return self._kept[position]
+        pixels = decode(self.root, self.names[position], self.size)
+        if self._kept is not None:
+            self._kept[position] = pixels
+            self._known[position] = True
+        return pixels
+
+    def _fault(self, position: int) -> str | None:
+        try:
+            self._pixels(position)
+        except DamagedImage as error:
+            return str(error)
+        return None
+
+    def _shown(self, position: int) -> np.ndarray:
+        try:
+            return self._pixels(position)
+        except DamagedImage as error:
+            if self.stop:
+                raise InputError(f"{error}; --set on-error=skip goes on and counts such images") from None
+            with self._lock:
+                if self.names[position] not in self.damaged:
+                    self.damaged.add(self.names[position])
+                    warnings.warn(
+                        f"{error}; shown as a grey picture ({len(self.damaged)} so far); "
+                        f"--set verify=all leaves such items out",
+                        stacklevel=2,
+                    )
+            return np.full(self.shape[1:], GREY, np.uint8)
+
+
+def find_images(
+    root: Path, names: Sequence[str], problems: Problems, *, size: int, workers: int | None, verify: str
+) -> tuple[Images, np.ndarray]:
+    """The files that exist and, where they are verified, are whole; and their positions in ``names``."""
+    there = existing(root, names)
+    for name, found in zip(names, there.tolist(), strict=True):
+        if not found:
+            problems.leave_out("the image does not exist", name)
+    kept = np.flatnonzero(there)
+    images = Images(root, [names[i] for i in kept.tolist()], size, workers=workers, stop=problems.stops)
+    if verify == "all" or (verify == "auto" and len(images) <= VERIFIED):
+        faults = images.verify()
+        for _, reason in faults:
+            problems.leave_out("the image is damaged", reason)
+        if faults:
+            whole = np.delete(np.arange(len(images)), [position for position, _ in faults])
+            images, kept = images.select(whole), kept[whole]
+    problems.check_any_left(len(images))
+    return images, kept
+
+
+def existing(root: Path, names: Sequence[str]) -> np.ndarray:
+    """Which of the files exist: bool ``(n,)``. Each folder is listed once, since asking file by file is slow."""
+    listings: dict[str, set[str]] = {}
+    found = np.zeros(len(names), bool)
+    for position, name in enumerate(names):
+        folder, _, file = name.rpartition("/")
+        if folder not in listings:
+            try:
+                listings[folder] = set(os.listdir(root / folder))
+            except OSError:
+                listings[folder] = set()
+        found[position] = file in listings[folder]
+    return found

@@ -1,0 +1,78 @@
+"""The splits of published protocols: how many of how many pairs are queries, training pairs and database.
+
+The publications drew their queries and training pairs at random and, but for lists that came with some files, did not
+publish them. Here a protocol names the sizes and the seed: the permutation comes from NumPy's frozen ``RandomState``,
+so it is the same for every version and machine, and for the pairs that a publication used the fingerprint of the
+indices is stored with the protocol and compared. ``--set seed=1`` draws other ones.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from udsph.data.problems import Problems
+from udsph.errors import InputError
+
+LEAST = 5  # pairs below which no split makes sense
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Sizes of a published protocol.
+
+    Attributes
+    ----------
+    total
+        Pairs that it uses; all but the queries are the database, and the training pairs lie inside it.
+    used_by
+        Where these sizes stand.
+    fingerprint
+        CRC-32 of the int64 indices of queries, then training pairs, for all pairs and seed 0.
+    """
+
+    total: int
+    query: int
+    train: int
+    used_by: str
+    fingerprint: int = 0
+
+
+def draw(protocol: Protocol, name: str, count: int, seed: int, problems: Problems) -> dict[str, np.ndarray]:
+    """The splits of ``count`` pairs, each sorted.
+
+    Another number of pairs than the protocol's is split in the same proportions, and that is remarked on.
+    """
+    if count < LEAST:
+        raise InputError(f"{problems.layout}: {count} pairs cannot be split; give at least {LEAST}")
+    query, train = protocol.query, protocol.train
+    if count != protocol.total:
+        query = max(1, round(count * protocol.query / protocol.total))
+        train = min(max(2, round(count * protocol.train / protocol.total)), count - query)
+        problems.remark(
+            f"{count:,} pairs instead of the {protocol.total:,} of the protocol {name}: split in the same proportions "
+            f"into {query:,} queries and {count - query:,} in the database, {train:,} of them for training; "
+            f"results do not compare with published ones"
+        )
+    order = np.random.RandomState(seed).permutation(count)
+    splits = {
+        "query": np.sort(order[:query]).astype(np.int64),
+        "train": np.sort(order[query : query + train]).astype(np.int64),
+        "database": np.sort(order[query:]).astype(np.int64),
+    }
+    if count == protocol.total and seed == 0 and fingerprint(splits) != protocol.fingerprint:
+        raise RuntimeError(f"the indices of the protocol {name} are not those stored; NumPy's permutation changed")
+    return splits
+
+
+def fingerprint(splits: dict[str, np.ndarray]) -> int:
+    """CRC-32 of the indices of queries, then training pairs."""
+    return zlib.crc32(splits["train"].astype("<i8").tobytes(), zlib.crc32(splits["query"].astype("<i8").tobytes()))
+
+
+def seeded_split(count: int, query: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(queries, others), each sorted, by a permutation that is the same for every version of NumPy."""
+    order = np.random.RandomState(seed).permutation(count)
+    return np.sort(order[:query]).astype(np.int64), np.sort(order[query:]).astype(np.int64)

@@ -1,0 +1,163 @@
+"""Raw text: reading it, splitting it into words in English or Chinese, and choosing a vocabulary."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from udsph.data.dataset import Modality
+from udsph.data.problems import Problems
+from udsph.data.settings import Setting
+from udsph.errors import InputError, MissingExtra
+
+PADDING = "<padding>"
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff"  # Chinese characters and Japanese syllables
+_RUN = re.compile(rf"[{_HAN}]+|[^\W{_HAN}]+")
+_HAN_START = re.compile(rf"[{_HAN}]")
+
+WORDS = Setting(
+    "bigrams", str, "how text is split: bigrams (of Chinese characters; other words whole), jieba, characters",
+    choices=("bigrams", "jieba", "characters"),
+)  # fmt: skip
+VOCABULARY = Setting(10000, int, "most words kept, the most frequent ones of the training texts, 10000", least=1)
+LONGEST = Setting(64, int, "words of a text that are read, from its beginning, 64", least=1)
+ENCODING = Setting("utf-8", str, "encoding of the text files, utf-8")
+SETTINGS = {"words": WORDS, "vocabulary": VOCABULARY, "longest": LONGEST}
+
+
+def splitter(words: str) -> Callable[[str], list[str]]:
+    """The function that splits a text: lower case, without punctuation.
+
+    ``bigrams`` gives overlapping pairs of neighbouring Chinese characters, as search engines do, and all other words
+    whole; ``characters`` the single Chinese characters; ``jieba`` the words of its dictionary.
+    """
+    if words == "jieba":
+        jieba = _jieba()
+        return lambda text: [word for word in jieba.lcut(text.lower()) if _RUN.search(word)]
+    return _bigrams if words == "bigrams" else _characters
+
+
+def _bigrams(text: str) -> list[str]:
+    found: list[str] = []
+    for run in _RUN.findall(text.lower()):
+        if len(run) > 2 and _HAN_START.match(run):
+            found += [run[k : k + 2] for k in range(len(run) - 1)]
+        else:
+            found.append(run)
+    return found
+
+
+def _characters(text: str) -> list[str]:
+    found: list[str] = []
+    for run in _RUN.findall(text.lower()):
+        if _HAN_START.match(run):
+            found += run
+        else:
+            found.append(run)
+    return found
+
+
+def _jieba() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own invalid escape sequences
+            import jieba
+    except ImportError as error:
+        raise MissingExtra("splitting Chinese text into words", "data") from error
+    jieba.setLogLevel("ERROR")
+    return jieba
+
+
+def as_tokens(
+    texts: Sequence[str], train: np.ndarray, problems: Problems, *, words: str, vocabulary: int, longest: int
+) -> Modality:
+    """Texts as a ``tokens`` modality whose vocabulary comes from the training texts alone.
+
+    Words that are not in it, and words behind the first ``longest`` of a text, are left out; both are remarked on with
+    their counts.
+
+    Returns
+    -------
+    Modality
+        int32 ``(n, longest or less)``, 0 behind the last word; the vocabulary is sorted by frequency, then alphabet.
+    """
+    split = splitter(words)
+    counts: Counter[str] = Counter()
+    for item in train.tolist():
+        counts.update(split(texts[item]))
+    # A word that only one place of the training texts has cannot be learnt; of very few texts all words are kept.
+    common = [word for word, count in counts.items() if count > 1] or list(counts)
+    common.sort(key=lambda word: (-counts[word], word))
+    if not common:
+        raise InputError(f"{problems.layout}: the training texts hold no words, so the vocabulary is empty")
+    known = (PADDING, *common[:vocabulary])
+    return _placed(texts, split, known, longest, problems)
+
+
+def _placed(
+    texts: Sequence[str], split: Callable[[str], list[str]], known: tuple[str, ...], longest: int, problems: Problems
+) -> Modality:
+    place = {word: position for position, word in enumerate(known) if position > 0}
+    values = np.zeros((len(texts), longest), np.int32)
+    lengths = np.zeros(len(texts), np.int32)
+    cut = 0
+    for item, text in enumerate(texts):
+        found = [place[word] for word in split(text) if word in place]
+        cut += len(found) > longest
+        lengths[item] = min(len(found), longest)
+        values[item, : lengths[item]] = found[:longest]
+    if cut:
+        problems.remark(f"{cut:,} texts have more than {longest} words; only the first {longest} are read (longest)")
+    empty = int((lengths == 0).sum())
+    if empty:
+        problems.remark(f"{empty:,} texts have no word of the vocabulary")
+    return Modality("tokens", values[:, : max(1, int(lengths.max(initial=1)))], lengths, known)
+
+
+def check_encoding(encoding: str, layout: str) -> None:
+    """Refuse the name of an encoding that Python does not know."""
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise InputError(f"{layout}: the encoding '{encoding}' is not known; for example utf-8, gb18030") from None
+
+
+def decode_text(raw: bytes, encoding: str, name: str) -> tuple[str, str]:
+    """(text, fault): one of the two is empty. A byte order mark is no part of the text."""
+    try:
+        return raw.decode("utf-8-sig" if encoding == "utf-8" else encoding).strip(), ""
+    except UnicodeDecodeError as error:
+        return "", f"{name}, byte {error.start}"
+
+
+def read_text(path: Path, encoding: str, name: str, problems: Problems) -> str | None:
+    """The text of one file, or None if it is missing, empty or in another encoding, which is then counted."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        problems.leave_out("the text does not exist", name)
+        return None
+    text, fault = decode_text(raw, encoding, name)
+    if fault:
+        problems.leave_out(f"the text is not {encoding} (--set encoding=NAME for another)", fault)
+        return None
+    if not text:
+        problems.leave_out("the text is empty", name)
+        return None
+    return text
+
+
+def read_lines(path: Path, encoding: str, layout: str) -> list[str]:
+    """The lines of a list; without it, or in another encoding, nothing can be loaded."""
+    if not path.is_file():
+        raise InputError(f"{layout}: '{path.name}' is missing in '{path.parent}'")
+    text, fault = decode_text(path.read_bytes(), encoding, path.name)
+    if fault:
+        raise InputError(f"{layout}: {fault}, is not {encoding}; --set encoding=NAME names another encoding")
+    return text.splitlines()

@@ -1,0 +1,112 @@
+"""Web news: raw photographs and raw Chinese articles of 10 classes.
+
+The folder holds ``images/ID.jpg``, ``texts/ID.txt`` (UTF-8), ``categories.list`` and two lists of lines ``text id,
+image id, class`` parted by tabs: ``trainset_txt_img_cat.list`` (training set and database) and
+``testset_txt_img_cat.list`` (queries).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from udsph.data import images, texts
+from udsph.data.dataset import Dataset, Modality
+from udsph.data.problems import ON_ERROR, Problems
+from udsph.errors import InputError
+
+NEEDS_ROOT = True
+SOURCE = "the folder with images/, texts/, categories.list, trainset_txt_img_cat.list and testset_txt_img_cat.list"
+SETTINGS = {**images.SETTINGS, **texts.SETTINGS, "encoding": texts.ENCODING, "on_error": ON_ERROR}
+
+
+class Entry(NamedTuple):
+    """One line of a list."""
+
+    text: str
+    image: str
+    label: int  # from 0
+    split: str
+
+
+def load(
+    root: Path, *, size: int, workers: int | None, verify: str, words: str, vocabulary: int, longest: int,
+    encoding: str, on_error: str,
+) -> Dataset:  # fmt: skip
+    """Queries are the test pairs; training set and database are the training pairs.
+
+    Returns
+    -------
+    Dataset
+        Images ``pixels``, resized to a square of side ``size``; texts ``tokens``, as written in ``captions``. Training
+        pairs first, in the order of their list.
+    """
+    problems = Problems("webnews", on_error)
+    texts.check_encoding(encoding, "webnews")
+    classes = tuple(line.strip() for line in texts.read_lines(root / "categories.list", encoding, "webnews"))
+    entries = [entry for split in ("train", "test") for entry in _entries(root, split, classes, problems)]
+    articles = [texts.read_text(root / "texts" / f"{e.text}.txt", encoding, f"{e.text}.txt", problems) for e in entries]
+    with_text = [position for position, article in enumerate(articles) if article is not None]
+    names = [f"images/{entries[position].image}.jpg" for position in with_text]
+    pictures, kept = images.find_images(root, names, problems, size=size, workers=workers, verify=verify)
+    entries = [entries[with_text[position]] for position in kept]
+    captions = tuple(str(articles[with_text[position]]) for position in kept)
+    train = np.array([number for number, entry in enumerate(entries) if entry.split == "train"], np.int64)
+    _remark_repeated(captions, entries, problems)
+    labels = np.zeros((len(entries), len(classes)), np.uint8)
+    labels[np.arange(len(entries)), [entry.label for entry in entries]] = 1
+    return Dataset(
+        name="webnews",
+        image=Modality("pixels", pictures),
+        text=texts.as_tokens(captions, train, problems, words=words, vocabulary=vocabulary, longest=longest),
+        labels=labels,
+        classes=classes,
+        splits={"train": train, "database": train, "query": np.setdiff1d(np.arange(len(entries)), train)},
+        settings={
+            "size": size, "verify": verify, "words": words, "vocabulary": vocabulary, "longest": longest,
+            "encoding": encoding, "on_error": on_error,
+        },
+        captions=captions,
+        notes=problems.tell(),
+    )  # fmt: skip
+
+
+def _entries(root: Path, split: str, classes: tuple[str, ...], problems: Problems) -> list[Entry]:
+    path = root / f"{split}set_txt_img_cat.list"
+    entries, seen = [], set()
+    for number, line in enumerate(texts.read_lines(path, "utf-8", "webnews"), start=1):
+        where = f"{path.name}, line {number}: {line!r}"
+        fields = line.split("\t")
+        if len(fields) != 3 or not all(_is_plain(name) for name in fields[:2]) or not fields[2].strip().isdecimal():
+            raise InputError(f"webnews: {where}; expected text id, image id and class, parted by tabs")
+        label = int(fields[2])
+        if not 1 <= label <= len(classes):
+            problems.leave_out(f"the class is not one of 1 to {len(classes)}", where)
+        elif tuple(fields[:2]) in seen:
+            problems.leave_out("the pair is listed before", where)
+        else:
+            seen.add(tuple(fields[:2]))
+            entries.append(Entry(fields[0], fields[1], label - 1, split))
+    return entries
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name in a list is that of a file, not a way out of the folder."""
+    return bool(name) and "/" not in name and "\\" not in name
+
+
+def _remark_repeated(captions: tuple[str, ...], entries: list[Entry], problems: Problems) -> None:
+    """Texts that training set and queries share are kept, since published figures include them, but said."""
+    trained = Counter(caption for caption, entry in zip(captions, entries, strict=True) if entry.split == "train")
+    repeated = [
+        entry.text
+        for caption, entry in zip(captions, entries, strict=True)
+        if entry.split == "test" and caption in trained
+    ]
+    if repeated:
+        problems.remark(
+            f"{len(repeated)} of the queries have the text of a training pair word for word ({repeated[0]}.txt)"
+        )

@@ -1,0 +1,139 @@
+"""The contract of every method: ``fit`` on pairs, then codes of either modality alone."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from udsph.baselines.features import Describer
+from udsph.baselines.inputs import View, check_labels, check_view, len_rows
+from udsph.data import Modality
+from udsph.errors import InputError
+from udsph.hamming import pack
+
+MAXIMUM_BITS = 8192
+Kind = Literal["floor", "unsupervised", "supervised", "deep"]
+
+
+class Method(BaseEstimator):
+    """What all methods, shallow and deep, have in common.
+
+    Attributes
+    ----------
+    kind
+        In which group of the comparison the method stands.
+    supervised
+        Whether ``fit`` needs labels. A method that is not supervised never sees them.
+    """
+
+    kind: ClassVar[Kind]
+    supervised: ClassVar[bool] = False
+    bits: int
+    random_state: int
+
+    def fit(self, images: Any, texts: Any, labels: Any = None) -> Any:
+        """Learn hash functions from pairs; see the subclasses."""
+        raise NotImplementedError
+
+    def encode_image(self, images: Any) -> np.ndarray:
+        """Packed codes of images alone: uint8 ``(n, ceil(bits / 8))``."""
+        raise NotImplementedError
+
+    def encode_text(self, texts: Any) -> np.ndarray:
+        """Packed codes of texts alone: uint8 ``(n, ceil(bits / 8))``."""
+        raise NotImplementedError
+
+    def _check_settings(self) -> None:
+        if not isinstance(self.bits, int | np.integer) or not 1 <= self.bits <= MAXIMUM_BITS:
+            raise InputError(f"bits={self.bits}: expected a whole number from 1 to {MAXIMUM_BITS}")
+        if not isinstance(self.random_state, int | np.integer) or self.random_state < 0:
+            raise InputError(f"random_state={self.random_state}: expected a whole number, 0 or more")
+
+    def _check_supervision(self, labels: Any) -> None:
+        if self.supervised and labels is None:
+            raise InputError(f"{type(self).__name__} is supervised: give labels to fit")
+
+    def _check_fitted(self) -> None:
+        if not getattr(self, "fitted_", False):
+            raise InputError(f"{type(self).__name__} is not fitted; call fit(images, texts) first")
+
+
+class ShallowMethod(Method):
+    """A method on feature vectors.
+
+    A subclass implements ``_learn`` (from prepared pairs), ``_project_image`` and ``_project_text`` (from prepared rows to
+    one real number per bit, whose sign is the bit). Preparation (:class:`~udsph.baselines.inputs.View`) and the fixed
+    features for pixels and tokens (:mod:`udsph.baselines.features`) are the same for all.
+    """
+
+    def fit(self, images: Any, texts: Any, labels: Any = None) -> ShallowMethod:
+        """Learn hash functions from pairs.
+
+        Parameters
+        ----------
+        images, texts
+            ``(n, dims)`` dense or sparse, or a :class:`~udsph.data.Modality` of any kind; row i of both is one pair.
+        labels
+            ``(n, classes)`` multi-hot or ``(n,)`` class numbers; needed by supervised methods, ignored by the others.
+
+        Raises
+        ------
+        InputError
+            For views of different length, NaN, constant features, missing labels, fewer than two pairs.
+        """
+        self._check_settings()
+        self._check_supervision(labels)
+        rng = np.random.default_rng(self.random_state)
+        self.image_features_, self.text_features_ = Describer(images), Describer(texts)
+        image_rows = check_view(self.image_features_(images), "images")
+        text_rows = check_view(self.text_features_(texts), "texts")
+        rows = len_rows(image_rows)
+        if rows != len_rows(text_rows):
+            raise InputError(f"{rows} images but {len_rows(text_rows)} texts; row i of both must be one pair")
+        if rows < 2:
+            raise InputError("one pair is not enough to learn from; give at least two")
+        wanted = check_labels(labels, rows) if self.supervised else None
+        self.image_view_ = View(image_rows, "images", rng)
+        self.text_view_ = View(text_rows, "texts", rng)
+        self._learn(self.image_view_(image_rows), self.text_view_(text_rows), wanted, rng)
+        self.fitted_ = True
+        return self
+
+    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
+        raise NotImplementedError
+
+    def _project_image(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _project_text(self, texts: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def encode_image(self, images: Any) -> np.ndarray:
+        """Packed codes of images alone: uint8 ``(n, ceil(bits / 8))``."""
+        self._check_fitted()
+        return pack(self._project_image(self.image_view_(self.image_features_(images))))
+
+    def encode_text(self, texts: Any) -> np.ndarray:
+        """Packed codes of texts alone: uint8 ``(n, ceil(bits / 8))``."""
+        self._check_fitted()
+        return pack(self._project_text(self.text_view_(self.text_features_(texts))))
+
+
+class LinearMethod(ShallowMethod):
+    """A shallow method whose hash functions are linear: ``_learn`` sets ``image_weights_`` and ``text_weights_``."""
+
+    image_weights_: np.ndarray
+    text_weights_: np.ndarray
+
+    def _project_image(self, images: np.ndarray) -> np.ndarray:
+        return images @ self.image_weights_
+
+    def _project_text(self, texts: np.ndarray) -> np.ndarray:
+        return texts @ self.text_weights_
+
+
+def modality_rows(values: Any) -> int:
+    """Number of items of an array, sparse matrix or modality."""
+    return len(values) if isinstance(values, Modality) else int(values.shape[0])

@@ -1,0 +1,98 @@
+"""What a method is given: arrays checked with one clear error each, and the linear preparation that all methods share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from udsph.errors import InputError
+
+MAXIMUM_DIMS = 1024
+
+
+def check_view(values: Any, name: str) -> Any:
+    """A view as a float64 array ``(n, dims)`` or a float64 CSR array of that shape.
+
+    Raises
+    ------
+    InputError
+        If it is not a matrix of finite numbers, or has no rows or no columns.
+    """
+    if sparse.issparse(values):
+        matrix = sparse.csr_array(values, dtype=np.float64)
+        finite = bool(np.isfinite(matrix.data).all())
+    else:
+        try:
+            matrix = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"{name}: expected an array of numbers, got {type(values).__name__}") from None
+        finite = bool(np.isfinite(matrix).all())
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise InputError(f"{name}: expected a matrix (n, dims) with at least one row and column, got shape {matrix.shape}")
+    if not finite:
+        raise InputError(f"{name}: holds NaN or infinite values; remove or fill those rows")
+    return matrix
+
+
+def check_labels(labels: Any, rows: int) -> np.ndarray:
+    """Labels as float64 multi-hot ``(n, classes)``; class numbers ``(n,)`` are converted."""
+    values = np.asarray(labels)
+    if values.ndim not in (1, 2) or len(values) != rows:
+        raise InputError(f"labels: expected ({rows}, classes) multi-hot or ({rows},) class numbers, got {values.shape}")
+    if values.dtype.kind not in "buif" or not np.isfinite(values).all():
+        raise InputError("labels: expected finite numbers")
+    if values.ndim == 1:
+        return (values[:, None] == np.unique(values)[None]).astype(np.float64)
+    if not np.isin(values, (0, 1)).all():
+        raise InputError("labels: a multi-hot matrix holds only 0 and 1")
+    return values.astype(np.float64)
+
+
+class View:
+    """The preparation of one view: subtract the training mean, divide by one number, reduce very wide data.
+
+    The scale makes the mean squared norm of a training row 1, so that regularisation means the same on any data; columns
+    keep their relative size. Views wider than ``MAXIMUM_DIMS`` are projected to that many principal directions, found by a
+    randomised range finder that never makes a sparse matrix dense.
+    """
+
+    def __init__(self, values: Any, name: str, rng: np.random.Generator) -> None:
+        self.name = name
+        self.dims = values.shape[1]
+        self.mean = np.asarray(values.mean(axis=0)).ravel()
+        squares = values.multiply(values).sum() if sparse.issparse(values) else np.square(values).sum()
+        variance = squares / len_rows(values) - self.mean @ self.mean
+        if variance <= 1e-12 * max(1.0, squares / len_rows(values)):
+            raise InputError(f"{name}: every row is the same; nothing can be learnt from constant features")
+        self.scale = float(np.sqrt(variance))
+        self.basis = principal_directions(values, self.mean, MAXIMUM_DIMS, rng) if self.dims > MAXIMUM_DIMS else None
+
+    def __call__(self, values: Any) -> np.ndarray:
+        """Rows of this view, prepared: float64 ``(n, min(dims, MAXIMUM_DIMS))``."""
+        values = check_view(values, self.name)
+        if values.shape[1] != self.dims:
+            raise InputError(f"{self.name}: {values.shape[1]} columns, but the method was fitted on {self.dims}")
+        if self.basis is None:
+            dense = values.toarray() if sparse.issparse(values) else values
+            return (dense - self.mean) / self.scale
+        return (values @ self.basis - self.mean @ self.basis) / self.scale
+
+
+def len_rows(values: Any) -> int:
+    """Number of rows of a dense or sparse matrix."""
+    return int(values.shape[0])
+
+
+def principal_directions(values: Any, mean: np.ndarray, count: int, rng: np.random.Generator, passes: int = 4) -> np.ndarray:
+    """The ``count`` leading principal directions ``(dims, count)`` by subspace iteration on the centred matrix.
+
+    N. Halko, P. G. Martinsson, J. A. Tropp, "Finding structure with randomness", SIAM Review 2011, algorithm 4.4.
+    """
+    count = min(count, *values.shape)
+    basis = np.linalg.qr(rng.standard_normal((values.shape[1], count)))[0]
+    for _ in range(passes):
+        left = np.linalg.qr(values @ basis - mean @ basis)[0]
+        basis = np.linalg.qr(values.T @ left - np.outer(mean, left.sum(0)))[0]
+    return basis

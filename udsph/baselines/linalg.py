@@ -1,0 +1,87 @@
+"""The linear algebra that several methods share. Rows are items; views are centred."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+
+class Directions(NamedTuple):
+    """Paired directions of two views: ``image`` ``(dx, r)``, ``text`` ``(dy, r)``, ``strength`` ``(r,)``, falling."""
+
+    image: np.ndarray
+    text: np.ndarray
+    strength: np.ndarray
+
+
+def fix_signs(columns: np.ndarray) -> np.ndarray:
+    """Signs ``(r,)`` that make the largest entry of each column positive: eigenvectors are defined up to them."""
+    largest = np.abs(columns).argmax(axis=0)
+    return np.where(columns[largest, np.arange(columns.shape[1])] < 0, -1.0, 1.0)
+
+
+def whitener(values: np.ndarray, regularisation: float) -> np.ndarray:
+    """The lower Cholesky factor ``L`` of the regularised covariance: ``values @ inv(L).T`` has unit covariance.
+
+    ``regularisation`` is relative to the mean variance of a column.
+    """
+    dims = values.shape[1]
+    covariance = values.T @ values / len(values)
+    ridge = regularisation * max(np.trace(covariance) / dims, np.finfo(float).tiny)
+    return linalg.cholesky(covariance + ridge * np.eye(dims), lower=True)
+
+
+def paired_directions(cross: np.ndarray, image_factor: np.ndarray, text_factor: np.ndarray, count: int) -> Directions:
+    """Directions that maximise ``w_x' cross w_y`` with unit variance in both views.
+
+    The generalised eigenproblem ``cross inv(Cyy) cross' w = m^2 Cxx w`` as one singular value decomposition of the
+    whitened cross matrix. Directions whose strength is numerically zero are left out, so fewer than ``count`` may return.
+    """
+    whitened = linalg.solve_triangular(image_factor, cross, lower=True)
+    whitened = linalg.solve_triangular(text_factor, whitened.T, lower=True).T
+    left, strength, right = linalg.svd(whitened, full_matrices=False)
+    count = min(count, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
+    signs = fix_signs(left[:, :count])
+    image = linalg.solve_triangular(image_factor, left[:, :count] * signs, lower=True, trans="T")
+    text = linalg.solve_triangular(text_factor, right[:count].T * signs, lower=True, trans="T")
+    return Directions(image, text, strength[:count])
+
+
+def canonical_directions(images: np.ndarray, texts: np.ndarray, count: int, regularisation: float) -> Directions:
+    """Regularised canonical correlation analysis: unit-variance directions and their correlations."""
+    cross = images.T @ texts / len(images)
+    return paired_directions(cross, whitener(images, regularisation), whitener(texts, regularisation), count)
+
+
+def expansion(strength: np.ndarray, bits: int, rng: np.random.Generator) -> np.ndarray:
+    """How ``r`` paired directions give ``bits`` bits: a matrix ``(r, bits)`` applied to both views alike.
+
+    Up to ``r`` bits are the directions themselves. Where a method has fewer directions than bits (a view with few columns,
+    a similarity of low rank), the remaining bits are random Gaussian mixtures of all directions, each weighted by its
+    strength. Every method with this limit fills its bits in this way.
+    """
+    rank = len(strength)
+    if bits <= rank:
+        return np.eye(rank)[:, :bits]
+    mixtures = rng.standard_normal((rank, bits - rank)) * (strength / strength[0])[:, None]
+    return np.concatenate([np.eye(rank), mixtures / np.linalg.norm(mixtures, axis=0)], axis=1)
+
+
+def ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+    """``argmin_W ||targets - inputs W||^2 + penalty ||W||^2``, ``(dims, outputs)``."""
+    gram = inputs.T @ inputs
+    gram.flat[:: len(gram) + 1] += penalty
+    return linalg.solve(gram, inputs.T @ targets, assume_a="pos")
+
+
+def procrustes(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The ``(r, k)`` matrix with orthonormal rows (or columns, if ``k < r``) that best turns inputs into targets."""
+    left, _, right = linalg.svd(inputs.T @ targets, full_matrices=False)
+    return left @ right
+
+
+def signs(values: np.ndarray) -> np.ndarray:
+    """+1 where positive, -1 elsewhere, as the codes have it (zero is bit 0)."""
+    return np.where(values > 0, 1.0, -1.0)

@@ -6,8 +6,9 @@
     method.encode_text(texts)
 
 One file per method, in ``shallow`` (NumPy and SciPy on feature vectors) and ``deep`` (PyTorch, on the encoders of
-``udsph.models``). A file's ``METHODS`` maps names to classes; that is all a new method needs. ``base.py`` is the contract,
-``inputs.py`` the preparation that all shallow methods share, ``features.py`` their fixed features of pixels and words.
+``udsph.models``). A file's ``METHODS`` maps names to classes; that is all a new method needs. ``base.py`` is the
+contract, ``inputs.py`` the preparation that all shallow methods share, ``features.py`` their fixed features of pixels
+and words.
 """
 
 from __future__ import annotations

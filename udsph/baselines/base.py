@@ -63,9 +63,9 @@ class Method(BaseEstimator):
 class ShallowMethod(Method):
     """A method on feature vectors.
 
-    A subclass implements ``_learn`` (from prepared pairs), ``_project_image`` and ``_project_text`` (from prepared rows to
-    one real number per bit, whose sign is the bit). Preparation (:class:`~udsph.baselines.inputs.View`) and the fixed
-    features for pixels and tokens (:mod:`udsph.baselines.features`) are the same for all.
+    A subclass implements ``_learn`` (from prepared pairs), ``_project_image`` and ``_project_text`` (from prepared
+    rows to one real number per bit, whose sign is the bit). Preparation (:class:`~udsph.baselines.inputs.View`) and
+    the fixed features for pixels and tokens (:mod:`udsph.baselines.features`) are the same for all.
     """
 
     def fit(self, images: Any, texts: Any, labels: Any = None) -> ShallowMethod:
@@ -101,7 +101,9 @@ class ShallowMethod(Method):
         self.fitted_ = True
         return self
 
-    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
+    def _learn(
+        self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
         raise NotImplementedError
 
     def _project_image(self, images: np.ndarray) -> np.ndarray:

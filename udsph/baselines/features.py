@@ -58,7 +58,9 @@ class Describer:
 
     def _weighted_words(self, counts: sparse.csr_array) -> sparse.csr_array:
         if counts.shape[1] != len(self.weights):
-            raise InputError(f"a vocabulary of {counts.shape[1]} words, but the method was fitted on {len(self.weights)}")
+            raise InputError(
+                f"a vocabulary of {counts.shape[1]} words, but the method was fitted on {len(self.weights)}"
+            )
         weighted = sparse.csr_array(counts * self.weights[None])
         norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
         return sparse.csr_array(sparse.diags_array(1 / np.maximum(norms, 1e-12)) @ weighted)
@@ -94,7 +96,9 @@ def pixel_features(images: Modality) -> np.ndarray:
 def _histograms(pixels: np.ndarray) -> np.ndarray:
     n, height, width, _ = pixels.shape
     if min(height, width) < 4:
-        raise InputError(f"images of {height} x {width} pixels are too small for the fixed features; 4 x 4 is the least")
+        raise InputError(
+            f"images of {height} x {width} pixels are too small for the fixed features; 4 x 4 is the least"
+        )
     levels = (pixels >> 6).astype(np.int64)
     colours = levels[..., 0] * 16 + levels[..., 1] * 4 + levels[..., 2]
     colour = _cell_histograms(colours, np.ones((n, height, width)), 2, 64)

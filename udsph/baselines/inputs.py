@@ -1,4 +1,6 @@
-"""What a method is given: arrays checked with one clear error each, and the linear preparation that all methods share."""
+"""What a method is given: arrays checked with one clear error each, and the linear preparation that all methods
+share.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def check_view(values: Any, name: str) -> Any:
             raise InputError(f"{name}: expected an array of numbers, got {type(values).__name__}") from None
         finite = bool(np.isfinite(matrix).all())
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise InputError(f"{name}: expected a matrix (n, dims) with at least one row and column, got shape {matrix.shape}")
+        raise InputError(
+            f"{name}: expected a matrix (n, dims) with at least one row and column, got shape {matrix.shape}"
+        )
     if not finite:
         raise InputError(f"{name}: holds NaN or infinite values; remove or fill those rows")
     return matrix
@@ -53,9 +57,9 @@ def check_labels(labels: Any, rows: int) -> np.ndarray:
 class View:
     """The preparation of one view: subtract the training mean, divide by one number, reduce very wide data.
 
-    The scale makes the mean squared norm of a training row 1, so that regularisation means the same on any data; columns
-    keep their relative size. Views wider than ``MAXIMUM_DIMS`` are projected to that many principal directions, found by a
-    randomised range finder that never makes a sparse matrix dense.
+    The scale makes the mean squared norm of a training row 1, so that regularisation means the same on any data;
+    columns keep their relative size. Views wider than ``MAXIMUM_DIMS`` are projected to that many principal
+    directions, found by a randomised range finder that never makes a sparse matrix dense.
     """
 
     def __init__(self, values: Any, name: str, rng: np.random.Generator) -> None:
@@ -85,7 +89,9 @@ def len_rows(values: Any) -> int:
     return int(values.shape[0])
 
 
-def principal_directions(values: Any, mean: np.ndarray, count: int, rng: np.random.Generator, passes: int = 4) -> np.ndarray:
+def principal_directions(
+    values: Any, mean: np.ndarray, count: int, rng: np.random.Generator, passes: int = 4
+) -> np.ndarray:
     """The ``count`` leading principal directions ``(dims, count)`` by subspace iteration on the centred matrix.
 
     N. Halko, P. G. Martinsson, J. A. Tropp, "Finding structure with randomness", SIAM Review 2011, algorithm 4.4.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import canonical_directions, expansion, procrustes, signs
+from udsph.baselines.linalg import canonical_directions, expansion, held_out_regularisation, procrustes, signs
 
 
 class CCAITQ(LinearMethod):
@@ -19,8 +19,8 @@ class CCAITQ(LinearMethod):
     ``min ||B - V R||^2`` over signs ``B`` and orthogonal ``R``. Each iteration sets ``B = sign(V R)`` and ``R`` to the
     Procrustes solution; neither can raise the objective.
 
-    Deviations: the paper applies CCA between images and labels and codes images only; here CCA is between the two views and
-    the rotation is learnt on both. Bits beyond the number of directions are filled as
+    Deviations: the paper applies CCA between images and labels and codes images only; here CCA is between the two
+    views and the rotation is learnt on both. Bits beyond the number of directions are filled as
     :func:`udsph.baselines.linalg.expansion` says, before the rotation.
 
     Parameters
@@ -36,15 +36,18 @@ class CCAITQ(LinearMethod):
     kind: ClassVar[Kind] = "unsupervised"
 
     def __init__(
-        self, bits: int = 64, random_state: int = 0, regularisation: float = 1.0, iterations: int = 50
+        self, bits: int = 64, random_state: int = 0, regularisation: float | None = None, iterations: int = 50
     ) -> None:
         self.bits = bits
         self.random_state = random_state
         self.regularisation = regularisation
         self.iterations = iterations
 
-    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
-        found = canonical_directions(images, texts, self.bits, self.regularisation)
+    def _learn(
+        self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
+        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        found = canonical_directions(images, texts, self.bits, amount)
         mixing = found.strength[:, None] * expansion(found.strength, self.bits, rng)
         image, text = found.image @ mixing, found.text @ mixing
         variates = np.concatenate([images @ image, texts @ text])

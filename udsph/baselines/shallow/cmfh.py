@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import ridge
+from udsph.baselines.linalg import held_out_regularisation, ridge
 
 
 class CMFH(LinearMethod):
@@ -16,12 +16,12 @@ class CMFH(LinearMethod):
 
     Source: G. Ding, Y. Guo, J. Zhou, "Collective matrix factorization hashing for multimodal data", CVPR 2014.
 
-    Objective: ``sum_v a_v ||X_v - V U_v||^2 + mu ||V - X_v W_v||^2 + g (||V||^2 + ||U_v||^2 + ||W_v||^2)`` over the factor
-    ``V`` ``(n, bits)``, the bases ``U_v`` and the maps ``W_v``. Each of the three is a ridge regression with the others
-    held, so the objective never rises. Codes are ``sign(X_v W_v)``.
+    Objective: ``sum_v a_v ||X_v - V U_v||^2 + mu ||V - X_v W_v||^2 + g (||V||^2 + ||U_v||^2 + ||W_v||^2)`` over the
+    factor ``V`` ``(n, bits)``, the bases ``U_v`` and the maps ``W_v``. Each of the three is a ridge regression with
+    the others held, so the objective never rises. Codes are ``sign(X_v W_v)``.
 
-    Deviations: ``V`` starts from the principal directions of both views beside each other, randomly rotated, rather than
-    from noise; the published MATLAB line for ``W`` divides by ``mu`` twice, which this form does not.
+    Deviations: ``V`` starts from the principal directions of both views beside each other, randomly rotated, rather
+    than from noise; the published MATLAB line for ``W`` divides by ``mu`` twice, which this form does not.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ class CMFH(LinearMethod):
         balance: float = 0.5,
         coupling: float = 100.0,
         penalty: float = 0.01,
+        regularisation: float | None = None,
         iterations: int = 50,
     ) -> None:
         self.bits = bits
@@ -53,13 +54,18 @@ class CMFH(LinearMethod):
         self.balance = balance
         self.coupling = coupling
         self.penalty = penalty
+        self.regularisation = regularisation
         self.iterations = iterations
 
-    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
+    def _learn(
+        self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
         views = (images, texts)
         weights = (self.balance, 1 - self.balance)
         factor = rng.standard_normal((len(images), self.bits))
-        grams = [_ridge_inverse(view, self.penalty / self.coupling) for view in views]
+        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        ridges = [amount * len(view) / view.shape[1] for view in views]
+        grams = [_ridge_inverse(view, penalty) for view, penalty in zip(views, ridges, strict=True)]
         eye = np.eye(self.bits)
         self.objective_ = []
         for _ in range(self.iterations):

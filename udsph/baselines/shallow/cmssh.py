@@ -13,19 +13,20 @@ from udsph.baselines.linalg import signs
 
 
 class CMSSH(LinearMethod):
-    """Each bit is a weak classifier of "similar or not" for image-text pairs; boosting reweights the pairs it gets wrong.
+    """Each bit is a weak classifier of "similar or not" for image-text pairs; boosting reweights the pairs it gets
+    wrong.
 
-    Source: M. Bronstein, A. Bronstein, F. Michel, N. Paragios, "Data fusion through cross-modality metric learning using
-    similarity-sensitive hashing", CVPR 2010. Derived again from the objective: for pairs ``(x_k, y_k)`` with ``s_k = +-1``
-    and weights ``w_k`` a bit maximises ``r = sum_k w_k s_k sign(p'x_k + a) sign(q'y_k + b)``.
+    Source: M. Bronstein, A. Bronstein, F. Michel, N. Paragios, "Data fusion through cross-modality metric learning
+    using similarity-sensitive hashing", CVPR 2010. Derived again from the objective: for pairs ``(x_k, y_k)`` with
+    ``s_k = +-1`` and weights ``w_k`` a bit maximises ``r = sum_k w_k s_k sign(p'x_k + a) sign(q'y_k + b)``.
 
-    Steps per bit: ``p``, ``q`` are the leading singular vectors of ``sum_k w_k s_k x_k y_k'`` (signs dropped); ``a`` and
-    ``b`` are found in turn, each exactly by one sorted sweep; the weights become ``w_k exp(-alpha s_k xi_k eta_k)`` with
-    ``alpha = log((1 + r) / (1 - r)) / 2``, and are normalised. The bound ``prod sqrt(1 - r^2)`` on the share of
-    misclassified pairs falls with each bit.
+    Steps per bit: ``p``, ``q`` are the leading singular vectors of ``sum_k w_k s_k x_k y_k'`` (signs dropped); ``a``
+    and ``b`` are found in turn, each exactly by one sorted sweep; the weights become ``w_k exp(-alpha s_k xi_k
+    eta_k)`` with ``alpha = log((1 + r) / (1 - r)) / 2``, and are normalised. The bound ``prod sqrt(1 - r^2)`` on the
+    share of misclassified pairs falls with each bit.
 
-    Deviations: pairs are drawn by label (share one: similar), as many similar as not; the sums go through a sparse matrix
-    of pair weights, so their cost hardly depends on the number of pairs.
+    Deviations: pairs are drawn by label (share one: similar), as many similar as not; the sums go through a sparse
+    matrix of pair weights, so their cost hardly depends on the number of pairs.
 
     Parameters
     ----------
@@ -46,12 +47,15 @@ class CMSSH(LinearMethod):
         self.pairs = pairs
         self.sweeps = sweeps
 
-    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
+    def _learn(
+        self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
         assert labels is not None
         rows, columns, similar = draw_pairs(labels, self.pairs, rng)
         weights = np.full(len(similar), 1 / len(similar))
         shape = (len(images), len(texts))
-        self.bound_, found = [], []
+        self.bound_: list[float] = []
+        found = []
         for _ in range(self.bits):
             weighted = sparse.csr_array((weights * similar, (rows, columns)), shape=shape)
             p, q = leading_pair(images.T @ (weighted @ texts))

@@ -11,7 +11,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.neighbors import kneighbors_graph
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import fix_signs, ridge
+from udsph.baselines.linalg import correlations, expansion, fix_signs, held_out_regularisation, ridge
+
+LEAST_AGREEMENT = 0.1  # held-out correlation below which a direction counts as unpredictable
 
 
 class IMH(LinearMethod):
@@ -20,14 +22,17 @@ class IMH(LinearMethod):
     Source: J. Song, Y. Yang, Y. Yang, Z. Huang, H. T. Shen, "Inter-media hashing for large-scale retrieval from
     heterogeneous data sources", SIGMOD 2013. With all items seen in both views the two code matrices are one, ``F``.
 
-    Objective: ``min_F tr F' (A_1 + A_2 + l (N_1 + N_2)) F`` with ``F'F = I``, where ``A_v = I - X_v (X_v'X_v + b I)^-1 X_v'``
-    is what a ridge regression on view v cannot explain and ``N_v`` the normalised Laplacian of its k-nearest-neighbour
-    graph. ``F`` are the smallest eigenvectors apart from the constant one; ``W_v`` is the ridge regression onto ``F``. A
-    bit is ``x W_v`` above its median over the training items.
+    Objective: ``min_F tr F' (A_1 + A_2 + l (N_1 + N_2)) F`` with ``F'F = I``, where ``A_v = I - X_v (X_v'X_v + b
+    I)^-1 X_v'`` is what a ridge regression on view v cannot explain and ``N_v`` the normalised Laplacian of its
+    k-nearest-neighbour graph. ``F`` are the smallest eigenvectors apart from the constant one; ``W_v`` is the ridge
+    regression onto ``F``. A bit is ``x W_v`` above its median over the training items.
 
     Neither ``A_v`` nor ``N_v`` is formed as an ``n x n`` matrix: Lanczos iterations need products only.
 
-    Deviations: at most ``samples`` pairs are used, drawn at random, because the neighbour graphs cost ``n^2``.
+    Deviations: at most ``samples`` pairs are used, drawn at random, because the neighbour graphs cost ``n^2``. Many
+    spectral directions can be predicted from one view only and then add noise: those whose predictions from both
+    views do not correlate on a held-out tenth of the pairs are left out, and their bits are filled as
+    :func:`udsph.baselines.linalg.expansion` says.
 
     Parameters
     ----------
@@ -35,8 +40,8 @@ class IMH(LinearMethod):
         Length of the codes; seed of the sample and of the Lanczos start.
     smoothness
         ``l``.
-    penalty
-        ``b``.
+    regularisation
+        ``b``, relative to the mean eigenvalue of ``X_v' X_v``; None chooses it as CVH does.
     neighbours
         Of the graphs.
     samples
@@ -50,36 +55,49 @@ class IMH(LinearMethod):
         bits: int = 64,
         random_state: int = 0,
         smoothness: float = 1.0,
-        penalty: float = 1.0,
+        regularisation: float | None = None,
         neighbours: int = 10,
         samples: int = 5000,
     ) -> None:
         self.bits = bits
         self.random_state = random_state
         self.smoothness = smoothness
-        self.penalty = penalty
+        self.regularisation = regularisation
         self.neighbours = neighbours
         self.samples = samples
 
-    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
+    def _learn(
+        self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
         if len(images) > self.samples:
             index = np.sort(rng.choice(len(images), self.samples, replace=False))
             images, texts = images[index], texts[index]
-        codes = self._spectral_codes((images, texts), rng)
-        if codes.shape[1] < self.bits:  # fewer pairs than bits: mix what there is
-            codes = np.concatenate(
-                [codes, codes @ rng.standard_normal((codes.shape[1], self.bits - codes.shape[1]))], axis=1
-            )
-        self.image_weights_ = ridge(images, codes, self.penalty)
-        self.text_weights_ = ridge(texts, codes, self.penalty)
+        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        held, fitted = np.split(rng.permutation(len(images)), [len(images) // 10])
+        views = (images[fitted], texts[fitted])
+        penalties = tuple(amount * len(view) / view.shape[1] for view in views)
+        codes = self._spectral_codes(views, penalties, rng)
+        image, text = (ridge(view, codes, penalty) for view, penalty in zip(views, penalties, strict=True))
+        agreement = correlations(images[held] @ image, texts[held] @ text)
+        kept = np.argsort(-agreement, kind="stable")[: max(1, int((agreement > LEAST_AGREEMENT).sum()))]
+        mixing = expansion(np.maximum(agreement[kept], 1e-6), self.bits, rng)
+        self.image_weights_, self.text_weights_ = image[:, kept] @ mixing, text[:, kept] @ mixing
         self.image_medians_ = np.median(images @ self.image_weights_, axis=0)
         self.text_medians_ = np.median(texts @ self.text_weights_, axis=0)
 
-    def _spectral_codes(self, views: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
-        """The eigenvectors ``(n, min(bits, n - 1))``, orthogonal to the constant vector."""
+    def _spectral_codes(
+        self, views: tuple[np.ndarray, ...], penalties: tuple[float, ...], rng: np.random.Generator
+    ) -> np.ndarray:
+        """The eigenvectors in falling order, orthogonal to the constant vector.
+
+        No more than the narrower view has columns: of the others one view can say nothing.
+        """
         n = len(views[0])
         graphs = [self._laplacian(view) for view in views]
-        solved = [linalg.cho_factor(view.T @ view + self.penalty * np.eye(view.shape[1])) for view in views]
+        solved = [
+            linalg.cho_factor(view.T @ view + penalty * np.eye(view.shape[1]))
+            for view, penalty in zip(views, penalties, strict=True)
+        ]
 
         def explained(vectors: np.ndarray) -> np.ndarray:  # smallest of the objective = largest of this
             vectors = vectors - vectors.mean(0)
@@ -88,7 +106,7 @@ class IMH(LinearMethod):
                 total = total + view @ linalg.cho_solve(factor, view.T @ vectors) - self.smoothness * (graph @ vectors)
             return total - total.mean(0)
 
-        count = min(self.bits, n - 1)
+        count = min(self.bits, n - 1, *(view.shape[1] for view in views))
         if count >= n - 1 or n <= 64:
             values, vectors = linalg.eigh(explained(np.eye(n)))
         else:

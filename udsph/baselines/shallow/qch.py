@@ -7,22 +7,23 @@ from typing import ClassVar
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import canonical_directions, expansion, procrustes, signs
+from udsph.baselines.linalg import canonical_directions, expansion, held_out_regularisation, procrustes, signs
 
 
 class QCH(LinearMethod):
     """Correlation of the codes and quantisation loss, optimised together.
 
-    Source: B. Wu, Q. Yang, W.-S. Zheng, Y. Wang, J. Wang, "Quantized correlation hashing for fast cross-modal search",
-    IJCAI 2015. Sure from its abstract: the quantisation loss of both views and the correlation of the codes of a pair are
-    one objective, optimised alternately. The equations below are this project's.
+    Source: B. Wu, Q. Yang, W.-S. Zheng, Y. Wang, J. Wang, "Quantized correlation hashing for fast cross-modal
+    search", IJCAI 2015. Sure from its abstract: the quantisation loss of both views and the correlation of the codes
+    of a pair are one objective, optimised alternately. The equations below are this project's.
 
     Objective: ``||Bx - X Rx||^2 + ||By - Y Ry||^2 - c tr(Bx' By)`` over signs ``Bx``, ``By`` and ``Rx``, ``Ry`` with
     orthonormal rows or columns; ``X``, ``Y`` are the canonical variates, scaled by their correlations. ``Bx`` is
     ``sign(2 X Rx + c By)``, likewise ``By``; ``R`` is the Procrustes solution. No step raises the objective. Codes are
     ``sign(X Rx)``, ``sign(Y Ry)``.
 
-    Bits beyond the number of directions are filled as :func:`udsph.baselines.linalg.expansion` says, before the rotations.
+    Bits beyond the number of directions are filled as :func:`udsph.baselines.linalg.expansion` says, before the
+    rotations.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class QCH(LinearMethod):
         self,
         bits: int = 64,
         random_state: int = 0,
-        regularisation: float = 1.0,
+        regularisation: float | None = None,
         correlation: float = 1.0,
         iterations: int = 50,
     ) -> None:
@@ -52,8 +53,11 @@ class QCH(LinearMethod):
         self.correlation = correlation
         self.iterations = iterations
 
-    def _learn(self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator) -> None:
-        found = canonical_directions(images, texts, self.bits, self.regularisation)
+    def _learn(
+        self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
+        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        found = canonical_directions(images, texts, self.bits, amount)
         mixing = found.strength[:, None] * expansion(found.strength, self.bits, rng)
         image, text = found.image @ mixing, found.text @ mixing
         x, y = images @ image, texts @ text

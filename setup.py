@@ -2,26 +2,31 @@
 
 What is built, and what happens where it cannot be:
 
-==========================  =======================================  ==========================================
-``udsph.hamming._native``   C++17 compiler, pybind11                 Numba, else NumPy, serves the same functions
-``udsph.hamming.capi``      the same and Cython                      other Cython projects cannot cimport it
+===========================  ========================================  ==========================================
+``udsph.hamming._native``    C++17 compiler, pybind11                 Numba, else NumPy, serves the same functions
+``udsph.hamming.capi``       the same and Cython                      other Cython projects cannot cimport it
 ``udsph.attention._native`` C++17 compiler, pybind11                 attention in plain torch (backend ``gram``)
-==========================  =======================================  ==========================================
+``libudsph_cuda.so``         nvcc (no GPU, no torch)                  the same on GPUs
+===========================  ========================================  ==========================================
 
-A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``. No flag depends on the CPU of the build
-machine: each instruction set has a translation unit that opens its own target region, and the level is chosen at run
-time.
+A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``; for CUDA under ``UDSPH_CUDA=1``, and
+``UDSPH_CUDA=0`` leaves it out. ``UDSPH_NVCC`` names an nvcc that is not on the path, ``UDSPH_CUDA_ARCHS`` the GPUs to
+compile for ("80,90"). No flag depends on the CPU of the build machine: each instruction set has a translation unit that
+opens its own target region, and the level is chosen at run time.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 REQUIRED = os.environ.get("UDSPH_REQUIRE_NATIVE", "0") not in ("", "0")
 # Debug and sanitizer builds add to these: the sanitizer target of the Makefile does.
@@ -64,8 +69,53 @@ def cython_extensions() -> list[Extension]:
     return cythonize([extension], compiler_directives={"language_level": "3"})
 
 
+class CudaLibrary(Extension):
+    """A shared library with a plain C interface, compiled by nvcc and loaded with ctypes: no Python module."""
+
+
+def cuda_libraries() -> list[Extension]:
+    """The CUDA library where nvcc is, or an error if it was asked for and is not."""
+    wanted = os.environ.get("UDSPH_CUDA", "auto")
+    if wanted not in ("auto", "0", "1"):
+        raise SystemExit(f"UDSPH_CUDA={wanted}: expected auto, 0 or 1")
+    if wanted == "0":
+        return []
+    if find_nvcc() is None:
+        if wanted == "1":
+            raise SystemExit("UDSPH_CUDA=1, but nvcc was not found: put it on the path or name it in UDSPH_NVCC")
+        print("udsph: nvcc was not found, the CUDA library is not built", file=sys.stderr)
+        return []
+    headers = [*glob("csrc/cuda/*.h"), "csrc/attention/formula.h"]
+    return [
+        CudaLibrary(
+            "udsph.attention.libudsph_cuda", sorted(glob("csrc/cuda/*.cu")), depends=headers, optional=wanted == "auto"
+        )
+    ]
+
+
+def find_nvcc() -> str | None:
+    """The one that UDSPH_NVCC names, else that on the path, in CUDA_HOME or in the usual folder."""
+    if named := os.environ.get("UDSPH_NVCC"):
+        return shutil.which(named)
+    return shutil.which("nvcc") or shutil.which("nvcc", path=os.environ.get("CUDA_HOME", "/usr/local/cuda") + "/bin")
+
+
+def nvcc_command(ext: Extension, target: str) -> list[str]:
+    """Machine code for each architecture of UDSPH_CUDA_ARCHS, and PTX of the last for GPUs to come."""
+    architectures = os.environ.get("UDSPH_CUDA_ARCHS", "80,90").split(",")
+    generate = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures]
+    generate.append(f"-gencode=arch=compute_{architectures[-1]},code=compute_{architectures[-1]}")
+    options = ["-O3", "-std=c++17", "-shared", "--threads=0", "-Xcompiler=-fPIC,-Wall,-Wextra", "-Icsrc"]
+    return [str(find_nvcc()), *options, *generate, "-o", target, *ext.sources]
+
+
 class BuildNative(build_ext):
     """Compile translation units in parallel and say plainly what a failure means."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        if fullname.endswith("libudsph_cuda"):
+            return os.path.join(*fullname.split(".")) + ".so"
+        return super().get_ext_filename(fullname)
 
     def build_extensions(self) -> None:
         from pybind11.setup_helpers import ParallelCompile
@@ -75,15 +125,33 @@ class BuildNative(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         try:
-            super().build_extension(ext)
+            if isinstance(ext, CudaLibrary):
+                self.build_cuda(ext)
+            else:
+                super().build_extension(ext)
         except Exception:
-            if not REQUIRED:
+            if ext.optional:
+                variable = "UDSPH_CUDA" if isinstance(ext, CudaLibrary) else "UDSPH_REQUIRE_NATIVE"
                 print(
                     f"udsph: {ext.name} could not be compiled; the package works without it, slower "
-                    "(set UDSPH_REQUIRE_NATIVE=1 to make this an error)",
+                    f"(set {variable}=1 to make this an error)",
                     file=sys.stderr,
                 )
             raise
+
+    def build_cuda(self, ext: CudaLibrary) -> None:
+        target = Path(self.get_ext_fullpath(ext.name))
+        newest = max(Path(path).stat().st_mtime for path in (*ext.sources, *ext.depends))
+        if not self.force and target.exists() and target.stat().st_mtime > newest:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = nvcc_command(ext, str(target))
+        print(" ".join(command))
+        try:
+            subprocess.run(command, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            target.unlink(missing_ok=True)
+            raise CompileError(f"nvcc failed: {error}") from error  # the kind of error that an optional part survives
 
 
 setup(
@@ -92,6 +160,7 @@ setup(
         # Square roots and comparisons of whole vectors: no errno, no floating-point traps.
         native_extension("udsph.attention._native", "csrc/attention", "-fno-math-errno", "-fno-trapping-math"),
         *cython_extensions(),
+        *cuda_libraries(),
     ],
     cmdclass={"build_ext": BuildNative},
 )

@@ -1,6 +1,12 @@
 // The choices and constants of the score, shared by the CPU kernel and the CUDA kernel; see docs/attention.md.
 #pragma once
 
+#if defined(__CUDACC__)
+#define UDSPH_HD __host__ __device__
+#else
+#define UDSPH_HD
+#endif
+
 namespace udsph::attention {
 
 // The order is that of udsph.attention.formula: Python passes the position.
@@ -15,6 +21,16 @@ struct Formula {
   double pool_temperature;  // of Pool kLogSumExp
   int pool;
   int normalize;
+
+  UDSPH_HD bool clipped() const { return normalize == kClippedL2 || normalize == kClipped; }
+  UDSPH_HD bool has_norm() const { return normalize == kClippedL2 || normalize == kL2; }
+
+  // Up to this smooth, affinities within [-1, 1] need no maximum subtracted: q is at most context**2 e**32.
+  static constexpr double kLargestSafeSmooth = 16;
+  static constexpr double kLargestSafeAlpha = 8886111;  // e**16, rounded up
+  UDSPH_HD bool needs_maximum() const {
+    return normalize == kClipped || normalize == kNone || !(smooth <= kLargestSafeSmooth);
+  }
 };
 
 }  // namespace udsph::attention

@@ -5,13 +5,23 @@ import pytest
 from udsph.attention import backends, cross_attention_scores
 
 from .batches import SETTINGS, devices, make_batch, setting_id, torch
+from .emulated import can_emulate, emulate_on_cpu
 
-BACKENDS = [
-    pytest.param(name, device, id=f"{name}-{device}")
-    for name, state in backends().items()
-    for device in devices()
-    if state == "available" and name != "reference" and {"cpu": "cpu", "cuda": "cuda"}.get(name, device) == device
-]
+CANDIDATES = [("gram", device) for device in devices()] + [("cpu", "cpu"), ("emulated", "cpu"), ("cuda", "cuda")]
+USABLE = {name for name, state in backends().items() if state == "available"} | (
+    {"emulated"} if can_emulate() else set()
+)
+BACKENDS = [pytest.param(name, device, id=f"{name}-{device}") for name, device in CANDIDATES if name in USABLE]
+REFERENCE = pytest.param("reference", "cpu", id="reference-cpu")
+
+
+@pytest.fixture
+def backend(request, monkeypatch):
+    """Name of a backend. "emulated" is the CUDA kernel's program run by the host in place of the CPU kernel."""
+    if request.param != "emulated":
+        return request.param
+    emulate_on_cpu(monkeypatch)
+    return "cpu"
 
 
 def scores_and_gradients(backend, batch, weights=None, **setting):
@@ -37,19 +47,19 @@ def assert_agree(backend, batch, tolerance, **setting):
         assert float((a - b).abs().max()) <= tolerance * max(float(b.abs().max()), 1e-3), name
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("setting", SETTINGS, ids=setting_id)
 def test_agrees_in_float64(backend, device, setting):
     assert_agree(backend, make_batch(device=device), 1e-9, **setting)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("setting", SETTINGS, ids=setting_id)
 def test_agrees_in_float32(backend, device, setting):
     assert_agree(backend, make_batch(9, 11, 36, 20, 64, dtype=torch.float32, device=device), 1e-5, **setting)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("direction", ["t2i", "i2t", "both"])
 def test_half_precision_gives_float32_scores_and_half_gradients(backend, device, dtype, direction):
@@ -61,7 +71,7 @@ def test_half_precision_gives_float32_scores_and_half_gradients(backend, device,
     assert_agree(backend, batch, 1e-2, direction=direction)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 1, 1), (1, 2, 1, 3, 5), (2, 1, 4, 1, 5), (3, 2, 17, 33, 6), (2, 3, 65, 40, 3)]
@@ -70,13 +80,13 @@ def test_all_shapes(backend, device, direction, shape):
     assert_agree(backend, make_batch(*shape, device=device), 1e-8, direction=direction)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("setting", SETTINGS, ids=setting_id)
 def test_without_lengths_every_row_counts(backend, device, setting):
     assert_agree(backend, make_batch(ragged=False, device=device), 1e-9, **setting)
 
 
-@pytest.mark.parametrize(("backend", "device"), [*BACKENDS, ("reference", "cpu")])
+@pytest.mark.parametrize(("backend", "device"), [*BACKENDS, REFERENCE], indirect=["backend"])
 @pytest.mark.parametrize("setting", SETTINGS, ids=setting_id)
 def test_padding_is_never_looked_at(backend, device, setting):
     """The batch holds NaN in its padded rows: scores and gradients are finite, and 0 there."""
@@ -92,20 +102,20 @@ def test_padding_is_never_looked_at(backend, device, setting):
         assert torch.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("normalize", ["clipped_l2", "l2", "clipped", "none", "softmax"])
 def test_large_smooth_does_not_overflow(backend, device, normalize):
     batch = make_batch(dtype=torch.float32, device=device)
     assert_agree(backend, batch, 1e-3, normalize=normalize, smooth=300.0, pool_temperature=500.0)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 def test_large_unbounded_affinities_do_not_overflow(backend, device):
     regions, words, *lengths = make_batch(dtype=torch.float32, device=device)
     assert_agree(backend, (regions * 30, words * 30, *lengths), 1e-3, normalize="none")
 
 
-@pytest.mark.parametrize(("backend", "device"), [*BACKENDS, ("reference", "cpu")])
+@pytest.mark.parametrize(("backend", "device"), [*BACKENDS, REFERENCE], indirect=["backend"])
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])
 def test_zero_features_give_finite_scores_and_gradients(backend, device, direction):
     regions, words, _, _ = make_batch(ragged=False, device=device)
@@ -114,7 +124,7 @@ def test_zero_features_give_finite_scores_and_gradients(backend, device, directi
         assert torch.isfinite(result).all()
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("direction", ["t2i", "i2t", "both"])
 def test_pairs_without_gradient_contribute_none(backend, device, direction):
     """As a hard-negative loss leaves it: the diagonal and a few pairs, and a caption and an image with none at all."""
@@ -129,7 +139,7 @@ def test_pairs_without_gradient_contribute_none(backend, device, direction):
     assert (found[2][1] == 0).all()
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("setting", SETTINGS, ids=setting_id)
 def test_gradcheck(backend, device, setting):
     regions, words, region_lengths, word_lengths = make_batch(2, 2, 3, 3, 4, device=device, seed=3)
@@ -141,7 +151,7 @@ def test_gradcheck(backend, device, setting):
     assert torch.autograd.gradcheck(scores, (regions.requires_grad_(), words.requires_grad_()))
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 def test_gradients_are_the_same_every_time(backend, device):
     batch = make_batch(20, 21, 36, 20, 64, dtype=torch.float32, device=device)
     first, second = scores_and_gradients(backend, batch), scores_and_gradients(backend, batch)
@@ -149,7 +159,7 @@ def test_gradients_are_the_same_every_time(backend, device):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 def test_inputs_need_not_be_contiguous(backend, device):
     regions, words, *lengths = make_batch(device=device)
     strided = (regions.mT.contiguous().mT, torch.stack([words, words], -1)[..., 0], *lengths)
@@ -159,7 +169,7 @@ def test_inputs_need_not_be_contiguous(backend, device):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 def test_autocast_gives_float32_scores(backend, device):
     regions, words, *lengths = make_batch(dtype=torch.float32, device=device)
     expected = cross_attention_scores(regions, words, *lengths, backend=backend)
@@ -169,7 +179,7 @@ def test_autocast_gives_float32_scores(backend, device):
     torch.testing.assert_close(scores, expected, rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize(("backend", "device"), BACKENDS)
+@pytest.mark.parametrize(("backend", "device"), BACKENDS, indirect=["backend"])
 @pytest.mark.parametrize("direction", ["t2i", "both"])
 def test_compiled_scores_are_the_same(backend, device, direction):
     regions, words, *lengths = make_batch(dtype=torch.float32, device=device)

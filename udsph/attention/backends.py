@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from functools import cache
+from pathlib import Path
+
+NAMES = ("reference", "gram", "cpu", "cuda")
+CUDA_LIBRARY = Path(__file__).with_name("libudsph_cuda.so")
 
 
 def backends() -> dict[str, str]:
@@ -12,14 +17,15 @@ def backends() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Keys ``reference``, ``gram``, ``cpu``. Needs no torch and touches no GPU.
+        Keys ``reference``, ``gram``, ``cpu``, ``cuda``. Imports torch only where the CUDA library was built.
     """
     if importlib.util.find_spec("torch") is None:
-        return dict.fromkeys(("reference", "gram", "cpu"), "torch is not installed")
-    return {"reference": "available", "gram": "available", "cpu": _cpu()}
+        return dict.fromkeys(NAMES, "torch is not installed")
+    return {"reference": "available", "gram": "available", "cpu": cpu_state(), "cuda": cuda_state()}
 
 
-def _cpu() -> str:
+def cpu_state() -> str:
+    """Of the CPU kernel: ``"available"``, or why not."""
     try:
         native = importlib.import_module("udsph.attention._native")
     except ImportError as error:
@@ -28,4 +34,27 @@ def _cpu() -> str:
         native.level()
     except ValueError as error:  # UDSPH_SIMD names a level that is not there
         return str(error)
+    return "available"
+
+
+@cache
+def cuda_state() -> str:
+    """Of the CUDA kernel: ``"available"``, or why not. Asks the driver, so not for a process that will fork."""
+    state = cuda_library_state()
+    if state != "available":
+        return state
+    if importlib.import_module("torch").version.cuda is None:
+        return "this torch was built without CUDA"
+    return str(importlib.import_module("udsph.attention.cuda").library().device_state())
+
+
+@cache
+def cuda_library_state() -> str:
+    """Whether the CUDA library is there and loads. Touches no driver and no GPU."""
+    if not CUDA_LIBRARY.exists():
+        return "the library was not built when the package was installed (it needs nvcc, and UDSPH_CUDA other than 0)"
+    try:
+        importlib.import_module("udsph.attention.cuda").library()
+    except OSError as error:
+        return f"the library cannot be loaded: {error}"
     return "available"

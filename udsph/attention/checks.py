@@ -23,9 +23,10 @@ def check_features(regions: Any, words: Any) -> None:
             raise InputError(f"{name} has shape {tuple(features.shape)}: nothing to score")
         if features.dtype not in _DTYPES:
             raise InputError(f"{name} has dtype {features.dtype}: expected float32, float64, bfloat16 or float16")
-    for what in ("device", "dtype"):
-        if getattr(regions, what) != getattr(words, what):
-            raise InputError(f"regions has {what} {getattr(regions, what)}, words has {getattr(words, what)}")
+    if regions.device != words.device:
+        raise InputError(f"regions has device {regions.device}, words has {words.device}")
+    if regions.dtype != words.dtype and not torch.is_autocast_enabled(regions.device.type):
+        raise InputError(f"regions has dtype {regions.dtype}, words has {words.dtype}")
     if regions.shape[2] != words.shape[2]:
         raise InputError(f"regions has {regions.shape[2]} dimensions, words has {words.shape[2]}")
 

@@ -7,13 +7,13 @@ S is kept for the backward pass, which computes the others again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from udsph.attention import cpu
+from udsph.attention import cpu, cuda
 from udsph.attention.checks import check_finite
 from udsph.attention.formula import Formula
 from udsph.attention.rows import Rows
@@ -22,7 +22,11 @@ from udsph.attention.rows import Rows
 def scores(regions: Rows, words: Rows, directions: Sequence[tuple[str, Formula]]) -> list[Tensor]:
     """(n_images, n_captions) scores of every direction."""
     region_rows, word_rows = regions.packed(), words.packed()
-    affinity = word_rows @ region_rows.mT  # (all words, all regions)
+    # The CPU kernel goes through the affinities query by query, the CUDA kernel context row by context row.
+    words_first = (directions[0][0] == "t2i") == (word_rows.device.type == "cpu")
+    affinity = (
+        word_rows @ region_rows.mT if words_first else (region_rows @ word_rows.mT).mT
+    )  # (all words, all regions)
     found = []
     for direction, formula in directions:
         if direction == "t2i":
@@ -34,11 +38,12 @@ def scores(regions: Rows, words: Rows, directions: Sequence[tuple[str, Formula]]
 
 def _scores(affinity: Tensor, query: Rows, query_rows: Tensor, context: Rows, formula: Formula) -> Tensor:
     """(n_query_items, n_context_items) from the affinities (queries, context rows)."""
-    whole = context.zero_padded()
+    precise = torch.float64 if affinity.dtype == torch.float64 else torch.float32
+    whole = context.zero_padded().to(precise)
     return attention_scores(
         affinity,
         whole @ whole.mT,
-        torch.linalg.vector_norm(query_rows, dim=-1),
+        torch.linalg.vector_norm(query_rows, dim=-1, dtype=precise),
         query.lengths,
         context.lengths,
         formula.smooth,
@@ -78,8 +83,27 @@ def attention_scores(
     -------
     (query items, context items)
     """
-    formula = Formula(smooth, pool, pool_temperature, normalize)
-    found = cpu.forward(formula, affinity, gram, query_norms, query_lengths, context_lengths)
+    return _forward(
+        cpu.forward,
+        affinity,
+        gram,
+        query_norms,
+        query_lengths,
+        context_lengths,
+        smooth,
+        pool,
+        pool_temperature,
+        normalize,
+    )
+
+
+@attention_scores.register_kernel("cuda")
+def _(*arguments: Any) -> Tensor:
+    return _forward(cuda.forward, *arguments)
+
+
+def _forward(kernel: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    found = kernel(Formula(*arguments[5:]), *arguments[:5])
     check_finite(found)
     return found
 
@@ -109,11 +133,20 @@ def attention_scores_backward(
     return cpu.backward(formula, grad_scores, affinity, gram, query_norms, query_lengths, context_lengths)
 
 
+@attention_scores_backward.register_kernel("cuda")
+def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return cuda.backward(Formula(*arguments[6:]), *arguments[:6])
+
+
 @attention_scores_backward.register_fake
 def _(
     grad_scores: Tensor, affinity: Tensor, gram: Tensor, query_norms: Tensor, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return affinity.new_empty(affinity.shape), gram.new_empty(gram.shape), query_norms.new_empty(query_norms.shape)
+    if affinity.device.type == "cuda":
+        grad_affinity = affinity.new_empty(affinity.shape[1], affinity.shape[0]).mT
+    else:
+        grad_affinity = affinity.new_empty(affinity.shape)
+    return grad_affinity, gram.new_empty(gram.shape), query_norms.new_empty(query_norms.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

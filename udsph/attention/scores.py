@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from udsph.attention import fused, gram, reference
-from udsph.attention.backends import backends
+from udsph.attention import cuda, fused, gram, pieces, reference
+from udsph.attention.backends import NAMES, cpu_state, cuda_library_state, cuda_state
 from udsph.attention.checks import check_features, check_finite
-from udsph.attention.formula import Formula, formulas
-from udsph.attention.rows import Rows, rows
+from udsph.attention.formula import formulas
+from udsph.attention.rows import rows
 from udsph.errors import InputError
 
 Lengths = Tensor | Sequence[int] | None
-Scores = Callable[[Rows, Rows, Sequence[tuple[str, Formula]]], list[Tensor]]
 
-_SCORES: dict[str, Scores] = {"reference": reference.scores, "gram": gram.scores, "cpu": fused.scores}
-_USABLE = backends()  # looked up once: a compiled graph cannot ask what is installed
+_SCORES: dict[str, pieces.Scores] = {
+    "reference": reference.scores,
+    "gram": gram.scores,
+    "cpu": fused.scores,
+    "cuda": fused.scores,
+}
 
 
 def cross_attention_scores(
@@ -33,6 +36,7 @@ def cross_attention_scores(
     pool_temperature: float = 6.0,
     normalize: str = "clipped_l2",
     backend: str = "auto",
+    recompute: bool = False,
 ) -> Tensor:
     """Score every image against every caption by stacked cross attention.
 
@@ -59,8 +63,11 @@ def cross_attention_scores(
     normalize : {"clipped_l2", "l2", "clipped", "softmax", "none"}
         Of the affinities, before the softmax: leaky rectifier (slope 0.1) and division by the norm over the queries,
         the division alone, the rectifier alone, a softmax over the queries, or nothing.
-    backend : {"auto", "reference", "gram", ...}
-        One of ``udsph.attention.backends()``. ``auto`` takes the fastest that serves the device.
+    backend : {"auto", "reference", "gram", "cpu", "cuda"}
+        ``udsph.attention.backends()`` says which can be used. ``auto`` takes the fastest that serves the device.
+    recompute : bool
+        Go through the captions in pieces and compute each again in the backward pass, so that the affinities of all
+        regions and words are never held together. Slower by about one forward pass.
 
     Returns
     -------
@@ -80,24 +87,44 @@ def cross_attention_scores(
     """
     check_features(regions, words)
     directions = formulas(direction, smooth, pool, pool_temperature, normalize)
-    compute = _SCORES[_choose(backend, regions.device)]
+    backend = _choose(backend, regions.device)
+    regions, words = _in_own_dtype(regions, backend), _in_own_dtype(words, backend)
+    sides = rows("region", regions, region_lengths), rows("word", words, word_lengths)
+    compute = _SCORES[backend]
     with torch.autocast(regions.device.type, enabled=False):
-        if regions.dtype in (torch.bfloat16, torch.float16):
-            regions, words = regions.float(), words.float()
-        found = compute(rows("region", regions, region_lengths), rows("word", words, word_lengths), directions)
+        found = pieces.scores(compute, *sides, directions) if recompute else compute(*sides, directions)
     scores = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
-    if not torch.compiler.is_compiling():
+    if compute is not fused.scores and not torch.compiler.is_compiling():  # that one looks by itself
         check_finite(scores)
     return scores
 
 
+@torch.compiler.assume_constant_result
 def _choose(backend: str, device: torch.device) -> str:
+    """The backend that serves a call, or InputError. A compiled graph keeps the answer that it got when it was made."""
     if backend == "auto":
-        backend = device.type if _USABLE.get(device.type) == "available" else "gram"
-    if backend not in _USABLE:
-        raise InputError(f"backend={backend!r} is not one of {', '.join(map(repr, ('auto', *_USABLE)))}")
-    if _USABLE[backend] != "available":
-        raise InputError(f"backend={backend!r} cannot be used: {_USABLE[backend]}")
-    if backend in ("cpu", "cuda") and backend != device.type:
+        if device.type == "cuda":
+            served = cuda_library_state() == "available" and cuda.has_code_for(device)
+        else:
+            served = device.type == "cpu" and cpu_state() == "available"
+        return device.type if served else "gram"
+    if backend not in NAMES:
+        raise InputError(f"backend={backend!r} is not one of {', '.join(map(repr, ('auto', *NAMES)))}")
+    if backend in ("reference", "gram"):
+        return backend
+    state = cpu_state() if backend == "cpu" else cuda_state()
+    if state != "available":
+        raise InputError(f"backend={backend!r} cannot be used: {state}")
+    if backend != device.type:
         raise InputError(f"backend={backend!r} cannot be used: regions and words are on the device {device}")
     return backend
+
+
+def _in_own_dtype(features: Tensor, backend: str) -> Tensor:
+    """The features as the backend multiplies them: CUDA in half precision where asked to, others not."""
+    device, is_double = features.device.type, features.dtype == torch.float64
+    if backend != "cuda":
+        return features if is_double else features.float()
+    if torch.is_autocast_enabled(device) and not is_double:
+        return features.to(torch.get_autocast_dtype(device))
+    return features

@@ -56,7 +56,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, threads, shape):
 
 @emulated
 def test_more_query_items_than_a_window_holds(monkeypatch):
-    """300 images that attend to 1030 captions make one chunk: more than the 128 whose lengths a block keeps at a time."""
+    """300 images attend to 1030 captions in one chunk, and a block keeps the lengths of 128 at a time."""
     emulate_on_cpu(monkeypatch)
     assert EmulatedLibrary(1).chunks(300, 1030) == 1
     regions, words, region_lengths, word_lengths = make_batch(300, 2, 2, 3, 4, seed=1)

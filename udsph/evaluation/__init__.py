@@ -1,23 +1,34 @@
-import numpy as np
+"""Retrieval evaluation of binary codes by a stated definition: MAP and its relatives over millions of items in seconds.
 
+    mean_average_precision(query_codes, database_codes, query_labels, database_labels)
+    evaluate(query_codes, database_codes, query_labels, database_labels, convention="dcmh")
 
-def mean_average_precision(qc, dc, ql, dl, *, cutoff=None, ties="expected"):
-    n = len(dc)
-    Hn = np.concatenate([[0], np.cumsum(1 / np.arange(1, n + 1))])
-    Q = np.unpackbits(qc, axis=1).astype(np.float32)
-    D = np.unpackbits(dc, axis=1).astype(np.float32)
-    d = (Q.sum(1)[:, None] + D.sum(1)[None] - 2 * Q @ D.T).round().astype(int)
-    rel = ql.astype(np.float32) @ dl.T.astype(np.float32) > 0
-    out = []
-    for x, r in zip(d, rel):
-        m = np.bincount(x).astype(float)
-        rr = np.bincount(x, weights=r)
-        k = m > 0
-        m = m[k]
-        rr = rr[k]
-        N = np.cumsum(m) - m
-        R = np.cumsum(rr) - rr
-        a = np.where(m > 1, (rr - 1) / np.maximum(m - 1, 1), 0)
-        hs = Hn[(N + m).astype(int)] - Hn[N.astype(int)]
-        out.append((rr / m * ((R + 1) * hs + a * (m - (N + 1) * hs))).sum() / max(rr.sum(), 1))
-    return float(np.mean(out))
+The order of reading: ``conventions`` (what a MAP depends on), ``counts`` and ``counting`` (two histograms per query say
+almost everything), ``metrics`` (one function per metric, over groups of tied items), ``boundary`` (the group that a
+cutoff cuts), ``ordered`` (ranks in insertion order), ``report`` (the ``Evaluation``). ``docs/evaluation.md`` explains
+which MAP is which.
+"""
+
+from udsph.evaluation.conventions import CONVENTIONS, Convention, Options
+from udsph.evaluation.counting import count
+from udsph.evaluation.counts import Counts
+from udsph.evaluation.evaluate import evaluate, evaluate_ranking, evaluate_scores, mean_average_precision
+from udsph.evaluation.files import evaluate_files
+from udsph.evaluation.plan import DEFAULT_CUTOFFS, METRICS
+from udsph.evaluation.report import Evaluation
+
+__all__ = [
+    "CONVENTIONS",
+    "DEFAULT_CUTOFFS",
+    "METRICS",
+    "Convention",
+    "Counts",
+    "Evaluation",
+    "Options",
+    "count",
+    "evaluate",
+    "evaluate_files",
+    "evaluate_ranking",
+    "evaluate_scores",
+    "mean_average_precision",
+]

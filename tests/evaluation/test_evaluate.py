@@ -1,0 +1,265 @@
+"""``evaluate`` and ``mean_average_precision`` against plain rankings of every item."""
+
+import numpy as np
+import pytest
+from brute_force import average_precision, hits, ndcg, reciprocal_rank
+from conftest import Case, random_case
+
+from udsph.errors import InputError
+from udsph.evaluation import (
+    METRICS,
+    Evaluation,
+    count,
+    evaluate,
+    evaluate_ranking,
+    evaluate_scores,
+    mean_average_precision,
+)
+from udsph.evaluation.conventions import DENOMINATORS
+
+
+def ranked_grades(case):
+    """Grades in rank order by a stable sort of all distances, (nq, n)."""
+    order = np.argsort(case.distances, axis=1, kind="stable")
+    return np.take_along_axis(case.grades, order, axis=1)
+
+
+def plain_average_precision(grades, k, denominator):
+    """Of one ranking, in NumPy."""
+    relevant = grades > 0
+    total = relevant.sum()
+    if denominator == "first":
+        ranks = np.flatnonzero(relevant)[:k] + 1
+    else:
+        ranks = np.flatnonzero(relevant[:k]) + 1
+    by = {"retrieved": len(ranks), "relevant": total, "min": min(k, total), "first": min(k, total)}[denominator]
+    return (np.arange(1, len(ranks) + 1) / ranks).sum() / by if by else 0.0
+
+
+def test_insertion_order_is_a_stable_sort_on_thousands_of_cases():
+    rng = np.random.default_rng(0)
+    for trial in range(2000):
+        case = random_case(rng, rng.integers(1, 5), rng.integers(1, 60), classes=rng.integers(0, 4))
+        denominator, k = DENOMINATORS[trial % 4], int(rng.integers(1, 70))
+        rows = ranked_grades(case)
+        truth = np.mean([plain_average_precision(row, k, denominator) for row in rows])
+        value = mean_average_precision(*case, cutoff=k, ties="insertion", denominator=denominator)
+        assert value == pytest.approx(truth, abs=1e-13)
+        truth = np.mean([plain_average_precision(row, len(row), "relevant") for row in rows])
+        assert mean_average_precision(*case, ties="insertion") == pytest.approx(truth, abs=1e-13)
+
+
+@pytest.mark.parametrize("classes", [0, 5])
+def test_every_metric_in_insertion_order(classes):
+    case = random_case(np.random.default_rng(1), n_items=150, classes=classes)
+    result = evaluate(*case, ties="insertion", cutoffs=(1, 7, 40))
+    rows = [tuple(row) for row in ranked_grades(case)]
+    relevant = [hits(row, len(row)) for row in rows]
+
+    def expect(key, values):
+        assert result.per_query[key] == pytest.approx([float(value) for value in values], rel=1e-12), key
+        assert result[key] == pytest.approx(float(np.mean([float(value) for value in values])), rel=1e-12), key
+
+    for k in (1, 7, 40):
+        expect(f"map@{k}", [average_precision(row, k, "retrieved") for row in rows])
+        expect(f"precision@{k}", [hits(row, k) / k for row in rows])
+        expect(f"recall@{k}", [hits(row, k) / max(r, 1) for row, r in zip(rows, relevant, strict=True)])
+        expect(f"f1@{k}", [2 * hits(row, k) / (k + r) for row, r in zip(rows, relevant, strict=True)])
+        expect(f"ndcg@{k}", [ndcg(row, k, "exponential") for row in rows])
+        expect(f"ndcg_linear@{k}", [ndcg(row, k, "linear") for row in rows])
+    expect("map", [average_precision(row, len(row), "relevant") for row in rows])
+    expect("ndcg", [ndcg(row, len(row), "exponential") for row in rows])
+    expect("mrr", [reciprocal_rank(row) for row in rows])
+    expect("r_precision", [hits(row, int(r)) / max(r, 1) for row, r in zip(rows, relevant, strict=True)])
+
+
+@pytest.mark.parametrize("ties", ["expected", "optimistic", "pessimistic"])
+def test_tied_values_are_those_of_the_tied_scores(case, ties):
+    """Counting agrees with grouping equal scores, metric by metric."""
+    by_codes = evaluate(*case, ties=ties)
+    by_scores = evaluate_scores(-case.distances, case.grades, ties=ties)
+    for key, value in by_scores.per_query.items():
+        assert by_codes.per_query[key] == pytest.approx(value, rel=1e-12), key
+
+
+def test_expected_values_are_the_mean_over_database_orders(case):
+    rng = np.random.default_rng(2)
+    values = []
+    for _ in range(400):
+        order = rng.permutation(len(case.database_codes))
+        shuffled = case._replace(database_codes=case.database_codes[order], database_labels=case.database_labels[order])
+        values.append([mean_average_precision(*shuffled, cutoff=k, ties="insertion") for k in (20, 300)])
+    mean, error = np.mean(values, axis=0), np.std(values, axis=0) / np.sqrt(len(values))
+    for k, m, e in zip((20, 300), mean, error, strict=True):
+        assert abs(mean_average_precision(*case, cutoff=k) - m) < 5 * e
+
+
+def test_the_order_of_the_database_changes_no_tied_value(case):
+    order = np.random.default_rng(3).permutation(len(case.database_codes))
+    shuffled = case._replace(database_codes=case.database_codes[order], database_labels=case.database_labels[order])
+    for ties in ("expected", "optimistic", "pessimistic"):
+        assert evaluate(*case, ties=ties).to_dict() == evaluate(*shuffled, ties=ties).to_dict()
+
+
+def test_radius_curves_are_lookups(case):
+    result = evaluate(*case, empty_lookup="skip")
+    precision, recall = result.by_radius()
+    pooled_precision, pooled_recall = result.by_radius("micro")
+    relevant = case.grades > 0
+    for radius in range(17):
+        found = case.distances <= radius
+        hit = (found & relevant).sum(axis=1)
+        looked = found.any(axis=1)
+        if looked.any():
+            assert precision[radius] == pytest.approx((hit[looked] / found.sum(axis=1)[looked]).mean())
+            assert pooled_precision[radius] == pytest.approx(hit.sum() / found.sum())
+        assert recall[radius] == pytest.approx((hit / np.maximum(relevant.sum(axis=1), 1)).mean())
+        assert pooled_recall[radius] == pytest.approx(hit.sum() / relevant.sum())
+    assert result["precision_radius_2"] == precision[2]
+
+
+def test_an_empty_lookup_counts_as_chosen():
+    case = Case(*(np.array(x, np.uint8) for x in ([[0], [255]], [[0], [0]], [[1], [1]], [[1], [0]])))
+    values = {empty: evaluate(*case, empty_lookup=empty)["precision_radius_2"] for empty in ("zero", "skip", "one")}
+    assert values == {"zero": 0.25, "skip": 0.5, "one": 0.75}
+
+
+def test_curve_by_rank_is_precision_and_recall_at_those_ranks(case):
+    result = evaluate(*case, ranks=(3, 50), cutoffs=(3, 50))
+    assert result.ranks.tolist() == [3, 50]
+    assert result.precision_by_rank == pytest.approx([result["precision@3"], result["precision@50"]])
+    assert result.recall_by_rank == pytest.approx([result["recall@3"], result["recall@50"]])
+
+
+@pytest.mark.parametrize("ties", ["expected", "insertion"])
+def test_queries_without_a_relevant_item(ties):
+    query_codes, database_codes = np.zeros((2, 1), np.uint8), np.array([[1], [2], [0]], np.uint8)
+    query_labels, database_labels = np.array([[1, 0], [0, 1]]), np.array([[1, 0], [1, 0], [0, 0]])
+    case = (query_codes, database_codes, query_labels, database_labels)
+    full = mean_average_precision(query_codes[:1], database_codes, query_labels[:1], database_labels, ties=ties)
+    assert full == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert mean_average_precision(*case, ties=ties) == pytest.approx(full / 2)
+    assert mean_average_precision(*case, ties=ties, empty="skip") == pytest.approx(full)
+    assert mean_average_precision(*case, ties=ties, empty="one") == pytest.approx((full + 1) / 2)
+    nothing = (query_codes, database_codes, query_labels, np.zeros_like(database_labels))
+    assert mean_average_precision(*nothing, ties=ties) == 0.0
+    assert evaluate(*nothing, ties=ties)["ndcg"] == 0.0
+    assert np.isnan(mean_average_precision(*nothing, ties=ties, empty="skip"))
+    assert evaluate(*case, ties=ties, empty="skip")["precision@1"] == 0.0
+    assert np.isnan(evaluate(*case, ties=ties, empty="skip").per_query["precision@1"][1])
+
+
+def test_empty_database_and_no_queries():
+    codes, labels = np.zeros((3, 2), np.uint8), np.ones((3, 4), int)
+    assert mean_average_precision(codes, codes[:0], labels, labels[:0]) == 0.0
+    assert np.isnan(mean_average_precision(codes[:0], codes, labels[:0], labels))
+    for ties in ("expected", "insertion"):
+        assert set(evaluate(codes, codes[:0], labels, labels[:0], ties=ties).to_dict().values()) == {0.0}
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "uint32", "int64", "uint64"])
+def test_labels_of_any_dtype_are_left_as_they_were(case, dtype):
+    labels = case.query_labels.astype(dtype), case.database_labels.astype(dtype)
+    copies = [array.copy() for array in labels]
+    for array in labels:
+        array.flags.writeable = False
+    assert evaluate(case.query_codes, case.database_codes, *labels).to_dict() == evaluate(*case).to_dict()
+    assert all(np.array_equal(a, b) for a, b in zip(labels, copies, strict=True))
+
+
+def test_class_numbers_equal_their_one_hot_labels():
+    rng = np.random.default_rng(4)
+    case = random_case(rng, 8, 200, classes=0)
+    numbers = 1000 * case.query_labels + 7, 1000 * case.database_labels + 7
+    one_hot = np.eye(4, dtype=int)[case.query_labels], np.eye(4, dtype=int)[case.database_labels]
+    codes = case.query_codes, case.database_codes
+    assert evaluate(*codes, *numbers).to_dict() == evaluate(*codes, *one_hot).to_dict()
+
+
+def test_own_relevance_as_matrix_sparse_matrix_and_function(case):
+    sparse = pytest.importorskip("scipy.sparse")
+    grades = case.grades
+    codes = case.query_codes, case.database_codes
+    for ties in ("expected", "insertion"):
+        truth = evaluate(*case, ties=ties).to_dict()
+        for relevance in (grades, sparse.coo_matrix(grades), lambda queries, items: grades[queries, items]):
+            assert evaluate(*codes, relevance=relevance, ties=ties).to_dict() == truth
+
+
+def test_a_cutoff_beyond_the_database_adds_no_item(case):
+    result = evaluate(*case, cutoffs=(300, 1000))
+    assert result["map@1000"] == result["map@300"] == pytest.approx(result["map"])
+    assert result["precision@1000"] == pytest.approx(result["precision@300"] * 300 / 1000)
+    assert result["recall@1000"] == pytest.approx((case.grades > 0).any(axis=1).mean())
+    assert result["ndcg@1000"] == result["ndcg"]
+
+
+def test_chosen_metrics_only(case):
+    result = evaluate(*case, metrics=["map@50", "precision", "mrr"], cutoffs=(2, 3))
+    assert list(result.to_dict()) == ["map@50", "precision@2", "precision@3", "mrr"]
+    everything = evaluate(*case, cutoffs=(2, 50))
+    assert result["map@50"] == everything["map@50"]
+    assert {key.partition("@")[0] for key in everything.to_dict()} == set(METRICS)
+    with pytest.raises(KeyError, match="map@51"):
+        result["map@51"]
+
+
+def test_evaluate_ranking_reads_relevance_in_rank_order(case):
+    by_codes = evaluate(*case, ties="insertion").to_dict()
+    del by_codes["precision_radius_2"]
+    assert evaluate_ranking(ranked_grades(case)).to_dict() == pytest.approx(by_codes, rel=1e-12)
+    assert evaluate_ranking([0, 1, 1], metrics=["map"])["map"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_scores_rank_the_greatest_first_and_tie_in_column_order():
+    scores, relevance = np.array([[0.5, 2.0, 0.5, -1.0]]), np.array([[0, 0, 1, 1]])
+    for ties, truth in {
+        "insertion": (1 / 3 + 2 / 4) / 2,
+        "optimistic": (1 / 2 + 2 / 4) / 2,
+        "pessimistic": (1 / 3 + 2 / 4) / 2,
+        "expected": (5 / 12 + 2 / 4) / 2,
+    }.items():
+        assert evaluate_scores(scores, relevance, metrics=["map"], ties=ties)["map"] == pytest.approx(truth)
+    with pytest.raises(InputError, match="NaN"):
+        evaluate_scores(scores * np.nan, relevance)
+    with pytest.raises(InputError, match="scores has shape"):
+        evaluate_scores(scores[:, :3], relevance)
+
+
+def test_report(case):
+    pandas = pytest.importorskip("pandas")
+    result = evaluate(*case, cutoffs=(10,))
+    assert result.to_dict() == result.values
+    text = repr(result)
+    assert "9 queries against 300 items" in text and f"{result['map@10']:.4f}" in text and "ties=expected" in text
+    frame = result.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame["map@10"].mean() == pytest.approx(result["map@10"])
+
+
+def test_plot(case):
+    pytest.importorskip("matplotlib").use("Agg")
+    ax = evaluate(*case).plot()
+    by_rank, by_radius = ax.get_lines()
+    assert len(by_radius.get_xdata()) == 17 and len(by_rank.get_xdata()) > 10
+
+
+def test_more_than_a_thousand_shared_labels_have_no_exponential_gain():
+    codes, labels = np.zeros((2, 1), np.uint8), np.ones((2, 1001), np.uint8)
+    with pytest.raises(InputError, match="share 1001 labels"):
+        evaluate(codes, codes, labels, labels, metrics=["ndcg"])
+    assert evaluate(codes, codes, labels, labels, metrics=["ndcg_linear"])["ndcg_linear"] == pytest.approx(1.0)
+    fewer = labels[:, :1000]
+    assert evaluate(codes, codes, fewer, fewer, metrics=["ndcg"])["ndcg"] == pytest.approx(1.0)
+
+
+def test_from_counts_refuses_what_counts_do_not_know(case):
+    counts = count(*case)
+    with pytest.raises(InputError, match="counts do not keep"):
+        Evaluation.from_counts(counts, ties="insertion")
+    with pytest.raises(InputError, match="shared=True"):
+        Evaluation.from_counts(counts, metrics=["ndcg"])
+    without = Evaluation.from_counts(counts).to_dict()
+    everything = evaluate(*case).to_dict()
+    assert without == {key: value for key, value in everything.items() if not key.startswith("ndcg")}
+    assert Evaluation.from_counts(count(*case, shared=True)).to_dict() == everything

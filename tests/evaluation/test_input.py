@@ -1,0 +1,84 @@
+"""Input that a user gets wrong, and what the message says."""
+
+import numpy as np
+import pytest
+
+from udsph.errors import InputError
+from udsph.evaluation import count, evaluate, mean_average_precision
+
+CODES = np.zeros((4, 2), np.uint8)
+LABELS = np.eye(4, 3, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((CODES, CODES[:, :1], LABELS, LABELS), "query_codes has 2 bytes in a row, database_codes has 1"),
+        ((CODES, CODES, LABELS, LABELS[:, :2]), "query_labels has 3 classes, database_labels has 2"),
+        ((CODES, CODES, LABELS[:3], LABELS), "query_labels has 3 rows, query_codes has 4"),
+        ((CODES, CODES, LABELS, LABELS[:3]), "database_labels has 3 rows, database_codes has 4"),
+        ((CODES, CODES, LABELS, -LABELS), "database_labels must be 0 or 1, found -1 at row 0, column 0"),
+        ((CODES, CODES, LABELS * 2, LABELS), "query_labels must be 0 or 1, found 2 at row 0, column 0"),
+        ((CODES, CODES, LABELS * 0.5, LABELS), "query_labels must have an integer or bool dtype, got float64"),
+        ((CODES, CODES, np.arange(4), LABELS), "both as"),
+        (
+            (CODES, CODES, np.arange(4) - 1, np.arange(4)),
+            "query_labels must be class numbers from 0, found -1 at row 0",
+        ),
+        ((CODES, CODES, np.arange(4), np.arange(4) - 2), "database_labels must be class numbers from 0, found -2"),
+        ((CODES, CODES, np.ones(4, bool), np.arange(4)), "class numbers, not booleans"),
+        ((CODES, CODES, LABELS[:, :0], LABELS[:, :0]), "from 1 to 4096 classes, got 0"),
+        ((CODES, CODES, np.zeros((4, 4097), bool), np.zeros((4, 4097), bool)), "from 1 to 4096 classes, got 4097"),
+        ((CODES, CODES), "give query_labels and database_labels"),
+        ((CODES, CODES, LABELS[None], LABELS), "query_labels must have shape"),
+    ],
+)
+def test_arguments_that_do_not_fit(arguments, message):
+    for function in (evaluate, mean_average_precision, count):
+        with pytest.raises(InputError, match=message):
+            function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ties": "random"}, "ties='random' is unknown; choose one of: expected, "),
+        ({"denominator": "all"}, "denominator='all' is unknown"),
+        ({"empty": "nan"}, "empty='nan' is unknown"),
+        ({"empty_lookup": "nan"}, "empty_lookup='nan' is unknown"),
+        ({"convention": "mine"}, "convention='mine' is unknown; choose one of: dcmh"),
+        ({"cutoffs": (0,)}, "cutoffs must be whole numbers from 1, got 0"),
+        ({"cutoffs": (1.5,)}, "cutoffs must be whole numbers from 1, got 1.5"),
+        ({"ranks": (-1,)}, "ranks must be whole numbers from 1, got -1"),
+        ({"metrics": "map"}, "metrics must be a list"),
+        ({"metrics": ["mop"]}, "metric 'mop' is unknown; choose from: map"),
+        ({"metrics": ["mrr@3"]}, "metric 'mrr@3' is unknown"),
+        ({"metrics": ["map@x"]}, "the cutoff must be a whole number"),
+        ({"threads": 0}, "threads must be a whole number from 1, got 0"),
+        ({"relevance": np.ones((4, 4))}, "give labels or relevance, not both"),
+    ],
+)
+def test_options_that_do_not_exist(options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(CODES, CODES, LABELS, LABELS, **options)
+
+
+@pytest.mark.parametrize(
+    ("relevance", "message"),
+    [
+        (np.ones((4, 3)), "relevance must have shape"),
+        (np.full((4, 4), 0.5), "whole numbers"),
+        (np.full((4, 4), -1), "must not be negative"),
+        (lambda queries, items: np.ones((1, 1)), "relevance returned shape"),
+    ],
+)
+def test_own_relevance_that_does_not_fit(relevance, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(CODES, CODES, relevance=relevance)
+
+
+def test_codes_that_are_not_codes():
+    with pytest.raises(TypeError, match="database_codes must have dtype uint8"):
+        evaluate(CODES, CODES.astype(int), LABELS, LABELS)
+    with pytest.raises(ValueError, match="query_codes has bits set beyond its width of 12"):
+        evaluate(CODES + 255, CODES, LABELS, LABELS, bits=12)

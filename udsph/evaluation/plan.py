@@ -1,0 +1,99 @@
+"""What to compute: metric names and cutoffs, read from what the user asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from udsph.errors import InputError
+
+DEFAULT_CUTOFFS = (1, 10, 100, 1000, 5000)
+METRICS = (
+    "map",
+    "precision",
+    "recall",
+    "f1",
+    "ndcg",
+    "ndcg_linear",
+    "r_precision",
+    "mrr",
+    "precision_radius_2",
+)
+_WHOLE = ("map", "ndcg", "ndcg_linear")  # also over the whole ranking
+_AT_CUTOFFS = ("map", "precision", "recall", "f1", "ndcg", "ndcg_linear")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Metrics at cutoffs (None is the whole ranking), single metrics, and the ranks of the precision-recall curve."""
+
+    cutoffs: dict[str, list[int | None]]
+    r_precision: bool
+    mrr: bool
+    radius: bool
+    ranks: list[int]
+
+    @classmethod
+    def of(
+        cls, metrics: Sequence[str] | None, cutoffs: Sequence[int], ranks: Sequence[int] | None, n_items: int
+    ) -> Plan:
+        """Read names such as "map" (at all cutoffs) and "map@50" (at this one)."""
+        names = METRICS if metrics is None else metrics
+        if isinstance(names, str):
+            raise InputError(f"metrics must be a list of names, got the string {names!r}")
+        at = whole_ranks(cutoffs, "cutoffs")
+        chosen: dict[str, list[int | None]] = {}
+        for name in names:
+            base, _, cutoff = str(name).partition("@")
+            if base not in METRICS or (cutoff and base not in _AT_CUTOFFS):
+                raise InputError(f"metric {name!r} is unknown; choose from: {', '.join(METRICS)}, or one with @rank")
+            wanted: list[int | None] = [None] if base in _WHOLE and not cutoff else []
+            wanted += [_cutoff_of(name, cutoff)] if cutoff else at
+            chosen.setdefault(base, []).extend(k for k in wanted if k not in chosen[base])
+        curve = default_ranks(n_items) if ranks is None else whole_ranks(ranks, "ranks")
+        return cls(
+            {name: chosen[name] for name in _AT_CUTOFFS if name in chosen},
+            "r_precision" in chosen,
+            "mrr" in chosen,
+            "precision_radius_2" in chosen,
+            curve,
+        )
+
+    @property
+    def gains(self) -> list[str]:
+        """Gains of NDCG that are asked for."""
+        return [gain for name, gain in (("ndcg", "exponential"), ("ndcg_linear", "linear")) if name in self.cutoffs]
+
+    def without_ndcg(self) -> Plan:
+        """The same without NDCG."""
+        kept = {name: at for name, at in self.cutoffs.items() if not name.startswith("ndcg")}
+        return replace(self, cutoffs=kept)
+
+    def all_ranks(self) -> list[int]:
+        """Every rank that a value stands at."""
+        return sorted({k for at in self.cutoffs.values() for k in at if k is not None} | set(self.ranks))
+
+
+def whole_ranks(values: Iterable[Any], name: str) -> list[int]:
+    """Ranks as ints from 1, in the order given, each once."""
+    ranks: list[int] = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{name} must be whole numbers from 1, got {value!r}")
+        if int(value) not in ranks:
+            ranks.append(int(value))
+    return ranks
+
+
+def default_ranks(n_items: int) -> list[int]:
+    """About 20 ranks from 1 to the size of the database, evenly spaced in their logarithm."""
+    return sorted({round(rank) for rank in np.geomspace(1, n_items, 20)}) if n_items else []
+
+
+def _cutoff_of(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InputError(f"metric {name!r}: the cutoff must be a whole number from 1")
+    return int(text)

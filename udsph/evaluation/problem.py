@@ -1,0 +1,81 @@
+"""Codes and relevance of one evaluation, checked, and the walk through them in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udsph.errors import InputError
+from udsph.evaluation.relevance import ClassNumbers, CustomRelevance, MultiHotLabels, relevance_of
+from udsph.hamming.codes import as_array, check_bits, check_codes
+
+Progress = Callable[[int, int], Any]
+
+# A piece of the NumPy path holds distances, grades and cells of this many pairs at a time: 20 MiB.
+PAIRS_PER_PIECE = 1 << 20
+
+
+@dataclass
+class Problem:
+    """Queries and a database of codes of one width, and which items are relevant for which query."""
+
+    query: NDArray[np.uint8]
+    database: NDArray[np.uint8]
+    relevance: MultiHotLabels | ClassNumbers | CustomRelevance
+    threads: int | None
+    progress: Progress | None
+
+    @property
+    def n_queries(self) -> int:
+        return len(self.query)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.database)
+
+    def report(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
+
+    def pieces(self) -> Iterator[tuple[slice, slice]]:
+        """(queries, items) slices that cover all pairs once; for each query the items come in order."""
+        items_step = min(max(1, self.n_items), 1 << 16)
+        query_step = max(1, PAIRS_PER_PIECE // items_step)
+        total, done = self.n_queries * self.n_items, 0
+        for begin in range(0, self.n_items, items_step):
+            items = slice(begin, min(begin + items_step, self.n_items))
+            for first in range(0, self.n_queries, query_step):
+                queries = slice(first, min(first + query_step, self.n_queries))
+                yield queries, items
+                done += (queries.stop - queries.start) * (items.stop - items.start)
+                self.report(done, total)
+
+
+def problem(
+    query_codes: Any,
+    database_codes: Any,
+    query_labels: Any,
+    database_labels: Any,
+    *,
+    bits: int | None = None,
+    relevance: Any = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Problem:
+    """Check everything that a user gives to count or evaluate."""
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1):
+        raise InputError(f"threads must be a whole number from 1, got {threads!r}")
+    query, database = as_array(query_codes, "query_codes"), as_array(database_codes, "database_codes")
+    if query.ndim == 2 and database.ndim == 2 and query.shape[1] != database.shape[1]:
+        raise InputError(
+            f"query_codes has {query.shape[1]} bytes in a row, database_codes has {database.shape[1]}; "
+            "both must have the same width"
+        )
+    width = None if bits is None else check_bits(bits)
+    query, database = check_codes(query, width, "query_codes"), check_codes(database, width, "database_codes")
+    form = relevance_of(query_labels, database_labels, relevance, len(query), len(database))
+    return Problem(query, database, form, threads, progress)

@@ -1,0 +1,164 @@
+"""Which database items are relevant for which query, asked for in pieces.
+
+A *grade* is a whole number from 0: with labels it is the number of labels that the query and the item share (0 or 1 for
+class numbers); an item is relevant if its grade is above 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udsph.errors import InputError
+from udsph.hamming.codes import as_array
+
+MAX_CLASSES = 4096
+OTHER_CLASS = -1  # a database class that no query has
+
+GradeFunction = Callable[[slice, slice], Any]
+
+
+class Relevance(ABC):
+    """Grades of ``n_queries`` x ``n_items`` pairs."""
+
+    def __init__(self, n_queries: int, n_items: int) -> None:
+        self.n_queries, self.n_items = n_queries, n_items
+
+    @abstractmethod
+    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+        """Grades of a piece, (queries, items)."""
+
+
+class MultiHotLabels(Relevance):
+    """(n, classes) matrices of 0 and 1; the grade is the number of shared labels."""
+
+    def __init__(self, query_labels: NDArray[Any], database_labels: NDArray[Any]) -> None:
+        super().__init__(len(query_labels), len(database_labels))
+        if query_labels.shape[1] != database_labels.shape[1]:
+            raise InputError(
+                f"query_labels has {query_labels.shape[1]} classes, database_labels has {database_labels.shape[1]}; "
+                "give both the same columns"
+            )
+        self.classes = query_labels.shape[1]
+        if not 1 <= self.classes <= MAX_CLASSES:
+            raise InputError(f"labels must have from 1 to {MAX_CLASSES} classes, got {self.classes}")
+        self.query = as_zero_one(query_labels, "query_labels", 0)
+        self._database = database_labels
+
+    def items(self, items: slice) -> NDArray[np.uint8]:
+        """Labels of a piece of the database, (items, classes) of 0 and 1."""
+        return as_zero_one(self._database[items], "database_labels", items.start)
+
+    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+        # float32 counts whole numbers exactly up to 2**24 and uses the BLAS
+        shared = self.query[queries].astype(np.float32) @ self.items(items).astype(np.float32).T
+        return shared.astype(np.int16)
+
+
+class ClassNumbers(Relevance):
+    """(n,) class numbers; the grade is 1 for the same class. Classes are numbered anew, by those of the queries."""
+
+    classes = 0
+
+    def __init__(self, query_labels: NDArray[Any], database_labels: NDArray[Any]) -> None:
+        super().__init__(len(query_labels), len(database_labels))
+        self._known, query = np.unique(_class_numbers(query_labels, "query_labels", 0), return_inverse=True)
+        self.query = query.astype(np.int32)
+        self._database = database_labels
+
+    def items(self, items: slice) -> NDArray[np.int32]:
+        """Class of each item of a piece as its place among the query classes, or OTHER_CLASS."""
+        classes = _class_numbers(self._database[items], "database_labels", items.start)
+        if not len(self._known):
+            return np.full(len(classes), OTHER_CLASS, np.int32)
+        place = np.minimum(np.searchsorted(self._known, classes), len(self._known) - 1)
+        return np.where(self._known[place] == classes, place, OTHER_CLASS).astype(np.int32)
+
+    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+        return (self.query[queries, None] == self.items(items)[None, :]).astype(np.int16)
+
+
+class CustomRelevance(Relevance):
+    """Grades from the user: a function of two slices, or a (queries, items) matrix, dense or sparse."""
+
+    def __init__(self, source: Any, n_queries: int, n_items: int) -> None:
+        super().__init__(n_queries, n_items)
+        self._source = source
+        self._function: GradeFunction | None = source if callable(source) and not hasattr(source, "shape") else None
+        self._sparse = hasattr(source, "tocsr")
+        if self._function is not None:
+            return
+        self._source = source.tocsr() if self._sparse else as_array(source, "relevance")
+        if self._source.shape != (n_queries, n_items):
+            raise InputError(
+                f"relevance must have shape (queries, items) = {(n_queries, n_items)}, got {self._source.shape}"
+            )
+
+    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+        if self._function is not None:
+            piece = as_array(self._function(queries, items), "relevance(queries, items)")
+        elif self._sparse:
+            piece = self._source[queries, items].toarray()
+        else:
+            piece = self._source[queries, items]
+        wanted = (queries.stop - queries.start, items.stop - items.start)
+        if piece.shape != wanted:
+            raise InputError(f"relevance returned shape {piece.shape} for a piece of shape {wanted}")
+        if piece.dtype.kind not in "biu" and not np.array_equal(piece, np.floor(piece)):
+            raise InputError("relevance must be booleans or whole numbers (grades), got fractions")
+        if piece.size and piece.min() < 0:
+            raise InputError("relevance must not be negative")
+        return piece.astype(np.int64)
+
+
+def relevance_of(
+    query_labels: Any, database_labels: Any, relevance: Any, n_queries: int, n_items: int
+) -> MultiHotLabels | ClassNumbers | CustomRelevance:
+    """Check what the user gave against the number of codes and choose the form."""
+    if relevance is not None:
+        if query_labels is not None or database_labels is not None:
+            raise InputError("give labels or relevance, not both")
+        return CustomRelevance(relevance, n_queries, n_items)
+    if query_labels is None or database_labels is None:
+        raise InputError("give query_labels and database_labels, or relevance=")
+    query, database = as_array(query_labels, "query_labels"), as_array(database_labels, "database_labels")
+    for labels, name, codes, count in (
+        (query, "query_labels", "query_codes", n_queries),
+        (database, "database_labels", "database_codes", n_items),
+    ):
+        if labels.dtype.kind not in "biu":
+            raise InputError(f"{name} must have an integer or bool dtype, got {labels.dtype}")
+        if labels.ndim not in (1, 2):
+            raise InputError(f"{name} must have shape (n, classes) or (n,), got {labels.shape}")
+        if len(labels) != count:
+            raise InputError(f"{name} has {len(labels)} rows, {codes} has {count}; give one row of labels per code")
+    if query.ndim != database.ndim:
+        raise InputError(
+            f"query_labels has shape {query.shape}, database_labels {database.shape}; "
+            "give both as (n, classes) multi-hot matrices or both as (n,) class numbers"
+        )
+    return MultiHotLabels(query, database) if query.ndim == 2 else ClassNumbers(query, database)
+
+
+def as_zero_one(labels: NDArray[Any], name: str, first_row: int) -> NDArray[np.uint8]:
+    """A piece of a label matrix as C-contiguous uint8 of 0 and 1; never the user's array changed in place."""
+    if labels.dtype.kind != "b" and labels.size and (labels.max() > 1 or labels.min() < 0):
+        row, column = np.argwhere((labels < 0) | (labels > 1))[0]
+        raise InputError(
+            f"{name} must be 0 or 1, found {labels[row, column]} at row {first_row + row}, column {column} "
+            "(class numbers go into a one-dimensional array)"
+        )
+    return np.ascontiguousarray(labels, dtype=np.uint8)
+
+
+def _class_numbers(labels: NDArray[Any], name: str, first_row: int) -> NDArray[np.int64]:
+    if labels.dtype.kind == "b":
+        raise InputError(f"{name} has one dimension, so it must hold class numbers, not booleans")
+    if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.int64).max):
+        row = np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int64).max))[0]
+        raise InputError(f"{name} must be class numbers from 0, found {labels[row]} at row {first_row + row}")
+    return labels.astype(np.int64)

@@ -87,7 +87,7 @@ def test_a_file_found_damaged_later_is_grey_warned_about_once_and_counted(folder
     truncate(folder / "1.jpg")
     pictures, kept = find_images(folder, NAMES, Problems("mine", "skip"), size=16, workers=2, verify="none")
     assert len(kept) == 4
-    with pytest.warns(UserWarning, match=r"1\.jpg is no whole image .*shown as a grey picture \(1 so far\)"):
+    with pytest.warns(UserWarning, match=r"1\.jpg is no whole image .*shown as an empty picture \(1 so far\)"):
         row = pictures[np.array([1])]
     assert (row == images.GREY).all()
     with warnings.catch_warnings():

@@ -24,6 +24,7 @@ _LAYOUTS = {
     "scenes": "udsph.data.scenes",
     "features": "udsph.data.features",
     "wiki": "udsph.data.wiki",
+    "coco": "udsph.data.coco",
     "emotions": "udsph.data.emotions",
     "webnews": "udsph.data.webnews",
 }

@@ -6,6 +6,7 @@ decoded whenever it is asked for, so that memory stays bounded by the batch.
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import warnings
@@ -46,7 +47,7 @@ def decode(root: Path, name: str, size: int) -> np.ndarray:
         If the file cannot be read or decoded to its end.
     """
     with open_image(root, name) as image:
-        return shrink(image, (0, 0, *image.size), size, name)
+        return shrink(image, None, size, name)
 
 
 def open_image(root: Path, name: str) -> Any:
@@ -60,14 +61,14 @@ def open_image(root: Path, name: str) -> Any:
         raise DamagedImage(f"{name} is no whole image ({_reason(error)})") from error
 
 
-def shrink(image: Any, box: tuple[float, float, float, float], size: int, name: str) -> np.ndarray:
-    """A box (left, top, right, bottom) of an image, averaged down to uint8 ``(size, size, 3)``."""
+def shrink(image: Any, box: tuple[float, float, float, float] | None, size: int, name: str) -> np.ndarray:
+    """A box (left, top, right, bottom) of an image, or the whole of it, averaged to uint8 ``(size, size, 3)``."""
     pillow = _pillow()
     try:
-        if box == (0, 0, *image.size):
+        if box is None:
             image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at half, quarter or eighth size
-            box = (0, 0, *image.size)
-        small = image.convert("RGB").resize((size, size), pillow.Resampling.BILINEAR, box=box)
+        coloured = image if image.mode == "RGB" else image.convert("RGB")
+        small = coloured.resize((size, size), pillow.Resampling.BILINEAR, box=box)
     except Exception as error:
         raise DamagedImage(f"{name} is no whole image ({_reason(error)})") from error
     return np.asarray(small)
@@ -92,37 +93,46 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-class Images:
-    """Image files, answering ``images[index]`` with uint8 ``(len(index), size, size, 3)``.
+class LazyRows:
+    """Rows that are computed from files when asked for: ``rows[index]``, in threads.
 
     Parameters
     ----------
-    root, names
-        The files: ``names`` are relative to ``root``.
-    size
-        Side in pixels.
+    names
+        The file of each row, relative to ``root``.
+    row_shape, dtype
+        Of one row.
     workers
-        Threads that decode; one per processor by default.
+        Threads; one per processor by default.
     stop
-        What happens when a file turns out to be damaged: an :class:`InputError`, or a warning and a grey picture.
+        What happens when a file turns out to be damaged: an :class:`InputError`, or a warning and an empty row.
 
     Attributes
     ----------
     damaged
-        Names of the files that were shown as a grey picture.
+        Names of the files for which an empty row stood in.
     """
 
-    def __init__(self, root: Path, names: Sequence[str], size: int, *, workers: int | None = None, stop: bool = True):
-        self.root, self.names, self.size = root, list(names), size
-        self.shape = (len(self.names), size, size, 3)
-        self.dtype = np.dtype(np.uint8)
+    empty: float = 0
+
+    def __init__(
+        self, root: Path, names: Sequence[str], row_shape: tuple[int, ...], dtype: Any, *, workers: int | None,
+        stop: bool,
+    ) -> None:  # fmt: skip
+        self.root, self.names = root, list(names)
+        self.shape = (len(self.names), *row_shape)
+        self.dtype = np.dtype(dtype)
         self.workers, self.stop = workers or processors(), stop
         self.damaged: set[str] = set()
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
-        kept = int(np.prod(self.shape)) <= KEPT_BYTES
-        self._kept = np.zeros(self.shape, np.uint8) if kept else None  # memory is taken when a picture is written
+        kept = int(np.prod(self.shape)) * self.dtype.itemsize <= KEPT_BYTES
+        self._kept = np.zeros(self.shape, dtype) if kept else None  # memory is taken when a row is written
         self._known = np.zeros(len(self.names), bool)
+
+    def compute(self, position: int) -> np.ndarray:
+        """One row from its file, or :class:`DamagedImage`."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.names)
@@ -131,27 +141,26 @@ class Images:
         index = np.asarray(index)
         if index.dtype == bool:
             index = np.flatnonzero(index)
-        rows = np.empty((len(index), *self.shape[1:]), np.uint8)
-        for place, pixels in enumerate(self._map(self._shown, index.tolist())):
-            rows[place] = pixels
+        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for place, row in enumerate(self._map(self._shown, index.tolist())):
+            rows[place] = row
         return rows
 
-    def select(self, index: np.ndarray) -> Images:
-        """The files of ``index`` only, still undecoded; what is decoded already is not decoded again."""
-        part = Images(self.root, [self.names[i] for i in index], self.size, workers=self.workers, stop=self.stop)
-        if self._kept is not None and part._kept is not None:
-            known = self._known[index]
-            part._kept[known] = self._kept[np.asarray(index)[known]]
-            part._known = known
+    def select(self, index: np.ndarray) -> Any:
+        """The rows of ``index`` only, still lazy; what is computed already is not computed again."""
+        part = copy.copy(self)
+        part.names = [self.names[i] for i in index.tolist()]
+        part.shape = (len(part.names), *self.shape[1:])
+        part.damaged = set()
+        part._pool, part._lock = None, threading.Lock()
+        part._known = self._known[index]
+        part._kept = None if self._kept is None else self._kept[index]
         return part
 
     def verify(self) -> list[tuple[int, str]]:
-        """Decode every file; position and reason of each that is damaged."""
-        return [
-            (position, found)
-            for position, found in enumerate(self._map(self._fault, range(len(self))))
-            if found is not None
-        ]
+        """Compute every row; position and reason of each whose file is damaged."""
+        faults = self._map(self._fault, range(len(self)))
+        return [(position, found) for position, found in enumerate(faults) if found is not None]
 
     def __getstate__(self) -> dict[str, Any]:  # threads and locks do not travel to other processes
         return {**self.__dict__, "_pool": None, "_lock": None}
@@ -166,25 +175,24 @@ class Images:
             self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
         return self._pool.map(function, positions)
 
-    def _pixels(self, position: int) -> np.ndarray:
-        if self._known[position] and self._kept is not None:
-            return self._kept[position]
-        pixels = decode(self.root, self.names[position], self.size)
-        if self._kept is not None:
-            self._kept[position] = pixels
+    def _row(self, position: int) -> np.ndarray:
+        if self._kept is None:
+            return self.compute(position)
+        if not self._known[position]:
+            self._kept[position] = self.compute(position)
             self._known[position] = True
-        return pixels
+        return self._kept[position]
 
     def _fault(self, position: int) -> str | None:
         try:
-            self._pixels(position)
+            self._row(position)
         except DamagedImage as error:
             return str(error)
         return None
 
     def _shown(self, position: int) -> np.ndarray:
         try:
-            return self._pixels(position)
+            return self._row(position)
         except DamagedImage as error:
             if self.stop:
                 raise InputError(f"{error}; --set on-error=skip goes on and counts such images") from None
@@ -192,11 +200,26 @@ class Images:
                 if self.names[position] not in self.damaged:
                     self.damaged.add(self.names[position])
                     warnings.warn(
-                        f"{error}; shown as a grey picture ({len(self.damaged)} so far); "
+                        f"{error}; shown as an empty picture ({len(self.damaged)} so far); "
                         f"--set verify=all leaves such items out",
                         stacklevel=2,
                     )
-            return np.full(self.shape[1:], GREY, np.uint8)
+            return np.full(self.shape[1:], self.empty, self.dtype)
+
+
+class Images(LazyRows):
+    """Image files as uint8 ``(n, size, size, 3)``; a damaged one is shown grey."""
+
+    empty = GREY
+
+    def __init__(
+        self, root: Path, names: Sequence[str], size: int, *, workers: int | None = None, stop: bool = True
+    ) -> None:
+        super().__init__(root, names, (size, size, 3), np.uint8, workers=workers, stop=stop)
+
+    def compute(self, position: int) -> np.ndarray:
+        """The decoded picture."""
+        return decode(self.root, self.names[position], self.shape[1])
 
 
 def find_images(

@@ -9,7 +9,10 @@ indices is stored with the protocol and compared. ``--set seed=1`` draws other o
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +68,54 @@ def draw(protocol: Protocol, name: str, count: int, seed: int, problems: Problem
     if count == protocol.total and seed == 0 and fingerprint(splits) != protocol.fingerprint:
         raise RuntimeError(f"the indices of the protocol {name} are not those stored; NumPy's permutation changed")
     return splits
+
+
+def listed_splits(
+    root: Path, stem: str, keys: Sequence[Any], key_of: Callable[[str], Any], problems: Problems
+) -> dict[str, np.ndarray]:
+    """Splits from lists of files, ``STEM_train.txt``, ``STEM_test.txt`` and ``STEM_database.txt``.
+
+    A line is a path, then perhaps labels, which are not read. Without a database list all but the queries are it.
+
+    Parameters
+    ----------
+    keys
+        What identifies each item.
+    key_of
+        The same from the path in a list.
+    """
+    place = {key: position for position, key in enumerate(keys)}
+    splits = {}
+    for split, word in (("query", "test"), ("train", "train"), ("database", "database")):
+        path = root / f"{stem}_{word}.txt"
+        if path.is_file():
+            splits[split] = _listed(path, place, key_of, problems)
+        elif split != "database":
+            raise InputError(
+                f"{problems.layout}: '{path.name}' is missing in '{root}'; the protocol reads its splits there"
+            )
+    splits.setdefault("database", np.setdiff1d(np.arange(len(keys)), splits["query"]))
+    return splits
+
+
+def _listed(path: Path, place: dict[Any, int], key_of: Callable[[str], Any], problems: Problems) -> np.ndarray:
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        name = line.split(maxsplit=1)[0] if line.strip() else ""
+        try:
+            key = key_of(name)
+        except ValueError:
+            raise InputError(
+                f"{problems.layout}: {path.name}, line {number}: {line!r} begins with no file name"
+            ) from None
+        if key in place:
+            found.append(place[key])
+        else:
+            problems.leave_out(f"listed in {path.name} but not in the data", name)
+    positions = np.unique(np.array(found, np.int64))
+    if len(positions) < len(found):
+        problems.remark(f"{len(found) - len(positions):,} lines of {path.name} repeat an item")
+    return positions
 
 
 def fingerprint(splits: dict[str, np.ndarray]) -> int:

@@ -73,4 +73,4 @@ def info() -> None:
 
 
 # Importing these modules registers their commands.
-from udsph.cli import demo, model, search  # noqa: E402, F401
+from udsph.cli import demo, evaluate, model, search  # noqa: E402, F401

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from udsph.cli.app import command, console
-from udsph.cli.model import print_metrics
+from udsph.cli.evaluate import print_metrics
 
 
 @command

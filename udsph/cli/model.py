@@ -1,12 +1,10 @@
-"""``udsph train``, ``encode`` and ``evaluate``: a model from a dataset, codes from a model, MAP from codes."""
+"""``udsph train`` and ``encode``: a model from a dataset, codes from a model."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from udsph.cli.app import command, console, load_array, settings_of
 from udsph.errors import InputError
@@ -67,47 +65,3 @@ def encode(
         np.save(stream, codes)
     part.replace(output)
     console.print(f"{len(codes):,} codes of {model.bits} bits: {output}")
-
-
-@command
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run")],
-    database: Annotated[
-        str, typer.Option(help="database, or query to rank the query pairs' other modality")
-    ] = "database",
-) -> None:
-    """Print the MAP of both directions and write it to RUN/metrics.json (metrics-query.json for --database query)."""
-    from udsph.training import evaluate_run
-
-    if database not in ("database", "query"):
-        raise InputError(f"--database {database}: expected database or query")
-    metrics = evaluate_run(run, database=database)
-    print_metrics(metrics)
-    console.print(f"written: {run / ('metrics.json' if database == 'database' else 'metrics-query.json')}")
-
-
-def print_metrics(metrics: dict[str, Any]) -> None:
-    """A table of MAP, one row a direction."""
-    size = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items"
-    title = f"MAP, {metrics['bits']} bits, {size}, ties {metrics['ties']}"
-    table = Table("query", "database", "MAP", title=title)
-    for direction in ("image_to_text", "text_to_image"):
-        query, _, target = direction.partition("_to_")
-        table.add_row(query, target, f"{metrics[direction]['map']:.4f}")
-    for reference in ("label_to_label", "chance"):
-        if reference in metrics:
-            value = metrics[reference]
-            table.add_row(
-                reference.replace("_", " "),
-                "",
-                f"{value['map'] if isinstance(value, dict) else value:.4f}",
-                style="dim",
-            )
-    console.print(table)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write beside, then rename: a reader never sees half a file."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "hamming/blocks.h"
+#include "hamming/capi.h"
 #include "hamming/dispatch.h"
 #include "hamming/search.h"
 
@@ -133,6 +134,7 @@ py::array_t<int32_t> distances(const Codes &queries, const Codes &codes, size_t 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "Hamming kernels in C++; udsph.hamming is the way in.";
   module.attr("compiler") = __VERSION__;
+  module.attr("c_api") = py::capsule(&udsph::c_api, udsph::C_API_NAME);
   module.def("simd_level", [] { return std::string(udsph::kernels().name); });
   module.def("simd_levels", &udsph::available_levels);
   module.def("set_level", &udsph::set_level);

@@ -25,6 +25,7 @@ class TileMemory {
   Tile &load(const uint8_t *queries, size_t n, size_t limit);
 
   Tile &tile() { return tile_; }
+  const Best &best(size_t query) const { return best_[query]; }
   Found &found() { return found_; }
 
  private:

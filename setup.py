@@ -32,6 +32,8 @@ REQUIRED = os.environ.get("UDSPH_REQUIRE_NATIVE", "0") not in ("", "0")
 # Debug and sanitizer builds add to these: the sanitizer target of the Makefile does.
 EXTRA_COMPILE = os.environ.get("UDSPH_CFLAGS", "").split()
 EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
+# g++ orders the long straight-line kernels of bit slices well only when told to before it allocates registers (15 % of a scan).
+BIT_SLICES = [] if "clang" in os.environ.get("CXX", "") else ["-fschedule-insns", "-fsched-pressure"]
 
 
 def native_extension(name: str, folder: str, *options: str) -> Extension:
@@ -40,9 +42,7 @@ def native_extension(name: str, folder: str, *options: str) -> Extension:
 
     sources = sorted(glob(f"{folder}/*.cpp"))
     headers = sorted(path for path in glob("csrc/**/*", recursive=True) if path.endswith((".h", ".inc")))
-    # g++ schedules long straight-line kernels well only when told to before it allocates registers: 15 % of the scan.
-    schedule = [] if "clang" in os.environ.get("CXX", "") else ["-fschedule-insns", "-fsched-pressure"]
-    flags = ["-std=c++17", "-O3", *schedule, "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
+    flags = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
     return Extension(
         name,
         sources,
@@ -158,7 +158,7 @@ class BuildNative(build_ext):
 
 setup(
     ext_modules=[
-        native_extension("udsph.hamming._native", "csrc/hamming"),
+        native_extension("udsph.hamming._native", "csrc/hamming", *BIT_SLICES),
         # Square roots and comparisons of whole vectors: no errno, no floating-point traps.
         native_extension("udsph.attention._native", "csrc/attention", "-fno-math-errno", "-fno-trapping-math"),
         *cython_extensions(),

@@ -1,0 +1,79 @@
+"""Building the CUDA library: optional where nothing was asked for, an error where it was. No other part is compiled."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from udsph.attention.backends import CUDA_LIBRARY
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def build(tmp_path, **variables):
+    """``setup.py build_ext`` without a C++ compiler, so that only the CUDA library can come out."""
+    missing = str(tmp_path / "no-such-compiler")
+    command = ["setup.py", "-q", "build_ext", "--build-temp", str(tmp_path / "t"), "--build-lib", str(tmp_path / "l")]
+    environment = {**os.environ, "CC": missing, "CXX": missing, "UDSPH_REQUIRE_NATIVE": "0", **variables}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+@pytest.fixture
+def failing_nvcc(tmp_path):
+    script = tmp_path / "nvcc"
+    script.write_text("#!/bin/sh\necho 'no such architecture' >&2\nexit 1\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_a_failing_nvcc_is_a_warning(tmp_path, failing_nvcc):
+    done = build(tmp_path, UDSPH_CUDA="auto", UDSPH_NVCC=failing_nvcc)
+    assert done.returncode == 0, done.stderr
+    assert "udsph.attention.libudsph_cuda could not be compiled; the package works without it" in done.stderr
+
+
+def test_a_failing_nvcc_is_an_error_where_cuda_was_asked_for(tmp_path, failing_nvcc):
+    assert build(tmp_path, UDSPH_CUDA="1", UDSPH_NVCC=failing_nvcc).returncode != 0
+
+
+def test_a_missing_nvcc(tmp_path):
+    absent = str(tmp_path / "absent")
+    done = build(tmp_path, UDSPH_CUDA="1", UDSPH_NVCC=absent)
+    assert done.returncode != 0
+    assert "UDSPH_CUDA=1, but nvcc was not found" in done.stderr
+    done = build(tmp_path, UDSPH_CUDA="auto", UDSPH_NVCC=absent)
+    assert done.returncode == 0, done.stderr
+    assert "nvcc was not found, the CUDA library is not built" in done.stderr
+
+
+def test_nvcc_is_not_called_where_cuda_is_left_out(tmp_path, failing_nvcc):
+    done = build(tmp_path, UDSPH_CUDA="0", UDSPH_NVCC=failing_nvcc)
+    assert done.returncode == 0, done.stderr
+    assert "libudsph_cuda" not in done.stderr
+
+
+def test_an_unknown_wish_is_an_error(tmp_path):
+    assert "UDSPH_CUDA=yes: expected auto, 0 or 1" in build(tmp_path, UDSPH_CUDA="yes").stderr
+
+
+@pytest.mark.skipif(CUDA_LIBRARY.exists(), reason="the installation has compiled it, and test_cuda.py loads it")
+@pytest.mark.skipif(shutil.which(os.environ.get("UDSPH_NVCC") or "nvcc") is None, reason="needs nvcc")
+def test_the_library_compiles_and_loads(tmp_path):
+    done = build(tmp_path, UDSPH_CUDA="1", UDSPH_CUDA_ARCHS="90")
+    assert done.returncode == 0, done.stderr
+    (library,) = (tmp_path / "l").rglob("libudsph_cuda.so")
+    pytest.importorskip("torch")
+    from udsph.attention import cuda
+
+    assert cuda.Library(library).chunks(128, 128) == 8

@@ -24,9 +24,12 @@ _LAYOUTS = {
     "scenes": "udsph.data.scenes",
     "features": "udsph.data.features",
     "wiki": "udsph.data.wiki",
+    "mirflickr": "udsph.data.mirflickr",
+    "nuswide": "udsph.data.nuswide",
     "coco": "udsph.data.coco",
     "emotions": "udsph.data.emotions",
     "webnews": "udsph.data.webnews",
+    "folder": "udsph.data.folder",
 }
 
 

@@ -64,6 +64,16 @@ class Arrays:
             raise InputError(f"{self.path.name}: '{key}' is no array of numbers")
         return value
 
+    def node(self, key: str) -> Any:
+        """The dense HDF5 dataset of that name, unread, to be read in slices; None in other files and of other kinds."""
+        if key not in self or not isinstance(self._file, _Hdf5):
+            return None
+        return self._file.dense(key)
+
+    def reversed(self, key: str) -> bool:
+        """Whether the dimensions of ``node(key)`` are those of the array in reverse, as MATLAB stores them."""
+        return isinstance(self._file, _Hdf5) and self._file.reversed(key)
+
 
 @contextmanager
 def _one_error(path: Path, key: str | None = None) -> Iterator[None]:
@@ -166,9 +176,14 @@ class _Hdf5:
                 return None
             return _csr({part: node[part][()] if part in node else node.attrs[part] for part in _PARTS})
         value = np.asarray(node[()])
-        if self._matlab or "MATLAB_class" in node.attrs:
-            return np.ascontiguousarray(value.T)
-        return value
+        return np.ascontiguousarray(value.T) if self.reversed(key) else value
+
+    def dense(self, key: str) -> Any:
+        node = self._file[key]
+        return None if hasattr(node, "keys") or node.dtype.kind not in "fiub" else node
+
+    def reversed(self, key: str) -> bool:
+        return self._matlab or "MATLAB_class" in self._file[key].attrs
 
     def close(self) -> None:
         self._file.close()

@@ -74,6 +74,12 @@ def shrink(image: Any, box: tuple[float, float, float, float] | None, size: int,
     return np.asarray(small)
 
 
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Pixels uint8 ``(height, width, 3)`` averaged to ``(size, size, 3)``."""
+    pillow = _pillow()
+    return np.asarray(pillow.fromarray(pixels).resize((size, size), pillow.Resampling.BILINEAR))
+
+
 def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 

@@ -34,6 +34,10 @@ class Protocol:
         Where these sizes stand.
     fingerprint
         CRC-32 of the int64 indices of queries, then training pairs, for all pairs and seed 0.
+    classes
+        How many of the classes it uses, the most frequent ones; None for all.
+    tagged
+        Whether it leaves out pairs without a known tag.
     """
 
     total: int
@@ -41,6 +45,8 @@ class Protocol:
     train: int
     used_by: str
     fingerprint: int = 0
+    classes: int | None = None
+    tagged: bool = False
 
 
 def draw(protocol: Protocol, name: str, count: int, seed: int, problems: Problems) -> dict[str, np.ndarray]:

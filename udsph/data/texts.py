@@ -120,6 +120,11 @@ def _placed(
     return Modality("tokens", values[:, : max(1, int(lengths.max(initial=1)))], lengths, known)
 
 
+def choose(captions: Sequence[Sequence[str]], rows: Sequence[int], seed: int) -> tuple[str, ...]:
+    """One of the captions of each row, by the seed and the row's number: the same whatever other rows there are."""
+    return tuple(captions[row][np.random.RandomState([seed, row]).randint(len(captions[row]))] for row in rows)
+
+
 def check_encoding(encoding: str, layout: str) -> None:
     """Refuse the name of an encoding that Python does not know."""
     try:

@@ -1,0 +1,124 @@
+"""A folder of one's own: CSV and Parquet tables, splits, and rows that cannot be used."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from udsph import data
+from udsph.errors import InputError
+
+COLUMNS = ("image", "caption", "labels")
+ROWS = [
+    (f"photos/{k}.png", f"a {'cat' if k % 2 else 'dog'} on picture {k}", "pet;cat" if k % 2 else "pet")
+    for k in range(10)
+]
+
+
+def write(path, rows, columns=COLUMNS, encoding="utf-8"):
+    with path.open("w", newline="", encoding=encoding) as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for k in range(10):
+        Image.new("RGB", (12, 9), (25 * k, 0, 0)).save(tmp_path / "photos" / f"{k}.png")
+    write(tmp_path / "pairs.csv", ROWS)
+    return tmp_path
+
+
+def test_a_csv_table(root):
+    found = data.load("folder", root, size=8)
+    assert found.classes == ("cat", "pet")
+    np.testing.assert_array_equal(found.labels, [[k % 2, 1] for k in range(10)])
+    np.testing.assert_array_equal(found.image.values[np.arange(10)][:, 0, 0, 0], 25 * np.arange(10))
+    assert found.captions[3] == "a cat on picture 3"
+    assert {name: len(index) for name, index in found.splits.items()} == {"query": 2, "train": 8, "database": 8}
+
+
+def test_a_parquet_table(root):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow, of the extra data, is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    image, caption, labels = zip(*ROWS, strict=True)
+    table = {"image": image, "text": caption, "labels": [one.split(";") for one in labels]}
+    parquet.write_table(pyarrow.table(table), root / "pairs.parquet")
+    from_csv = data.load("folder", root, table="pairs.csv")
+    found = data.load("folder", root, table="pairs.parquet", caption="text")
+    assert found.captions == from_csv.captions
+    np.testing.assert_array_equal(found.labels, from_csv.labels)
+    (root / "pairs.parquet").write_bytes((root / "pairs.parquet").read_bytes()[:100])
+    with pytest.raises(InputError, match=r"pairs\.parquet is no whole Parquet file"):
+        data.load("folder", root, table="pairs.parquet")
+
+
+def test_splits_of_the_table(root):
+    splits = ["query"] * 2 + ["train"] * 5 + ["database"] * 3
+    write(root / "pairs.csv", [(*row, split) for row, split in zip(ROWS, splits, strict=True)], (*COLUMNS, "split"))
+    found = data.load("folder", root)
+    assert {name: index.tolist() for name, index in found.splits.items()} == {
+        "query": [0, 1], "train": [2, 3, 4, 5, 6], "database": [2, 3, 4, 5, 6, 7, 8, 9],
+    }  # fmt: skip
+    write(
+        root / "pairs.csv",
+        [(*row, split) for row, split in zip(ROWS, ["", *splits[1:]], strict=True)],
+        (*COLUMNS, "split"),
+    )
+    with pytest.raises(InputError, match=r"1 rows of pairs\.csv have no split, others have one"):
+        data.load("folder", root)
+
+
+def test_rows_that_cannot_be_used_are_counted_or_stop(root):
+    (root / "classes.txt").write_text("pet\ncat\n")
+    bad = [
+        ("photos/none.png", "no picture", "pet"),
+        ("photos/0.png", "", "pet"),
+        ("photos/0.png", "no labels", " ; "),
+        ("photos/0.png", "unknown class", "pet;dragon"),
+        ("../secret.png", "outside", "pet"),
+        ROWS[0],
+    ]
+    write(root / "pairs.csv", [*ROWS, *bad])
+    found = data.load("folder", root)
+    assert len(found) == 10
+    assert found.classes == ("pet", "cat")  # in the order of classes.txt
+    assert list(found.notes) == [
+        "left out 1: the caption is empty (pairs.csv, row 12: photos/0.png)",
+        "left out 1: there are no labels (pairs.csv, row 13: photos/0.png)",
+        "left out 1: the class 'dragon' is not in classes.txt (pairs.csv, row 14: photos/0.png)",
+        "left out 1: the image's path leaves the folder or is empty (pairs.csv, row 15: ../secret.png)",
+        "left out 1: the id or the pair is repeated (pairs.csv, row 16: photos/0.png)",
+        "left out 1: the image does not exist (photos/none.png)",
+    ]
+    with pytest.raises(InputError, match=r"the caption is empty: pairs\.csv, row 12"):
+        data.load("folder", root, on_error="stop")
+
+
+def test_repeated_ids(root):
+    write(root / "pairs.csv", [(*row, min(k, 8)) for k, row in enumerate(ROWS)], (*COLUMNS, "id"))
+    found = data.load("folder", root)
+    assert found.notes == ("left out 1: the id or the pair is repeated (pairs.csv, row 10: photos/9.png)",)
+
+
+def test_another_encoding(root):
+    write(root / "pairs.csv", [(image, "café crème café", labels) for image, _, labels in ROWS], encoding="latin-1")
+    assert "café" in data.load("folder", root, encoding="latin-1").text.vocabulary
+    with pytest.raises(InputError, match=r"pairs\.csv is not utf-8 .*--set encoding=NAME"):
+        data.load("folder", root)
+
+
+def test_tables_of_another_form(root):
+    with pytest.raises(InputError, match=r"pairs\.csv has no column 'text'; it has image, caption, labels"):
+        data.load("folder", root, caption="text")
+    with pytest.raises(InputError, match=r"the table 'none\.csv' is missing"):
+        data.load("folder", root, table="none.csv")
+    write(root / "other.csv", ROWS)
+    with pytest.raises(InputError, match=r"must hold one \.csv or \.parquet, found other\.csv, pairs\.csv"):
+        data.load("folder", root)
+    write(root / "other.csv", [])
+    with pytest.raises(InputError, match="folder: no items are left; the lists are empty"):
+        data.load("folder", root, table="other.csv")

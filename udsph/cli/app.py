@@ -25,11 +25,11 @@ app = typer.Typer(
 console = Console()
 
 
-def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Register a command whose user errors end with one line and exit code 2, and Ctrl-C with 130."""
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """A command whose user errors end with one line and exit code 2, and Ctrl-C with 130."""
 
     @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except (InputError, MissingExtra) as error:
@@ -39,8 +39,14 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             print("udsph: interrupted; the same command continues where a checkpoint was written", file=sys.stderr)
             raise typer.Exit(130) from None
 
-    app.command(name=function.__name__.removesuffix("_").replace("_", "-"))(guarded)
-    return guarded
+    return run
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Register a guarded command under the name of its function."""
+    run = guarded(function)
+    app.command(name=function.__name__.removesuffix("_").replace("_", "-"))(run)
+    return run
 
 
 def settings_of(pairs: list[str]) -> dict[str, str]:
@@ -73,4 +79,4 @@ def info() -> None:
 
 
 # Importing these modules registers their commands.
-from udsph.cli import demo, evaluate, model, search  # noqa: E402, F401
+from udsph.cli import data, demo, evaluate, model, search  # noqa: E402, F401

@@ -24,6 +24,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and splits")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    on_error: Annotated[str | None, typer.Option(help="skip or stop: what a bad item of the dataset does")] = None,
     set_: Settings = None,
 ) -> None:
     """Train a model; the same command resumes a run that was interrupted."""
@@ -38,6 +39,8 @@ def train(
     config, loader_settings = Config.from_settings(settings, rest=True)
     # A key that both know, such as the seed, means the training; with the prefix it reaches the dataset.
     loader_settings |= {key.removeprefix("data."): value for key, value in given.items() if key.startswith("data.")}
+    if on_error is not None:
+        loader_settings["on_error"] = on_error
     dataset = load(data, root=root, **loader_settings)
     UDSPH(config=config).fit(dataset, output=output, progress=True)
     console.print(f"trained: {output}    next: udsph evaluate {output}")

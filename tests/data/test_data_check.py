@@ -1,0 +1,75 @@
+"""``udsph data check``: what was found, or what is missing and where people get it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+typer_testing = pytest.importorskip("typer.testing", reason="typer, of the extra train, is not installed")
+
+from udsph.cli.app import app  # noqa: E402
+
+
+def check(*arguments):
+    done = typer_testing.CliRunner().invoke(app, ["data", "check", *map(str, arguments)])
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = ["image,caption,labels"]
+    for k in range(10):
+        Image.fromarray(np.full((9, 9, 3), k, np.uint8)).save(tmp_path / f"{k}.png")
+        rows.append(f"{k}.png,a thing number {k},{'odd' if k % 2 else 'even'}")
+    rows.append("none.png,a thing that is not there,odd")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+def test_says_what_was_found(folder):
+    code, output = check("folder", "--root", folder)
+    assert code == 0, output
+    assert "folder: 10 pairs (train 8, database 8, query 2)" in output
+    assert "pixels 64 x 64 x 3" in output
+    assert "even" in output
+    assert "left out 1: the image does not exist (none.png)" in " ".join(output.split())
+    assert "1 notes" in output
+
+
+def test_stops_where_it_is_told_to(folder):
+    code, output = check("folder", "--root", folder, "--on-error", "stop")
+    assert code == 2
+    assert "the image does not exist: none.png" in output
+
+
+def test_settings_reach_the_layout(folder):
+    code, output = check("folder", "--root", folder, "--set", "size=16")
+    assert code == 0
+    assert "pixels 16 x 16 x 3" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("mirflickr", "mirflickr25k_annotations_v080.zip"),
+        ("nuswide", "NUS_WID_Tags"),
+        ("coco", "cocodataset.org"),
+        ("webnews", "testset_txt_img_cat.list"),
+        ("emotions", "emotions.mat"),
+        ("folder", "columns image, caption, labels"),
+    ],
+)
+def test_says_where_people_get_what_is_missing(tmp_path, name, source):
+    (tmp_path / "empty").mkdir()
+    code, output = check(name, "--root", tmp_path / "empty")
+    assert code == 2
+    assert source in output
+    assert output.startswith(f"udsph: {name}: ")
+
+
+def test_unknown_names_and_missing_roots():
+    code, output = check("flickr")
+    assert code == 2
+    assert "unknown dataset 'flickr'; known: scenes" in output
+    code, output = check("coco")
+    assert code == 2
+    assert "give their place as root" in output

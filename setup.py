@@ -2,12 +2,13 @@
 
 What is built, and what happens where it cannot be:
 
-===========================  ========================================  ==========================================
-``udsph.hamming._native``    C++17 compiler, pybind11                 Numba, else NumPy, serves the same functions
-``udsph.hamming.capi``       the same and Cython                      other Cython projects cannot cimport it
-``udsph.attention._native`` C++17 compiler, pybind11                 attention in plain torch (backend ``gram``)
-``libudsph_cuda.so``         nvcc (no GPU, no torch)                  the same on GPUs
-===========================  ========================================  ==========================================
+============================  ===========================  =======================================================
+``udsph.hamming._native``     C++17 compiler, pybind11     Numba, else NumPy, serves the same functions
+``udsph.hamming.capi``        the same and Cython          other Cython projects cannot cimport it
+``udsph.evaluation._native``  C++17 compiler, pybind11     counts in NumPy, many times slower
+``udsph.attention._native``   C++17 compiler, pybind11     attention in plain torch (backend ``gram``)
+``libudsph_cuda.so``          nvcc (no GPU, no torch)      the same on GPUs
+============================  ===========================  =======================================================
 
 A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``; for CUDA under ``UDSPH_CUDA=1``, and
 ``UDSPH_CUDA=0`` leaves it out. ``UDSPH_NVCC`` names an nvcc that is not on the path, ``UDSPH_CUDA_ARCHS`` the GPUs to
@@ -159,6 +160,7 @@ class BuildNative(build_ext):
 setup(
     ext_modules=[
         native_extension("udsph.hamming._native", "csrc/hamming", *BIT_SLICES),
+        native_extension("udsph.evaluation._native", "csrc/evaluation", *BIT_SLICES),
         # Square roots and comparisons of whole vectors: no errno, no floating-point traps.
         native_extension("udsph.attention._native", "csrc/attention", "-fno-math-errno", "-fno-trapping-math"),
         *cython_extensions(),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from udsph.evaluation import reference
+from udsph.evaluation import native, reference
 from udsph.evaluation.counts import Counts, with_levels
 from udsph.evaluation.problem import Problem, Progress, problem
 
@@ -70,6 +70,8 @@ def count(
 
 def count_problem(checked: Problem, shared: bool) -> Counts:
     """Joint counts of a checked problem."""
+    if native.serves(checked, native.grade_levels(checked) if shared else 0):
+        return native.count(checked, shared)
     return _count_in_numpy(checked, shared)
 
 

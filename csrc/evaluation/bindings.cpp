@@ -1,0 +1,68 @@
+// NumPy arrays in, counts added to NumPy arrays. The Python layer has already checked types, shapes and ranges.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include "evaluation/piece.h"
+
+namespace py = pybind11;
+
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+// Ctrl-C reaches the counting through its calling thread.
+void check_signals() {
+  py::gil_scoped_acquire held;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+udsph::Piece label_piece(const std::string &level, const Array<uint8_t> &codes, const Array<uint8_t> &labels) {
+  const udsph::CountKernels &kernels = udsph::count_kernels(level);
+  const size_t n = codes.shape(0), bytes = codes.shape(1), label_count = labels.shape(1);
+  py::gil_scoped_release released;
+  return udsph::Piece(kernels, codes.data(), n, bytes, labels.data(), label_count);
+}
+
+udsph::Piece class_piece(const std::string &level, const Array<uint8_t> &codes, const Array<int32_t> &classes, size_t class_bits) {
+  const udsph::CountKernels &kernels = udsph::count_kernels(level);
+  const size_t n = codes.shape(0), bytes = codes.shape(1);
+  py::gil_scoped_release released;
+  return udsph::Piece(kernels, codes.data(), n, bytes, classes.data(), class_bits);
+}
+
+udsph::Queries queries_of(const Array<uint8_t> &codes, const Array<uint32_t> &labels, const Array<uint64_t> &label_begin) {
+  static_assert(sizeof(size_t) == sizeof(uint64_t), "64-bit systems only");
+  return {codes.data(), static_cast<size_t>(codes.shape(0)), static_cast<size_t>(codes.shape(1)), labels.data(),
+          reinterpret_cast<const size_t *>(label_begin.data())};
+}
+
+void count_relevant(const std::string &level, const udsph::Piece &piece, const Array<uint8_t> &codes,
+                    const Array<uint32_t> &labels, const Array<uint64_t> &label_begin, size_t threads, Array<int64_t> &items,
+                    Array<int64_t> &relevant) {
+  const udsph::CountKernels &kernels = udsph::count_kernels(level);
+  const udsph::Queries queries = queries_of(codes, labels, label_begin);
+  int64_t *to_items = items.mutable_data(), *to_relevant = relevant.mutable_data();
+  py::gil_scoped_release released;
+  udsph::count_relevant(kernels, piece, queries, threads, check_signals, to_items, to_relevant);
+}
+
+void count_shared(const std::string &level, const udsph::Piece &piece, const Array<uint8_t> &codes,
+                  const Array<uint32_t> &labels, const Array<uint64_t> &label_begin, size_t threads, Array<int64_t> &shared) {
+  const udsph::CountKernels &kernels = udsph::count_kernels(level);
+  const udsph::Queries queries = queries_of(codes, labels, label_begin);
+  int64_t *to = shared.mutable_data();
+  const size_t levels = shared.shape(2);
+  py::gil_scoped_release released;
+  udsph::count_shared(kernels, piece, queries, threads, check_signals, levels, to);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+  module.doc() = "Counting kernels in C++; udsph.evaluation is the way in.";
+  module.attr("ITEMS_PER_PIECE") = static_cast<size_t>(udsph::MAX_BLOCKS * udsph::BLOCK);
+  py::class_<udsph::Piece>(module, "Piece").def_static("of_labels", &label_piece).def_static("of_classes", &class_piece);
+  module.def("count_relevant", &count_relevant);
+  module.def("count_shared", &count_shared);
+}

@@ -1,0 +1,68 @@
+// The contract of the counting kernels: one table per instruction-set level, filled by one translation unit each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hamming/kernels.h"  // BLOCK, BLOCK_WORDS: the layout of sliced codes
+
+namespace udsph {
+
+enum : size_t {
+  GROUP_BITS = 3,                            // bits of a code that one table entry covers
+  GROUPS = 22,                               // groups of a column
+  COUNT_COLUMN = GROUPS * GROUP_BITS,        // bits of a column: its table stays in the L1 cache
+  LEAF = 8,                                  // distances that are counted together
+  LEAF_VECTORS = 4,                          // vectors that hold their counts
+  MAX_BLOCKS = 255,                          // of a piece: 16-bit counts, each of up to 256 lanes per block, do not overflow
+};
+
+// A piece of a database in slices. Word w of slice b of a block holds bit b of items 64 w to 64 w + 63.
+struct SlicedPiece {
+  const uint64_t *codes;   // [blocks][bits][BLOCK_WORDS]
+  const uint64_t *labels;  // [blocks][label_slices][BLOCK_WORDS]
+  size_t n, bits, label_slices;
+  bool classes;            // the label slices are the bits of class numbers, else one slice per label
+};
+
+// Queries counted together against one piece, by one thread.
+struct CountTile {
+  size_t n, columns;
+  const uint16_t *entries;   // [columns][n][GROUPS]: query digit times the two vectors of a table entry, in words
+  const uint32_t *labels;    // label (or class number) of each query, one query after the other
+  const size_t *label_begin; // [n + 1]
+  size_t grade_pairs;        // 0: count all items and relevant ones; else grades 2 i and 2 i + 1 for each i below this
+  uint64_t *table, *partial; // scratch: the table of a column; partial distances, [n][planes] vectors
+  uint64_t *counts;          // [n][max(1, grade_pairs)][leaves][LEAF_VECTORS] vectors
+};
+
+// The distance of lane-wise counts: 16-bit field 2 (d % 2) + side of every word of vector d / 2 counts items at distance d, on the
+// first side (all items, or the even grade) and the second (relevant items, or the odd grade).
+
+struct CountKernels {
+  const char *name;
+  size_t vector_words;
+
+  // As Kernels::slice_rows.
+  void (*slice_rows)(const uint8_t *rows, size_t n, size_t bits, uint64_t *block);
+
+  // Add the counts of all blocks of a piece.
+  void (*count)(const SlicedPiece &piece, const CountTile &tile);
+};
+
+extern const CountKernels count_scalar;
+extern const CountKernels count_avx2;             // x86-64 only
+extern const CountKernels count_avx512;           // x86-64 only
+extern const CountKernels count_avx512_popcount;  // x86-64 only: level avx512 on a CPU with VPOPCNTDQ
+extern const CountKernels count_neon;             // aarch64 only
+
+constexpr size_t planes_of(size_t bits) {
+  size_t planes = 0;
+  while (bits >> planes) planes++;
+  return planes < 3 ? 3 : planes;
+}
+
+// Leaves of LEAF distances from 0 to bits.
+constexpr size_t leaves_of(size_t bits) { return bits / LEAF + 1; }
+
+}  // namespace udsph

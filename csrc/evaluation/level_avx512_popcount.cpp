@@ -1,0 +1,26 @@
+// AVX-512 with VPOPCNTDQ: Intel Ice Lake (2019), AMD Zen 4 (2022) and later.
+#include <utility>
+
+#include "evaluation/count.h"
+#include "hamming/target.h"
+
+#if UDSPH_X86
+#include <immintrin.h>
+
+namespace udsph {
+UDSPH_TARGET_BEGIN("avx512f,avx512bw,avx512vpopcntdq,popcnt,bmi,bmi2")
+namespace {
+
+#define UDSPH_POPCOUNT(x) static_cast<uint64_t>(__builtin_popcountll(x))
+#define UDSPH_VECTOR_BYTES 64
+#define UDSPH_TERNARY_LOGIC 1
+#define UDSPH_COUNT_BY UDSPH_BY_INSTRUCTION
+#include "evaluation/level.inc"
+
+}  // namespace
+UDSPH_TARGET_END
+
+const CountKernels count_avx512_popcount = make_kernels("avx512");
+
+}  // namespace udsph
+#endif

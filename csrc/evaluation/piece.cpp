@@ -1,0 +1,175 @@
+#include "evaluation/piece.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "hamming/cpu.h"
+
+namespace udsph {
+namespace {
+
+enum : size_t {
+  TILE_BYTES = size_t{3} << 20,  // counts and partial distances of a tile
+  MOST_QUERIES = 128,            // of a tile: a table costs about as much as ten
+};
+
+void slice(const CountKernels &level, const uint8_t *rows, size_t n, size_t bytes, size_t bits, Words &to) {
+  const size_t blocks = (n + BLOCK - 1) / BLOCK;
+  to = allocate_words(blocks * bits * BLOCK_WORDS);
+  for (size_t i = 0; i < blocks; i++)
+    level.slice_rows(rows + i * BLOCK * bytes, std::min<size_t>(BLOCK, n - i * BLOCK), bits, to.get() + i * bits * BLOCK_WORDS);
+}
+
+// Eight bytes of 0 and 1 as eight bits: the product gathers bit 0 of every byte in the highest byte.
+inline uint8_t gather(const uint8_t *from, size_t n) {
+  uint64_t word = 0;
+  std::memcpy(&word, from, n);
+  return static_cast<uint8_t>(word * 0x0102040810204080u >> 56);
+}
+
+// Scratch of one thread.
+struct TileMemory {
+  std::vector<uint16_t> entries;
+  Words table, partial, counts;
+  size_t counts_words;
+};
+
+class Counting {
+ public:
+  Counting(const CountKernels &level, const Piece &piece, const Queries &queries, size_t grade_pairs, size_t threads)
+      : level_(level), piece_(piece.view()), queries_(queries), grade_pairs_(grade_pairs) {
+    columns_ = (piece_.bits + COUNT_COLUMN - 1) / COUNT_COLUMN;
+    query_words_ = std::max<size_t>(1, grade_pairs) * leaves_of(piece_.bits) * LEAF_VECTORS * level.vector_words;
+    partial_words_ = 14 * level.vector_words;
+    const size_t bytes = (query_words_ + (columns_ > 1 ? partial_words_ : 0)) * sizeof(uint64_t);
+    tile_ = std::min<size_t>(MOST_QUERIES, std::max<size_t>(1, TILE_BYTES / bytes));
+    tile_ = std::max<size_t>(1, std::min(tile_, (queries.n + threads - 1) / std::max<size_t>(1, threads)));
+  }
+
+  size_t tiles() const { return (queries_.n + tile_ - 1) / tile_; }
+  size_t first(size_t i) const { return i * tile_; }
+  size_t size(size_t i) const { return std::min(tile_, queries_.n - i * tile_); }
+
+  TileMemory memory() const {
+    TileMemory memory;
+    memory.entries.resize(tile_ * columns_ * GROUPS);
+    memory.table = allocate_words(GROUPS * 16 * level_.vector_words);
+    memory.partial = allocate_words(columns_ > 1 ? tile_ * partial_words_ : 0);
+    memory.counts_words = tile_ * query_words_;
+    memory.counts = allocate_words(memory.counts_words);
+    return memory;
+  }
+
+  void count(size_t i, TileMemory &memory) const {
+    const size_t n = size(i);
+    for (size_t c = 0; c < columns_; c++)
+      for (size_t q = 0; q < n; q++) {
+        const uint8_t *code = queries_.codes + (first(i) + q) * queries_.bytes;
+        for (size_t group = 0; group < GROUPS; group++)
+          memory.entries[(c * n + q) * GROUPS + group] =
+              static_cast<uint16_t>(digit(code, c * COUNT_COLUMN + group * GROUP_BITS) * 2 * level_.vector_words);
+      }
+    std::memset(memory.counts.get(), 0, memory.counts_words * sizeof(uint64_t));
+    level_.count(piece_, {n, columns_, memory.entries.data(), queries_.labels, queries_.label_begin + first(i), grade_pairs_,
+                          memory.table.get(), memory.partial.get(), memory.counts.get()});
+  }
+
+  // Items at a distance on a side, of query q of the tile and one pair of grades.
+  int64_t items(const TileMemory &memory, size_t q, size_t pair, size_t distance, size_t side) const {
+    const uint64_t *words = memory.counts.get() + q * query_words_ +
+                            (pair * leaves_of(piece_.bits) * LEAF_VECTORS + distance / 2) * level_.vector_words;
+    int64_t sum = 0;
+    for (size_t w = 0; w < level_.vector_words; w++) sum += words[w] >> (32 * (distance % 2) + 16 * side) & 0xffff;
+    return sum;
+  }
+
+  size_t bins() const { return piece_.bits + 1; }
+
+ private:
+  size_t digit(const uint8_t *code, size_t bit) const {
+    size_t value = 0;
+    for (size_t i = 0; i < GROUP_BITS && bit + i < piece_.bits; i++)
+      value |= static_cast<size_t>(code[(bit + i) / 8] >> (bit + i) % 8 & 1) << i;
+    return value;
+  }
+
+  const CountKernels &level_;
+  SlicedPiece piece_;
+  Queries queries_;
+  size_t grade_pairs_, columns_, query_words_, partial_words_, tile_;
+};
+
+// Count every tile and hand it to take(tile memory, query of the tile, query).
+template <class Take>
+void run(const Counting &counting, size_t threads, const Poll &poll, const Take &take) {
+  Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
+  std::atomic<size_t> next{0};
+  workers.run([&](size_t worker) {
+    TileMemory memory = counting.memory();
+    for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
+      counting.count(i, memory);
+      for (size_t q = 0; q < counting.size(i); q++) take(memory, q, counting.first(i) + q);
+    }
+  });
+}
+
+}  // namespace
+
+const CountKernels &count_kernels(const std::string &level) {
+  if (level == "scalar") return count_scalar;
+#if UDSPH_X86
+  if (level == "avx2" && cpu_has_avx2()) return count_avx2;
+  if (level == "avx512" && cpu_has_avx512())
+    return __builtin_cpu_supports("avx512vpopcntdq") ? count_avx512_popcount : count_avx512;
+#elif UDSPH_ARM
+  if (level == "neon") return count_neon;
+#endif
+  throw std::invalid_argument("level=" + level + " is not available on this CPU");
+}
+
+Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const uint8_t *labels, size_t label_count)
+    : n_(n), bits_(8 * bytes), label_slices_(label_count), classes_(false) {
+  slice(level, codes, n, bytes, bits_, codes_);
+  const size_t label_bytes = (label_count + 7) / 8;
+  std::vector<uint8_t> packed(n * label_bytes + 8);
+  for (size_t i = 0; i < n; i++)
+    for (size_t c = 0; c < label_count; c += 8)
+      packed[i * label_bytes + c / 8] = gather(labels + i * label_count + c, std::min<size_t>(8, label_count - c));
+  slice(level, packed.data(), n, label_bytes, label_count, labels_);
+}
+
+Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const int32_t *classes, size_t class_bits)
+    : n_(n), bits_(8 * bytes), label_slices_(class_bits), classes_(true) {
+  slice(level, codes, n, bytes, bits_, codes_);
+  const size_t label_bytes = (class_bits + 7) / 8;
+  std::vector<uint8_t> packed(n * label_bytes + 8);
+  for (size_t i = 0; i < n; i++) {
+    const uint32_t number = static_cast<uint32_t>(classes[i]) & ((uint64_t{1} << class_bits) - 1);  // -1: all bits set
+    for (size_t b = 0; b < label_bytes; b++) packed[i * label_bytes + b] = static_cast<uint8_t>(number >> (8 * b));
+  }
+  slice(level, packed.data(), n, label_bytes, class_bits, labels_);
+}
+
+void count_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
+                    int64_t *items, int64_t *relevant) {
+  const Counting counting(level, piece, queries, 0, threads);
+  run(counting, threads, poll, [&](const TileMemory &memory, size_t q, size_t query) {
+    for (size_t d = 0; d < counting.bins(); d++) {
+      items[query * counting.bins() + d] += counting.items(memory, q, 0, d, 0);
+      relevant[query * counting.bins() + d] += counting.items(memory, q, 0, d, 1);
+    }
+  });
+}
+
+void count_shared(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
+                  size_t levels, int64_t *shared) {
+  const Counting counting(level, piece, queries, (levels + 1) / 2, threads);
+  run(counting, threads, poll, [&](const TileMemory &memory, size_t q, size_t query) {
+    int64_t *to = shared + query * counting.bins() * levels;
+    for (size_t d = 0; d < counting.bins(); d++)
+      for (size_t grade = 0; grade < levels; grade++)
+        to[d * levels + grade] += counting.items(memory, q, grade / 2, d, grade % 2);
+  });
+}
+
+}  // namespace udsph

@@ -1,4 +1,5 @@
-"""Named arrays in a file: ``.npz``, ``.mat`` (v5 and v7.3) and ``.h5``, dense or sparse, read one at a time.
+"""Named arrays in a file: ``.npz``, ``.mat`` (v5 and v7.3) and ``.h5``, dense or sparse, read one at a time; or in a
+folder of ``.npy`` files, memory-mapped (:mod:`udsph.data.mapped`).
 
 Nothing is ever unpickled. Whatever a reader does with a damaged file, the caller sees one :class:`InputError`.
 
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.mapped import MappedFolder
 from udsph.errors import InputError, MissingExtra
 
 SUFFIXES = (".npz", ".mat", ".h5", ".hdf5")
@@ -25,20 +27,18 @@ _PARTS = ("data", "indices", "indptr", "shape")
 
 
 class Arrays:
-    """The arrays of one file by name, open until the end of a ``with`` block.
+    """The arrays of one file, or of one folder of ``.npy`` files, by name, open until the end of a ``with`` block.
 
     Attributes
     ----------
     path
-        The file.
+        The file or folder.
     keys
         Names of its arrays, sorted; a sparse one counts once.
     """
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise InputError(f"'{path}' is a folder; give a file: {', '.join(SUFFIXES)}")
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"the file '{path}' does not exist")
         self.path = path
         with _one_error(path):
@@ -50,6 +50,11 @@ class Arrays:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+
+    @property
+    def mapped(self) -> MappedFolder | None:
+        """The folder, where the arrays are memory maps."""
+        return self._file if isinstance(self._file, MappedFolder) else None
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys
@@ -85,10 +90,13 @@ def _one_error(path: Path, key: str | None = None) -> Iterator[None]:
     except Exception as error:
         where = f", array '{key}'" if key else ""
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read {path.name}{where}: {what}; is it a whole {path.suffix} file?") from error
+        form = path.suffix if path.is_file() else ".npy"
+        raise InputError(f"cannot read {path.name}{where}: {what}; is it a whole {form} file?") from error
 
 
-def _open(path: Path) -> _Npz | _Mat | _Hdf5:
+def _open(path: Path) -> _Npz | _Mat | _Hdf5 | MappedFolder:
+    if path.is_dir():
+        return MappedFolder(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path.name}: unknown file type '{path.suffix}'; known: {', '.join(SUFFIXES)}")

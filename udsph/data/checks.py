@@ -6,18 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.mapped import Float32Rows
 from udsph.errors import InputError
 
-_ROWS_AT_ONCE = 16384
+_BYTES_AT_ONCE = 1 << 26
 MOST_CLASSES = 4096  # a class number beyond this is an identifier
 
 
 def as_float32(values: Any, what: str) -> Any:
-    """Numbers as float32, all of them finite; dense or CSR. ``what`` names the array in an error."""
+    """Numbers as float32, all of them finite; dense or CSR. ``what`` names the array in an error.
+
+    A memory map stays one; rows of another type are converted when they are read.
+    """
     if values.dtype.kind not in "fiub":
         raise InputError(f"{what} holds {values.dtype}, not real numbers")
     with np.errstate(over="ignore"):
-        converted = values.astype(np.float32)
+        if isinstance(values, np.memmap):
+            converted = values if values.dtype == np.float32 else Float32Rows(values)
+        else:
+            converted = values.astype(np.float32)
     row = _first_infinite_row(converted)
     if row is not None:
         raise InputError(f"{what} has NaN or infinite values in row {row} (rows count from 0); remove or replace them")
@@ -26,11 +33,12 @@ def as_float32(values: Any, what: str) -> Any:
 
 def _first_infinite_row(values: Any) -> int | None:
     """The first row that holds a NaN or an infinity, of a dense or CSR array."""
-    if not isinstance(values, np.ndarray):
+    if hasattr(values, "indptr"):
         stored = np.flatnonzero(~np.isfinite(values.data))
         return int(np.searchsorted(values.indptr, stored[0], side="right")) - 1 if len(stored) else None
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        block = values[start : start + _ROWS_AT_ONCE]
+    rows = max(1, _BYTES_AT_ONCE // max(1, 4 * int(np.prod(values.shape[1:]))))
+    for start in range(0, len(values), rows):
+        block = values[start : start + rows]
         bad = np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
         if len(bad):
             return start + int(bad[0])
@@ -59,7 +67,8 @@ def as_class_labels(values: np.ndarray, what: str) -> tuple[np.ndarray, tuple[st
     """
     if values.ndim not in (1, 2):
         raise InputError(f"{what} has {values.ndim} dimensions; expected class numbers (n,) or multi-hot (n, classes)")
-    numbers: np.ndarray = as_integers(values, what).reshape(values.shape)
+    small = values.ndim == 2 and values.dtype.kind in "biu"  # half a million rows need no int64 copy
+    numbers: np.ndarray = values if small else as_integers(values, what).reshape(values.shape)
     if numbers.ndim == 2:
         odd = np.argwhere((numbers != 0) & (numbers != 1))
         if len(odd):

@@ -1,4 +1,5 @@
-"""Features: image and text features, labels and splits from one file of the user's own (``docs/data.md``).
+"""Features: image and text features, labels and splits from one file of the user's own, or from a folder of ``.npy``
+files such as ``udsph extract`` writes, which is mapped into memory (``docs/data.md``).
 
 The file says in one of three ways which items are queries, training pairs and database:
 
@@ -35,13 +36,15 @@ QUERY_SHARE = 0.2
 
 
 def load(root: Path, *, image: str, text: str, labels: str, seed: int, first: str) -> Dataset:
-    """Read the file ``root``. Values become float32 and are otherwise kept as they are, not standardised.
+    """Read the file or folder ``root``. Values become float32 and are otherwise kept as they are, not standardised.
 
     Returns
     -------
     Dataset
         A modality is ``vectors`` for an array ``(n, dims)``, dense or sparse, and ``regions`` for
-        ``(n, regions, dims)``. Separate arrays are joined in the order train, database, query.
+        ``(n, regions, dims)``, ``pixels`` for uint8 ``(n, height, width, 3)``, and ``tokens`` where the description
+        that ``udsph extract`` wrote says so. Separate arrays are joined in the order train, database, query. Arrays of
+        a folder stay memory maps.
     """
     keys = {"image": image, "text": text, "labels": labels}
     if len(set(keys.values())) < len(keys):
@@ -58,6 +61,7 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], settings: Mapping[str, Any
     tables = {view: [arrays.read(_name(key, part)) for part in parts or ("",)] for view, key in keys.items()}
     counts = _counts(source, keys, tables, parts or ("",))
     matrix, classes = as_class_labels(_label_table(tables["labels"], counts), f"{source}: '{keys['labels']}'")
+    described = arrays.mapped.description if arrays.mapped else {}
     if parts:
         splits = _consecutive(counts, parts)
     else:
@@ -67,9 +71,10 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], settings: Mapping[str, Any
         image=_modality(arrays, keys["image"], tables["image"], parts),
         text=_modality(arrays, keys["text"], tables["text"], parts),
         labels=matrix,
-        classes=classes,
+        classes=tuple(described.get("classes", classes)),
         splits=splits,
         settings=settings,
+        captions=arrays.mapped.captions() if arrays.mapped else None,
     )
 
 
@@ -96,10 +101,10 @@ def _counts(
     for position, part in enumerate(parts):
         table = {view: tables[view][position] for view in keys}
         for view in ("image", "text"):
-            if table[view].ndim not in (2, 3):
+            if table[view].ndim not in (2, 3) and not _is_pixels(table[view]):
                 raise InputError(
                     f"{source}: '{_name(keys[view], part)}' is {_shape(table[view])}; "
-                    f"expected (n, dims) or (n, regions, dims)"
+                    f"expected (n, dims), (n, regions, dims), or pixels (n, height, width, 3) of uint8"
                 )
         count = int(table["image"].shape[0])
         rows = {"image": count, "text": int(table["text"].shape[0]), "labels": _label_rows(table["labels"], count)}
@@ -134,6 +139,11 @@ def _label_table(parts: Sequence[Any], counts: Sequence[int]) -> np.ndarray:
 def _modality(arrays: Arrays, key: str, tables: Sequence[Any], parts: Sequence[str]) -> Modality:
     """All parts of one view, checked and joined."""
     source = arrays.path.name
+    view = arrays.mapped.description.get(key) if arrays.mapped else None
+    if view is not None:
+        return _described(arrays, key, view, tables[0])
+    if all(_is_pixels(table) for table in tables) and len({table.shape[1:] for table in tables}) == 1:
+        return Modality("pixels", tables[0] if len(tables) == 1 else np.concatenate(tables))
     names = [_name(key, part) for part in parts or ("",)]
     checked = [as_float32(table, f"{source}: '{name}'") for name, table in zip(names, tables, strict=True)]
     if len({table.shape[1:] for table in checked}) > 1:
@@ -144,6 +154,22 @@ def _modality(arrays: Arrays, key: str, tables: Sequence[Any], parts: Sequence[s
     values = checked[0] if len(checked) == 1 else _stacked(checked)
     lengths = _lengths(arrays, key, parts, values)
     return Modality("vectors" if values.ndim == 2 else "regions", values, lengths)
+
+
+def _is_pixels(table: Any) -> bool:
+    return bool(table.ndim == 4 and table.dtype == np.uint8 and table.shape[3] == 3)
+
+
+def _described(arrays: Arrays, key: str, view: Mapping[str, Any], values: np.ndarray) -> Modality:
+    """A view as its extraction described it: of known kind, and checked when it was written."""
+    lengths = arrays.read(f"{key}_lengths") if f"{key}_lengths" in arrays else None
+    vocabulary = view.get("vocabulary")
+    return Modality(
+        view["kind"],
+        values,
+        None if lengths is None else np.array(lengths, dtype=np.int32),
+        None if vocabulary is None else tuple(vocabulary),
+    )
 
 
 def _stacked(tables: Sequence[Any]) -> Any:

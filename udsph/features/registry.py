@@ -1,0 +1,67 @@
+"""Extractors by name."""
+
+from __future__ import annotations
+
+from udsph.errors import InputError
+from udsph.features.base import ImageExtractor, TextExtractor
+
+IMAGE_EXTRACTORS = ("cnnf", "huggingface", "timm")
+TEXT_EXTRACTORS = ("doc2vec", "word2vec", "huggingface")
+
+
+def image_extractor(name: str, *, weights: str = "", form: str = "vectors") -> ImageExtractor:
+    """An extractor of image features.
+
+    Parameters
+    ----------
+    name
+        One of ``IMAGE_EXTRACTORS``.
+    weights
+        ``imagenet-vgg-f.mat``; a folder or hub name of a Hugging Face model; the name of a timm model.
+    form
+        ``vectors`` or ``regions``.
+    """
+    if name == "cnnf":
+        from udsph.features.cnnf import CnnfExtractor
+
+        return CnnfExtractor(weights, form)
+    if name == "huggingface":
+        from udsph.features.huggingface import HuggingFaceImages
+
+        return HuggingFaceImages(weights, form)
+    if name == "timm":
+        from udsph.features.timm import TimmImages
+
+        return TimmImages(weights, form)
+    raise InputError(f"unknown image features '{name}'; known: pixels, {', '.join(IMAGE_EXTRACTORS)}")
+
+
+def text_extractor(
+    name: str, *, weights: str = "", form: str = "vectors", dims: int = 200, seed: int = 0
+) -> TextExtractor:
+    """An extractor of text features.
+
+    Parameters
+    ----------
+    name
+        One of ``TEXT_EXTRACTORS``.
+    weights
+        For ``word2vec`` a file of vectors, for ``huggingface`` a folder or hub name.
+    form
+        ``vectors`` or ``regions`` (words).
+    dims, seed
+        Length and seed of vectors that are learnt.
+    """
+    if name == "huggingface":
+        from udsph.features.huggingface import HuggingFaceTexts
+
+        return HuggingFaceTexts(weights, form)
+    from udsph.features.words import Doc2Vec, Word2Vec
+
+    if name == "word2vec":
+        return Word2Vec(weights, form, dims=dims, seed=seed)
+    if name == "doc2vec":
+        if weights or form != "vectors":
+            raise InputError("doc2vec learns from the training texts and gives one vector a text: no weights, no regions")
+        return Doc2Vec(dims=dims, seed=seed)
+    raise InputError(f"unknown text features '{name}'; known: keep, {', '.join(TEXT_EXTRACTORS)}")

@@ -10,15 +10,16 @@ import dataclasses
 import importlib
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from udsph.data.dataset import Dataset, Modality, split_validation
-from udsph.data.settings import resolve
+from udsph.data.settings import Setting, resolve
 from udsph.data.tokens import tokenise
 from udsph.errors import InputError
 
-__all__ = ["Dataset", "Modality", "load", "names", "split_validation", "tokenise"]
+__all__ = ["Dataset", "Modality", "load", "names", "settings_of", "split_validation", "tokenise"]
 
 _LAYOUTS = {
     "scenes": "udsph.data.scenes",
@@ -38,6 +39,17 @@ def names() -> tuple[str, ...]:
     return tuple(_LAYOUTS)
 
 
+def settings_of(name: str) -> Mapping[str, Setting]:
+    """The settings of a layout, by name."""
+    return _layout(name).SETTINGS
+
+
+def _layout(name: str) -> Any:
+    if name not in _LAYOUTS:
+        raise InputError(f"unknown dataset '{name}'; known: {', '.join(_LAYOUTS)}")
+    return importlib.import_module(_LAYOUTS[name])
+
+
 def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any) -> Dataset:
     """Load a dataset by the name of its layout.
 
@@ -55,9 +67,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
     InputError
         For an unknown name or setting, a missing root, and anything wrong with the data, in one line.
     """
-    if name not in _LAYOUTS:
-        raise InputError(f"unknown dataset '{name}'; known: {', '.join(_LAYOUTS)}")
-    layout = importlib.import_module(_LAYOUTS[name])
+    layout = _layout(name)
     settings = {key.replace("-", "_"): value for key, value in settings.items()}  # on-error, as options are written
     resolved = resolve(name, layout.SETTINGS, settings)
     if not layout.NEEDS_ROOT:

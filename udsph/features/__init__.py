@@ -4,7 +4,7 @@
 and writes a folder that the layout ``features`` reads memory-mapped; ``folder.py`` is that folder while it is written.
 
 ======================  ===========================================  =======================================
-image                   ``cnnf``, ``huggingface``, ``timm``          ``pixels``: the pixels as they are
+image                   ``cnnf``, ``huggingface``, ``timm``          ``keep``: the pixels as they are
 text                    ``doc2vec``, ``word2vec``, ``huggingface``   ``keep``: as the dataset has it
 ======================  ===========================================  =======================================
 """

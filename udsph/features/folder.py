@@ -92,12 +92,14 @@ class FeatureFolder:
             np.save(stream, values, allow_pickle=False)
         part.replace(self.folder / f"{key}.npy")
 
-    def advance(self, key: str, array: np.memmap, done: int) -> None:
-        """``done`` rows are written. They are brought to the disk before that is noted."""
-        if time.monotonic() - self._noted < _SECONDS and done < len(array):
+    def advance(self, arrays: Mapping[str, np.memmap], done: int) -> None:
+        """``done`` rows of each array are written. They are brought to the disk before that is noted."""
+        last = all(done == len(array) for array in arrays.values())
+        if time.monotonic() - self._noted < _SECONDS and not last:
             return
-        array.flush()
-        self._done[key] = [done, len(array)]
+        for key, array in arrays.items():
+            array.flush()
+            self._done[key] = [done, len(array)]
         self.note()
 
     def note(self) -> None:

@@ -33,7 +33,7 @@ def image_extractor(name: str, *, weights: str = "", form: str = "vectors") -> I
         from udsph.features.timm import TimmImages
 
         return TimmImages(weights, form)
-    raise InputError(f"unknown image features '{name}'; known: pixels, {', '.join(IMAGE_EXTRACTORS)}")
+    raise InputError(f"unknown image features '{name}'; known: keep, {', '.join(IMAGE_EXTRACTORS)}")
 
 
 def text_extractor(

@@ -1,13 +1,11 @@
-"""``udsph train`` and ``encode``: a model from a dataset, codes from a model."""
+"""``udsph train``: a model from a dataset."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from udsph.cli.app import command, console, load_array, settings_of
-from udsph.errors import InputError
+from udsph.cli.app import command, console, settings_of
 
 Settings = Annotated[
     list[str] | None,
@@ -44,27 +42,3 @@ def train(
     dataset = load(data, root=root, **loader_settings)
     UDSPH(config=config).fit(dataset, output=output, progress=True)
     console.print(f"trained: {output}    next: udsph evaluate {output}")
-
-
-@command
-def encode(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run")],
-    modality: Annotated[str, typer.Option(help="image or text")],
-    input_: Annotated[Path, typer.Option("--input", help="Items in the form the model was trained on, .npy")],
-    output: Annotated[Path, typer.Option(help="Packed codes, uint8 (n, bytes), .npy")],
-) -> None:
-    """Turn items of one modality into packed binary codes."""
-    from udsph.training import UDSPH
-
-    if modality not in ("image", "text"):
-        raise InputError(f"--modality {modality}: expected image or text")
-    if not output.parent.is_dir():
-        raise InputError(f"--output: the folder {output.parent} does not exist")
-    model = UDSPH.load(run)
-    items = load_array(input_, "--input")
-    codes = model.encode_image(items) if modality == "image" else model.encode_text(items)
-    part = output.with_name(output.name + ".part")
-    with part.open("wb") as stream:
-        np.save(stream, codes)
-    part.replace(output)
-    console.print(f"{len(codes):,} codes of {model.bits} bits: {output}")

@@ -33,12 +33,15 @@ class Modality:
         int32 ``(n,)``, the number of valid parts (``regions``, ``tokens``), or None where all are.
     vocabulary
         Names of the tokens (``tokens``) or of the columns (``vectors``), or None.
+    words
+        How the texts were split into those tokens: a name that ``udsph.data.texts.splitter`` knows.
     """
 
     kind: Kind
     values: Any
     lengths: np.ndarray | None = None
     vocabulary: tuple[str, ...] | None = None
+    words: str = "plain"
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
@@ -52,7 +55,7 @@ class Modality:
         """The same modality for the items of ``index`` only. A lazy reader with ``select`` stays lazy."""
         lengths = None if self.lengths is None else self.lengths[index]
         values = self.values.select(index) if hasattr(self.values, "select") else self.values[index]
-        return Modality(self.kind, values, lengths, self.vocabulary)
+        return Modality(self.kind, values, lengths, self.vocabulary, self.words)
 
     def describe(self) -> str:
         """Kind, shape of one item and size of the vocabulary, in words."""

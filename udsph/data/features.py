@@ -169,6 +169,7 @@ def _described(arrays: Arrays, key: str, view: Mapping[str, Any], values: np.nda
         values,
         None if lengths is None else np.array(lengths, dtype=np.int32),
         None if vocabulary is None else tuple(vocabulary),
+        view.get("words", "plain"),
     )
 
 

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from udsph.data.dataset import Modality
 from udsph.data.problems import Problems
 from udsph.data.settings import Setting
+from udsph.data.tokens import words_of
 from udsph.errors import InputError, MissingExtra
 
 PADDING = "<padding>"
@@ -35,8 +37,13 @@ def splitter(words: str) -> Callable[[str], list[str]]:
     """The function that splits a text: lower case, without punctuation.
 
     ``bigrams`` gives overlapping pairs of neighbouring Chinese characters, as search engines do, and all other words
-    whole; ``characters`` the single Chinese characters; ``jieba`` the words of its dictionary.
+    whole; ``characters`` the single Chinese characters; ``jieba`` the words of its dictionary; ``plain`` whatever
+    stands between spaces and punctuation (:func:`udsph.data.tokens.words_of`).
     """
+    if words == "plain":
+        return words_of
+    if words not in WORDS.choices:
+        raise InputError(f"texts cannot be split into '{words}'; known: plain, {', '.join(WORDS.choices)}")
     if words == "jieba":
         jieba = _jieba()
         return lambda text: [word for word in jieba.lcut(text.lower()) if _RUN.search(word)]
@@ -97,7 +104,7 @@ def as_tokens(
     if not common:
         raise InputError(f"{problems.layout}: the training texts hold no words, so the vocabulary is empty")
     known = (PADDING, *common[:vocabulary])
-    return _placed(texts, split, known, longest, problems)
+    return replace(_placed(texts, split, known, longest, problems), words=words)
 
 
 def _placed(

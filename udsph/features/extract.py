@@ -90,7 +90,7 @@ def _content(dataset: Dataset, image: ImageExtractor | None, text: TextExtractor
         else:
             content[view] = {"kind": modality.kind}
             if modality.vocabulary is not None:
-                content[view]["vocabulary"] = list(modality.vocabulary)
+                content[view] |= {"vocabulary": list(modality.vocabulary), "words": modality.words}
     return content
 
 

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from udsph.data import Dataset, Modality
 from udsph.errors import InputError
+from udsph.training import pretrained
 from udsph.training import run as run_folder
 from udsph.training.batches import sequence, spec_of, statistics
 from udsph.training.config import Config
+from udsph.training.inputs import Inputs
 from udsph.training.launch import launch
 from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
@@ -46,6 +49,7 @@ class UDSPH:
     def __init__(self, bits: int = 64, *, config: Config | None = None, **settings: Any) -> None:
         self.config: Config = config or Config.from_settings({"bits": bits, **settings})
         self.data: dict[str, Any] = {}
+        self.inputs = Inputs()
         self.model: Model | None = None
 
     @property
@@ -89,6 +93,7 @@ class UDSPH:
         check_trainable(dataset)
         self.config = resolve(self.config, dataset)
         self.data = {"name": dataset.name, "root": dataset.root, "settings": dict(dataset.settings)}
+        self.inputs = Inputs.of(dataset)
         description = describe(dataset)
         folder = None if output is None else Path(output)
         if folder is not None:
@@ -189,14 +194,20 @@ class UDSPH:
         """
         folder = Path(run)
         content = run_folder.read_config(folder)
+        return cls._assemble(content, run_folder.read_weights(folder), run_folder.read_inputs(folder), folder, device)
+
+    @classmethod
+    def _assemble(
+        cls, content: Mapping[str, Any], weights: Mapping[str, Tensor], inputs: Inputs, folder: Path, device: str | None
+    ) -> UDSPH:
+        """A model from what its folder holds."""
         known = {field.name for field in dataclasses.fields(Config)}
         strange = [name for name in content["training"] if name not in known]
         if strange:
             raise InputError(f"{folder} was written by another version: its setting '{strange[0]}' is not known here")
         config = Config.from_settings(content["training"] | ({} if device is None else {"device": device}))
         made = cls(config=config)
-        made.data = content["data"]
-        weights = run_folder.read_weights(folder)
+        made.data, made.inputs = content["data"], inputs
         model = Model(Description.from_json(content["model"]), config, launch(config).device)
         for name, module in model.modules().items():
             tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
@@ -207,26 +218,50 @@ class UDSPH:
         made.model = model
         return made
 
+    def save_pretrained(self, folder: str | os.PathLike[str], **card: Any) -> None:
+        """Write the model as a folder to share, in the layout of the Hugging Face hub.
+
+        ``card`` fills the model card: ``licence``, ``metrics``, ``data``, ``name``; see
+        :func:`udsph.training.pretrained.save_pretrained`.
+        """
+        pretrained.save_pretrained(self, Path(folder), **card)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], device: str | None = None) -> UDSPH:
+        """The model of a folder that :meth:`save_pretrained` wrote. Nothing in it is executed or unpickled.
+
+        Raises
+        ------
+        InputError
+            If the folder is not such a model, or is damaged.
+        """
+        content, weights, inputs = pretrained.read_pretrained(Path(folder))
+        return cls._assemble(content, weights, inputs, Path(folder), device)
+
     def _trained(self) -> Model:
         if self.model is None:
             raise InputError("the model is not trained: call fit, or load a run")
         return self.model
 
     def _adopt(self, other: UDSPH) -> UDSPH:
-        self.model, self.data = other.model, other.data
+        self.model, self.data, self.inputs = other.model, other.data, other.inputs
         return self
 
     def _content(self, description: Description) -> Mapping[str, Any]:
         return {"data": self.data, "training": dataclasses.asdict(self.config), "model": description.as_json()}
 
     def _store(self, folder: Path) -> None:
-        tensors = {
+        run_folder.write_inputs(folder, self.inputs)
+        run_folder.write_weights(folder, self.tensors())
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as they are stored."""
+        return {
             f"{name}.{key}": tensor
             for name, module in self._trained().modules().items()
             for key, tensor in module.state_dict().items()
         }
-        run_folder.write_weights(folder, tensors)
-        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
 def resolve(config: Config, dataset: Dataset) -> Config:

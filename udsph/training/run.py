@@ -3,6 +3,7 @@
 ======================  ==============================================================================
 ``config.json``         dataset, its root and settings, training settings, shapes, versions
 ``splits.npz``          index arrays ``train``, ``database``, ``query`` and the parts ``fitted``, ``validation``
+``inputs.json``         how raw images and texts are prepared: size, vocabulary, splitting into words
 ``log.csv``             one row an epoch: losses and validation MAP
 ``model.safetensors``   the weights; present once the training is complete
 ``checkpoint.pt``       the state of an unfinished training
@@ -30,9 +31,11 @@ from torch import Tensor
 
 from udsph._version import __version__
 from udsph.errors import InputError
+from udsph.training.inputs import Inputs
 
 FORMAT = 1
 CONFIG, SPLITS, LOG = "config.json", "splits.npz", "log.csv"
+INPUTS = "inputs.json"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
 
 
@@ -124,6 +127,23 @@ def read_splits(folder: Path) -> dict[str, np.ndarray]:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / SPLITS} is missing or damaged ({error})") from None
+
+
+def write_inputs(folder: Path, inputs: Inputs) -> None:
+    """Store the preparation of raw items."""
+    write_json(folder / INPUTS, inputs.as_json())
+
+
+def read_inputs(folder: Path) -> Inputs:
+    """The preparation of raw items; a run of an earlier version has none, and encodes arrays only."""
+    path = folder / INPUTS
+    if not path.exists():
+        return Inputs()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})") from None
+    return Inputs.from_json(content, str(path))
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:

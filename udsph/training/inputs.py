@@ -1,0 +1,89 @@
+"""How raw images and texts become what a model's networks read: stored with the model, so that it encodes raw items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from udsph.data import Dataset, Modality
+from udsph.data.texts import splitter
+from udsph.errors import InputError
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The preparation of raw items.
+
+    Attributes
+    ----------
+    side
+        Side in pixels of the square to which images are resized; 0 where the model reads something else.
+    words
+        How texts are split into words (``udsph.data.texts.splitter``); empty where the model reads no tokens.
+    vocabulary
+        The known words; entry 0 is the padding.
+    longest
+        Words of a text that are read, from its beginning.
+    """
+
+    side: int = 0
+    words: str = ""
+    vocabulary: tuple[str, ...] = ()
+    longest: int = 0
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Inputs:
+        """The preparation that gave a dataset's items."""
+        image, text = dataset.image, dataset.text
+        square = image.kind == "pixels" and image.shape[0] == image.shape[1]
+        side = image.shape[0] if square else 0
+        if text.kind != "tokens" or text.vocabulary is None:
+            return cls(side)
+        return cls(side, text.words, tuple(text.vocabulary), text.shape[0])
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> Inputs:
+        """What :meth:`as_json` gave; ``where`` names the file in an error."""
+        try:
+            vocabulary = content["vocabulary"]
+            made = cls(content["side"], content["words"], tuple(vocabulary), content["longest"])
+        except (KeyError, TypeError):
+            raise InputError(f"{where} does not describe the preparation of raw items") from None
+        numbers = (made.side, made.longest)
+        whole = all(isinstance(number, int) and 0 <= number <= 65_536 for number in numbers)
+        if not whole or not isinstance(made.words, str) or not all(isinstance(word, str) for word in vocabulary):
+            raise InputError(f"{where} does not describe the preparation of raw items")
+        return made
+
+    def image_side(self) -> int:
+        """The side of the images to decode, or an error where the model reads no pixels."""
+        if not self.side:
+            raise InputError(
+                "the model does not read square pixels; give --input as .npy: features as the model was trained on "
+                "(udsph extract)"
+            )
+        return self.side
+
+    def tokens(self, texts: Sequence[str]) -> tuple[Modality, int, int]:
+        """Texts as the model reads them, how many were cut to ``longest`` words, and how many have no known word."""
+        if not self.vocabulary:
+            raise InputError(
+                "the model has no vocabulary; give --input as .npy: tokens or features as the model was trained on"
+            )
+        split = splitter(self.words)
+        place = {word: position for position, word in enumerate(self.vocabulary) if position}
+        values = np.zeros((len(texts), max(1, self.longest)), np.int32)
+        lengths = np.zeros(len(texts), np.int32)
+        cut = 0
+        for row, text in enumerate(texts):
+            found = [place[word] for word in split(text) if word in place]
+            cut += len(found) > self.longest
+            lengths[row] = min(len(found), self.longest)
+            values[row, : lengths[row]] = found[: self.longest]
+        return Modality("tokens", values, lengths, self.vocabulary), cut, int((lengths == 0).sum())

@@ -1,0 +1,201 @@
+"""A model to share: a folder in the layout of the Hugging Face hub, with weights, configuration and a model card.
+
+=====================  =======================================================================================
+``config.json``        settings, shapes, class names, vocabulary and how raw items are prepared
+``model.safetensors``  the weights
+``README.md``          the model card: data, metrics, licence, how to use it
+=====================  =======================================================================================
+
+JSON and safetensors cannot carry code; nothing else of such a folder is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from udsph._version import __version__
+from udsph.errors import InputError
+from udsph.training import run as run_folder
+from udsph.training.inputs import Inputs
+
+if TYPE_CHECKING:
+    from udsph.training.estimator import UDSPH
+
+FORMAT = 1
+CARD = "README.md"
+_LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+
+def save_pretrained(
+    model: UDSPH,
+    folder: Path,
+    *,
+    licence: str = "unknown",
+    metrics: Mapping[str, Any] | None = None,
+    data: str = "",
+    name: str = "",
+) -> None:
+    """Write the folder, which must be new or hold nothing but a repository's own files (``.git``).
+
+    Parameters
+    ----------
+    licence
+        Of the weights, by the hub's name: ``apache-2.0``, ``cc-by-nc-4.0``, ``other``, ``unknown``.
+    metrics
+        What ``udsph.training.evaluate`` returned.
+    data
+        A sentence on the training data for the card, beside the dataset's name and settings.
+    name
+        The model's name; the folder's by default.
+
+    Raises
+    ------
+    InputError
+        If the model is not trained, the folder holds something, or the licence is no name of the hub's form.
+    """
+    trained = model._trained()
+    if not _LICENCE.fullmatch(licence):
+        raise InputError(f"licence={licence!r}: expected the hub's name of a licence, such as apache-2.0 or unknown")
+    if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".git") for path in folder.iterdir())):
+        raise InputError(f"{folder} exists and is not empty; choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "library_name": "udsph",
+        "model_type": "udsph",
+        "architectures": ["UDSPH"],
+        "format": FORMAT,
+        "udsph": __version__,
+        "torch": str(torch.__version__),
+        # The dataset's place on this machine is nobody else's business.
+        "data": {key: value for key, value in model.data.items() if key != "root"},
+        "training": dataclasses.asdict(model.config),
+        "model": trained.description.as_json(),
+        "inputs": model.inputs.as_json(),
+        "metrics": dict(metrics or {}),
+    }
+    run_folder.write_weights(folder, model.tensors())
+    run_folder.write_json(folder / run_folder.CONFIG, content)
+    card = model_card(content, name or folder.resolve().name, licence, data)
+    run_folder.write(folder / CARD, lambda part: part.write_text(card, encoding="utf-8"))
+
+
+def read_pretrained(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], Inputs]:
+    """Configuration, weights and preparation of a shared folder.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a shared model, is damaged, or is of another format.
+    """
+    path = folder / run_folder.CONFIG
+    if not path.is_file():
+        raise InputError(f"'{folder}' is no shared model: it has no {run_folder.CONFIG}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})") from None
+    if not isinstance(content, dict) or content.get("model_type") != "udsph":
+        raise InputError(f"{path} is not the configuration of a UDSPH model; a run folder is read by UDSPH.load")
+    if content.get("format") != FORMAT:
+        raise InputError(f"{folder} has format {content.get('format')}, this version reads {FORMAT}")
+    lacking = [key for key in ("data", "training", "model", "inputs") if not isinstance(content.get(key), dict)]
+    if lacking:
+        raise InputError(f"{path}: '{lacking[0]}' is missing")
+    if not (folder / run_folder.WEIGHTS).is_file():
+        raise InputError(f"'{folder}' has no {run_folder.WEIGHTS}; weights in any other form are not read")
+    return content, run_folder.read_weights(folder), Inputs.from_json(content["inputs"], str(path))
+
+
+def model_card(content: Mapping[str, Any], name: str, licence: str, data: str) -> str:
+    """The model card: the hub's metadata in front, then what a reader must know before using the model."""
+    bits, dataset = content["training"]["bits"], str(content["data"].get("name", "unknown"))
+    settings = json.dumps(content["data"].get("settings", {}), ensure_ascii=False)
+    classes = content["model"]["classes"]
+    shown = ", ".join(classes[:30]) + (", ..." if len(classes) > 30 else "")
+    return f"""---
+license: {licence}
+library_name: udsph
+tags:
+- udsph
+- cross-modal-hashing
+- cross-modal-retrieval
+{_results(content["metrics"], name, dataset)}---
+
+# {name}
+
+Turns images and texts into binary codes of {bits} bits that can be searched across the two modalities.
+
+## Data
+
+Trained on the training split of `{dataset}` with the settings `{settings}`. {data}
+
+{len(classes)} classes: {shown}
+
+Images: {_view(content["model"]["image"])}. Texts: {_view(content["model"]["text"])}.
+
+## Metrics
+
+{_table(content["metrics"])}
+
+## Use
+
+```python
+from udsph import UDSPH
+
+model = UDSPH.from_pretrained("FOLDER")
+```
+
+or `udsph encode FOLDER --modality image --input IMAGES --output codes.npy` on the command line. Written by udsph
+{content["udsph"]}.
+
+## Licence
+
+{"No licence was stated for these weights." if licence == "unknown" else f"The weights: {licence}."} The training data
+have their own terms.
+"""
+
+
+def _view(spec: Mapping[str, Any]) -> str:
+    shape = " x ".join(map(str, spec["shape"]))
+    words = f", a vocabulary of {spec['vocabulary']:,} words" if spec["vocabulary"] else ""
+    return f"{spec['kind']} of shape {shape}{words}"
+
+
+_DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
+
+
+def _table(metrics: Mapping[str, Any]) -> str:
+    if not metrics:
+        return "None were given."
+    lines = ["| direction | MAP |", "| --- | --- |"]
+    lines += [f"| {words} | {metrics[key]['map']:.4f} |" for key, words in _DIRECTIONS.items() if key in metrics]
+    sizes = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items" if "n_query" in metrics else ""
+    chance = f"; codes that are all equal reach {metrics['chance']:.4f}" if "chance" in metrics else ""
+    ties = f"; ties: {metrics['ties']}" if "ties" in metrics else ""
+    return "\n".join([*lines, "", f"{sizes}{ties}{chance}."])
+
+
+def _results(metrics: Mapping[str, Any], name: str, dataset: str) -> str:
+    """The hub's ``model-index``, in YAML whose strings are JSON strings."""
+    found = [(words, metrics[key]["map"]) for key, words in _DIRECTIONS.items() if key in metrics]
+    if not found:
+        return ""
+    lines = [
+        "model-index:",
+        f"- name: {json.dumps(name)}",
+        "  results:",
+        "  - task:",
+        "      type: cross-modal-retrieval",
+        f"    dataset: {{name: {json.dumps(dataset)}, type: {json.dumps(dataset)}}}",
+        "    metrics:",
+    ]
+    for words, value in found:
+        lines += ["    - type: map", f"      name: MAP, {words}", f"      value: {value:.4f}"]
+    return "\n".join(lines) + "\n"

@@ -84,7 +84,7 @@ def test_missing_unknown_and_folder(tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(InputError, match=r"unknown file type '\.csv'; known: \.npz, \.mat, \.h5"):
         Arrays(tmp_path / "a.csv")
-    with pytest.raises(InputError, match="holds no .npy files"):
+    with pytest.raises(InputError, match=r"holds no \.npy files"):
         Arrays(tmp_path)
 
 

@@ -107,7 +107,8 @@ def test_an_interrupted_training_continues_to_the_same_model(scenes_like, tmp_pa
 def test_a_run_holds_what_it_promises(toy, tmp_path):
     run = tmp_path / "run"
     model = UDSPH(**QUICK).fit(toy, output=run, progress=False)
-    assert {path.name for path in run.iterdir()} == {"config.json", "splits.npz", "inputs.json", "log.csv", "model.safetensors"}
+    promised = {"config.json", "splits.npz", "inputs.json", "log.csv", "model.safetensors"}
+    assert {path.name for path in run.iterdir()} == promised
     assert json.loads((run / "config.json").read_text())["training"]["bits"] == 16
     loaded, arguments, splits = load_run(run)
     for a, b in zip(codes_of(model, toy), codes_of(loaded, toy), strict=True):

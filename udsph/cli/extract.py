@@ -1,5 +1,6 @@
 """``udsph extract``: features of a dataset, once and for all, in a folder that training reads memory-mapped."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +56,7 @@ def extract(
     for item, reason in list(spoilt.items())[:10]:
         console.print(f"item {item}: {reason}", highlight=False, markup=False)
     cut = getattr(texts, "cut", 0)
-    if cut:
+    if cut and texts is not None:
         console.print(f"{cut:,} texts were longer than the {texts.shape[0]} words that are kept")
     left = f"; {len(spoilt):,} could not be read and are in no split" if spoilt else ""
     console.print(f"{len(dataset):,} items{left}: {output}    next: udsph train --data features --root {output}")
@@ -67,7 +68,10 @@ def _load(name: str, root: Path | None, wanted: dict[str, Any], given: dict[str,
 
     known = data.settings_of(name)
     fitting = {key: value for key, value in wanted.items() if key in known and value is not None}
-    return data.load(name, root=root, **{**fitting, **{key.replace("-", "_"): value for key, value in given.items()}})
+    settings = {**fitting, **{key.replace("-", "_"): value for key, value in given.items()}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what was left out is printed at the end
+        return data.load(name, root=root, **settings)
 
 
 def _bar() -> Progress:

@@ -11,6 +11,7 @@ import numpy as np
 from udsph.errors import InputError, MissingExtra
 
 Form = Literal["vectors", "regions"]
+Reads = Literal["words", "captions"]
 FORMS = ("vectors", "regions")
 
 
@@ -49,9 +50,12 @@ class TextExtractor(Protocol):
         As for images; in ``regions`` the regions are words, and ``shape[0]`` is the most that a text may have.
     """
 
-    reads: Literal["words", "captions"]
+    reads: Reads
     form: Form
-    shape: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the features of one text."""
 
     def fit(self, texts: Sequence[Any]) -> None:
         """Learn from the texts of the training split; an extractor that was trained before does nothing."""

@@ -169,7 +169,9 @@ def _copy(folder: FeatureFolder, view: str, modality: Modality, batch_size: int,
 def _finite(values: np.ndarray, view: str, index: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values).reshape(len(values), -1).all(1)
     if not finite.all():
-        raise InputError(f"the {view} features of item {index[np.argmin(finite)]} are not finite; are the weights whole?")
+        raise InputError(
+            f"the {view} features of item {index[np.argmin(finite)]} are not finite; are the weights whole?"
+        )
     return values
 
 

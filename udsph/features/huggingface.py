@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from udsph.errors import InputError
-from udsph.features.base import check_form, local_weights, missing
+from udsph.features.base import Reads, check_form, local_weights, missing
 from udsph.features.pixels import best_device, resized, standardised
 
 _FOLDER = "a folder with config.json and model.safetensors, or a name on the Hugging Face hub"
@@ -155,7 +155,7 @@ class HuggingFaceImages:
 class HuggingFaceTexts:
     """Features of a frozen text model: CLIP's projected text feature or the mean of the words, or the words each."""
 
-    reads = "captions"
+    reads: Reads = "captions"
 
     def __init__(self, weights: str, form: str = "vectors", longest: int = 64) -> None:
         self.form = check_form("huggingface", form)
@@ -167,7 +167,12 @@ class HuggingFaceTexts:
         self.longest = min(longest, getattr(config, "max_position_embeddings", longest))
         self.projected = hasattr(self.model, "get_text_features")
         vector, words, _ = self._run(["a"])
-        self.shape: tuple[int, ...] = vector.shape[1:] if self.form == "vectors" else (self.longest, words.shape[2])
+        self._dims = vector.shape[1] if self.form == "vectors" else words.shape[2]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the features of one text."""
+        return (self._dims,) if self.form == "vectors" else (self.longest, self._dims)
 
     def fit(self, texts: Sequence[str]) -> None:
         """Nothing: the model was trained before."""

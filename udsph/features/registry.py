@@ -62,6 +62,8 @@ def text_extractor(
         return Word2Vec(weights, form, dims=dims, seed=seed)
     if name == "doc2vec":
         if weights or form != "vectors":
-            raise InputError("doc2vec learns from the training texts and gives one vector a text: no weights, no regions")
+            raise InputError(
+                "doc2vec learns from the training texts and gives one vector a text; no weights or regions"
+            )
         return Doc2Vec(dims=dims, seed=seed)
     raise InputError(f"unknown text features '{name}'; known: keep, {', '.join(TEXT_EXTRACTORS)}")

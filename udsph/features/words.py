@@ -16,7 +16,7 @@ import numpy as np
 
 from udsph.data.mapped import read_json
 from udsph.errors import InputError
-from udsph.features.base import check_form, missing
+from udsph.features.base import Form, Reads, check_form, missing
 
 LONGEST = 64  # most words of a text in the form of regions
 Words = Sequence[str]
@@ -46,7 +46,7 @@ class Word2Vec:
         Most words in the form ``regions``; the rest of a longer text is left out and counted in ``cut``.
     """
 
-    reads = "words"
+    reads: Reads = "words"
 
     def __init__(
         self, weights: str = "", form: str = "vectors", *, dims: int = 200, longest: int = LONGEST, seed: int = 0
@@ -118,13 +118,17 @@ class Doc2Vec:
     The inference of a text starts from the seed, so that it does not depend on the texts before it.
     """
 
-    reads = "words"
-    form = "vectors"
+    reads: Reads = "words"
+    form: Form = "vectors"
 
     def __init__(self, *, dims: int = 200, epochs: int = 20, seed: int = 0) -> None:
         self.dims, self.epochs, self.seed = dims, epochs, seed
-        self.shape: tuple[int, ...] = (dims,)
         self._model: Any = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the features of one text."""
+        return (self.dims,)
 
     def _new(self, least_count: int) -> Any:
         return _gensim().Doc2Vec(
@@ -144,7 +148,7 @@ class Doc2Vec:
         """See :class:`~udsph.features.base.TextExtractor`."""
         found = np.zeros((len(texts), self.dims), np.float32)
         for row, words in enumerate(texts):
-            self._model.random = np.random.RandomState(self.seed)  # noqa: NPY002  gensim draws from this type
+            self._model.random = np.random.RandomState(self.seed)
             found[row] = self._model.infer_vector(list(words))
         return found, None
 

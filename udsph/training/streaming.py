@@ -128,7 +128,7 @@ def image_batches(folder: Path, side: int, workers: int, tally: Tally) -> Iterat
         pixels, kept, faults = [], [], []
         for name in names[start : start + BATCH]:
             try:
-                pixels.append(decode(str(folder / name), side))
+                pixels.append(decode(folder, name, side))
                 kept.append(name)
             except DamagedImage as error:
                 faults.append(str(error))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,7 @@ def save_pretrained(
     }
     run_folder.write_weights(folder, model.tensors())
     run_folder.write_json(folder / run_folder.CONFIG, content)
+    shutil.copymode(folder / run_folder.CONFIG, folder / run_folder.WEIGHTS)  # safetensors writes for the owner alone
     card = model_card(content, name or folder.resolve().name, licence, data)
     run_folder.write(folder / CARD, lambda part: part.write_text(card, encoding="utf-8"))
 
@@ -134,7 +136,7 @@ Turns images and texts into binary codes of {bits} bits that can be searched acr
 
 ## Data
 
-Trained on the training split of `{dataset}` with the settings `{settings}`. {data}
+Trained on the training split of `{dataset}` with the settings `{settings}`.{' ' + data if data else ''}
 
 {len(classes)} classes: {shown}
 

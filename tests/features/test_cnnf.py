@@ -113,9 +113,12 @@ def test_regions_are_the_cells_of_the_last_map(tmp_path, pixels):
 
 
 def test_the_original_has_4096_dimensions():
-    network = CNNF()
-    assert network.fc7.out_channels == 4096
-    assert sum(p.numel() for p in network.parameters()) == 56_868_224
+    with torch.device("meta"):
+        network = CNNF()
+    sizes = {name.partition(".")[0]: tuple(p.shape) for name, p in network.named_parameters() if "weight" in name}
+    in_matlab_order = {name: (*shape[2:], shape[1], shape[0]) for name, shape in sizes.items()}
+    assert in_matlab_order == {**SHAPES, "fc6": (6, 6, 256, 4096), "fc7": (1, 1, 4096, 4096)}
+    assert network(torch.zeros(1, 3, SIZE, SIZE, device="meta")).shape == (1, 4096)
 
 
 def test_other_sizes_are_resized(tmp_path):

@@ -76,9 +76,9 @@ class FeatureFolder:
         done, total = self._done.get(key, [0, shape[0]])
         if done and total == shape[0]:
             try:
-                array = np.lib.format.open_memmap(path, mode="r+")
+                array = np.lib.format.open_memmap(path, mode="r")  # "r+" would fill a file that was cut off
                 if array.shape == shape and array.dtype == dtype:
-                    return array, done
+                    return np.lib.format.open_memmap(path, mode="r+"), done
             except (OSError, ValueError):  # gone or cut off: from the start
                 pass
         self._done[key] = [0, shape[0]]

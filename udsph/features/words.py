@@ -169,11 +169,21 @@ class Doc2Vec:
         content, arrays = _load(folder, "doc2vec")
         model = self._new(least_count=1)
         model.build_vocab_from_freq(dict(zip(content["words"], content["counts"], strict=True)))
-        place = [model.wv.key_to_index[word] for word in content["words"]]
-        model.wv.vectors[place] = arrays["vectors"]
-        model.syn1neg[place] = arrays["output"]
+        _reorder(model, content["words"])
+        model.wv.vectors[:], model.syn1neg[:] = arrays["vectors"], arrays["output"]
         self._model = model
         return True
+
+
+def _reorder(model: Any, words: list[str]) -> None:
+    """The order that the words had: gensim sorts by frequency, in no fixed order among equals, and draws by place."""
+    known = model.wv
+    place = [known.key_to_index[word] for word in words]
+    for values in known.expandos.values():
+        values[:] = values[place]
+    known.index_to_key = list(words)
+    known.key_to_index = {word: position for position, word in enumerate(words)}
+    model.make_cum_table()
 
 
 def _least_count(texts: Sequence[Words]) -> int:

@@ -208,7 +208,11 @@ class UDSPH:
         config = Config.from_settings(content["training"] | ({} if device is None else {"device": device}))
         made = cls(config=config)
         made.data, made.inputs = content["data"], inputs
-        model = Model(Description.from_json(content["model"]), config, launch(config).device)
+        try:
+            description = Description.from_json(content["model"])
+        except (KeyError, TypeError):
+            raise InputError(f"{folder}: its configuration does not describe the networks") from None
+        model = Model(description, config, launch(config).device)
         for name, module in model.modules().items():
             tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
             try:

@@ -136,7 +136,7 @@ Turns images and texts into binary codes of {bits} bits that can be searched acr
 
 ## Data
 
-Trained on the training split of `{dataset}` with the settings `{settings}`.{' ' + data if data else ''}
+Trained on the training split of `{dataset}` with the settings `{settings}`.{" " + data if data else ""}
 
 {len(classes)} classes: {shown}
 

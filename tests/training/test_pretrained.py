@@ -1,0 +1,144 @@
+"""A shared model: what lies in the folder, that it encodes raw items as before, and that nothing strange is trusted."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import stat
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.conftest import QUICK, make_dataset
+from udsph import data
+from udsph.errors import InputError
+from udsph.training import UDSPH, evaluate
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return data.load("scenes", pairs=80, workers=1)
+
+
+@pytest.fixture(scope="module")
+def model(scenes):
+    return UDSPH(**(QUICK | {"epochs": 1})).fit(scenes, progress=False)
+
+
+@pytest.fixture
+def shared(model, tmp_path):
+    model.save_pretrained(tmp_path / "shared", licence="cc-by-4.0")
+    return tmp_path / "shared"
+
+
+def test_the_folder_gives_the_same_codes(model, scenes, shared):
+    assert {path.name for path in shared.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    assert (shared / "model.safetensors").stat().st_mode & stat.S_IRUSR
+    loaded = UDSPH.from_pretrained(shared, device="cpu")
+    assert loaded.bits == 16 and loaded.classes == scenes.classes and loaded.inputs == model.inputs
+    np.testing.assert_array_equal(loaded.encode_image(scenes.image), model.encode_image(scenes.image))
+    np.testing.assert_array_equal(loaded.encode_text(scenes.text), model.encode_text(scenes.text))
+
+
+def test_raw_captions_are_encoded_as_the_dataset_s_tokens(model, scenes, shared):
+    tokens, cut, unknown = UDSPH.from_pretrained(shared).inputs.tokens(scenes.captions)
+    assert (cut, unknown) == (0, 0)
+    np.testing.assert_array_equal(tokens.values, scenes.text.values)
+    np.testing.assert_array_equal(tokens.lengths, scenes.text.lengths)
+    np.testing.assert_array_equal(model.encode_text(tokens), model.encode_text(scenes.text))
+
+
+def test_a_run_keeps_the_preparation_too(model, scenes, tmp_path):
+    model.save(tmp_path / "run")
+    assert UDSPH.load(tmp_path / "run").inputs == model.inputs
+    (tmp_path / "run" / "inputs.json").write_text('{"side": 64}')
+    with pytest.raises(InputError, match="does not describe the preparation"):
+        UDSPH.load(tmp_path / "run")
+
+
+def test_the_card_says_data_metrics_and_licence(model, scenes, tmp_path):
+    metrics = evaluate(model, scenes)
+    model.data["root"] = "/secret/place"
+    model.save_pretrained(tmp_path / "m", licence="apache-2.0", metrics=metrics, data="Drawn scenes.", name="Scenes")
+    card = (tmp_path / "m" / "README.md").read_text()
+    front = card.split("---")[1]
+    assert "license: apache-2.0" in front and "library_name: udsph" in front
+    assert f"value: {metrics['image_to_text']['map']:.4f}" in front
+    assert "# Scenes" in card and "Drawn scenes." in card and "`scenes`" in card and "16 bits" in card
+    assert f"| text to image | {metrics['text_to_image']['map']:.4f} |" in card
+    assert "secret" not in card + (tmp_path / "m" / "config.json").read_text()
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["metrics"] == metrics
+
+
+def test_a_card_without_metrics_and_licence_says_so(model, tmp_path):
+    model.save_pretrained(tmp_path / "m")
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "None were given" in card and "No licence was stated" in card and "model-index" not in card
+
+
+def test_only_a_new_folder_or_a_repository_is_written(model, tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitattributes").touch()
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="is not empty"):
+        model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="licence='my licence'"):
+        model.save_pretrained(tmp_path / "new", licence="my licence")
+    with pytest.raises(InputError, match="not trained"):
+        UDSPH(bits=8).save_pretrained(tmp_path / "untrained")
+
+
+def test_a_stranger_s_pickle_is_never_read(shared, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (pytest.fail, ("a stranger's file was executed",))
+
+    for name in ("pytorch_model.bin", "checkpoint.pt", "splits.npz", "inputs.json"):
+        (shared / name).write_bytes(pickle.dumps(Trap()))
+    assert UDSPH.from_pretrained(shared).bits == 16
+    (shared / "model.safetensors").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(InputError, match="damaged"):
+        UDSPH.from_pretrained(shared)
+    (shared / "model.safetensors").unlink()
+    torch.save({}, shared / "model.bin")
+    with pytest.raises(InputError, match=r"has no model\.safetensors"):
+        UDSPH.from_pretrained(shared)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "bert"}, "not the configuration of a UDSPH model"),
+        ({"format": 99}, "format 99"),
+        ({"inputs": None}, "'inputs' is missing"),
+        ({"inputs": {"side": "64", "words": "", "vocabulary": [], "longest": 0}}, "does not describe"),
+        ({"inputs": {"side": 64, "words": "", "vocabulary": [1], "longest": 0}}, "does not describe"),
+        ({"training": {"bits": 16, "os.system": "ls"}}, "another version"),
+        ({"training": {"bits": 10**9}}, "bits=1000000000"),
+        ({"training": {"bits": 24}}, "do not fit"),
+        ({"model": {"image": {}}}, "does not describe the networks"),
+    ],
+    ids=str,
+)
+def test_a_strange_configuration_is_one_line(shared, change, message):
+    path = shared / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        UDSPH.from_pretrained(shared)
+
+
+def test_what_is_no_shared_model_is_refused(shared, tmp_path):
+    with pytest.raises(InputError, match="is no shared model"):
+        UDSPH.from_pretrained(tmp_path)
+    (shared / "config.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        UDSPH.from_pretrained(shared)
+
+
+def test_a_model_of_features_says_what_it_takes(tmp_path):
+    model = UDSPH(**(QUICK | {"epochs": 1})).fit(make_dataset(), progress=False)
+    with pytest.raises(InputError, match="udsph extract"):
+        model.inputs.image_side()
+    with pytest.raises(InputError, match="has no vocabulary"):
+        model.inputs.tokens(["text"])

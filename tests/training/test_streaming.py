@@ -1,0 +1,149 @@
+"""Encoding as a stream: folders, text files and arrays; the same codes as at once; bad items named and counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.conftest import QUICK
+from udsph import data
+from udsph.errors import InputError
+from udsph.training import UDSPH, streaming
+from udsph.training.streaming import encode_file
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return data.load("scenes", pairs=80, workers=1)
+
+
+@pytest.fixture(scope="module")
+def model(scenes):
+    return UDSPH(**(QUICK | {"epochs": 1})).fit(scenes, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(streaming, "BATCH", 7)
+
+
+@pytest.fixture
+def pictures(scenes, tmp_path):
+    """Thirty of the scenes as PNG files, in two folders; their names in the order of the rows."""
+    for item in range(30):
+        place = tmp_path / "in" / ("b" if item >= 10 else "a")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scenes.image.values[item]).save(place / f"{item:03}.png")
+    return tmp_path / "in"
+
+
+def test_a_folder_of_images(model, scenes, pictures, tmp_path):
+    (pictures / "notes.txt").write_text("mine")
+    tally = encode_file(model, pictures, tmp_path / "c.npy", modality="image", workers=2)
+    codes = np.load(tmp_path / "c.npy")
+    assert tally.encoded == 30 and not tally.left_out
+    assert tally.remarks == ["1 files have no image's suffix and were not read"]
+    np.testing.assert_array_equal(codes, model.encode_image(scenes.image.values[:30]))
+    names = (tmp_path / "c.items.txt").read_text().splitlines()
+    assert names[0] == "a/000.png" and names[10] == "b/010.png" and len(names) == 30
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "c.npy", "c.items.txt"}
+
+
+def test_a_damaged_image_stops_or_is_left_out(model, pictures, tmp_path):
+    whole = (pictures / "a" / "003.png").read_bytes()
+    (pictures / "a" / "003.png").write_bytes(whole[: len(whole) // 2])
+    (pictures / "b" / "015.png").write_bytes(b"not an image")
+    with pytest.raises(InputError, match=r"a/003\.png"):
+        encode_file(model, pictures, tmp_path / "c.npy", modality="image")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]  # no half output
+    tally = encode_file(model, pictures, tmp_path / "c.npy", modality="image", on_error="skip")
+    assert tally.encoded == 28 and len(tally.left_out) == 2 and "b/015.png" in tally.left_out[1]
+    names = (tmp_path / "c.items.txt").read_text().splitlines()
+    assert len(np.load(tmp_path / "c.npy")) == len(names) == 28 and "a/003.png" not in names
+
+
+def test_a_text_file(model, scenes, tmp_path):
+    lines = list(scenes.captions)
+    (tmp_path / "t.txt").write_bytes("\ufeff".encode() + "\r\n".join(lines).encode())
+    tally = encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text")
+    assert tally.encoded == len(lines) and not tally.remarks
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), model.encode_text(scenes.text))
+    assert (tmp_path / "c.items.txt").read_text().split() == [str(k + 1) for k in range(len(lines))]
+
+
+def test_bad_lines_stop_or_are_left_out(model, scenes, tmp_path):
+    raw = [scenes.captions[0].encode(), b"", "rot grün".encode("latin-1"), b"zzz qqq", scenes.captions[1].encode()]
+    (tmp_path / "t.txt").write_bytes(b"\n".join(raw))
+    with pytest.raises(InputError, match="line 2, is empty"):
+        encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text")
+    tally = encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text", on_error="skip")
+    assert (tmp_path / "c.items.txt").read_text().split() == ["1", "4", "5"]
+    assert tally.left_out[1].startswith("t.txt, line 3, is not utf-8")
+    assert tally.remarks == ["1 texts have no word of the vocabulary; they share one code"]
+    again = encode_file(
+        model, tmp_path / "t.txt", tmp_path / "d.npy", modality="text", on_error="skip", encoding="latin-1"
+    )
+    assert again.encoded == 4
+    with pytest.raises(InputError, match="not known"):
+        encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text", encoding="utf-99")
+
+
+def test_longer_texts_are_cut_as_in_training(model, scenes, tmp_path):
+    word = next(word for word in scenes.captions[0].split() if word in scenes.text.vocabulary)
+    longest = model.inputs.longest
+    (tmp_path / "t.txt").write_text(f"{' '.join([word] * (longest + 5))}\n{' '.join([word] * longest)}\n")
+    tally = encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text")
+    codes = np.load(tmp_path / "c.npy")
+    np.testing.assert_array_equal(codes[0], codes[1])
+    assert tally.remarks == [f"1 texts have more than {longest} known words; the first ones are read"]
+
+
+def test_an_array_is_read_in_pieces(model, scenes, tmp_path):
+    np.save(tmp_path / "i.npy", scenes.image.values)
+    encode_file(model, tmp_path / "i.npy", tmp_path / "c.npy", modality="image")
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), model.encode_image(scenes.image))
+    assert not (tmp_path / "c.items.txt").exists()
+
+
+def test_memory_is_bounded_by_the_batches(model, pictures, monkeypatch, tmp_path):
+    """Never more images are decoded than the look-ahead allows beyond those that have their codes."""
+    decoded, encoded, most = [0], [0], [0]
+    real_decode, real_encode = streaming.decode, model.encode_image
+
+    def decode(*arguments):
+        decoded[0] += 1
+        most[0] = max(most[0], decoded[0] - encoded[0])
+        return real_decode(*arguments)
+
+    def encode(items):
+        encoded[0] += len(items)
+        return real_encode(items)
+
+    monkeypatch.setattr(streaming, "decode", decode)
+    monkeypatch.setattr(streaming, "BATCH", 2)
+    monkeypatch.setattr(model, "encode_image", encode)
+    encode_file(model, pictures, tmp_path / "c.npy", modality="image", workers=1)
+    assert encoded[0] == 30 and most[0] <= 2 * (1 + 2 + 2)
+
+
+def test_what_cannot_be_encoded_is_refused(model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
+    output = tmp_path / "c.npy"
+    for source, modality, message in (
+        ("none", "image", "does not exist"),
+        ("empty", "image", "holds no images"),
+        ("empty", "text", "texts come in a file"),
+        ("x.jpg", "image", "neither a folder of images nor"),
+        ("bad.npy", "image", "not a readable"),
+    ):
+        with pytest.raises(InputError, match=message):
+            encode_file(model, tmp_path / source, output, modality=modality)
+    with pytest.raises(InputError, match="expected skip or stop"):
+        encode_file(model, tmp_path / "empty", output, modality="image", on_error="ignore")
+    (tmp_path / "t.txt").write_text("\n\n")
+    with pytest.raises(InputError, match="no item could be encoded"):
+        encode_file(model, tmp_path / "t.txt", output, modality="text", on_error="skip")
+    assert not output.exists()

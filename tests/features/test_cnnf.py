@@ -10,7 +10,7 @@ import scipy.io
 import torch
 
 from udsph.errors import InputError
-from udsph.features.cnnf import SIZE, CNNF, CnnfExtractor, read_weights
+from udsph.features.cnnf import CNNF, SIZE, CnnfExtractor, read_weights
 
 DIMS = 8  # of fc6 and fc7, 4096 in the original
 SHAPES = {

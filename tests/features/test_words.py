@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("gensim")
 
-from udsph.errors import InputError  # noqa: E402
-from udsph.features.words import Doc2Vec, Word2Vec  # noqa: E402
+from udsph.errors import InputError
+from udsph.features.words import Doc2Vec, Word2Vec
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ Rooms and the one direction in which they may import each other::
 
     hamming <- evaluation <- training, baselines, report <- cli
                attention  <- models <- training
-               data       <- training
+               data       <- training, features <- cli
 
 Importing this package loads neither torch nor numba: names are looked up on first use.
 ``docs/architecture.md`` describes each room, ``docs/conventions.md`` how codes, distances, ids and labels look.
@@ -24,12 +24,27 @@ from typing import TYPE_CHECKING, Any
 from udsph._version import __version__
 
 if TYPE_CHECKING:
-    from udsph import attention, data, evaluation, hamming, models, report, training
+    from udsph import attention, data, evaluation, features, hamming, models, report, training
     from udsph.training import UDSPH
 
-__all__ = ["UDSPH", "__version__", "attention", "data", "evaluation", "hamming", "models", "report", "training"]
+__all__ = [
+    "UDSPH", "__version__", "attention", "data", "evaluation", "features", "hamming", "models", "report", "training",
+]  # fmt: skip
+    "UDSPH",
+    "__version__",
+    "attention",
+    "data",
+    "evaluation",
+    "features",
+    "hamming",
+    "models",
+    "report",
+    "training",
+]
 
-_ROOMS = frozenset({"attention", "baselines", "data", "evaluation", "hamming", "models", "report", "training"})
+_ROOMS = frozenset(
+    {"attention", "baselines", "data", "evaluation", "features", "hamming", "models", "report", "training"}
+)
 
 
 # Package that may be missing -> the extra that installs it.

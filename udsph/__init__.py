@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from udsph.training import UDSPH
 
 __all__ = [
-    "UDSPH", "__version__", "attention", "data", "evaluation", "features", "hamming", "models", "report", "training",
-]  # fmt: skip
     "UDSPH",
     "__version__",
     "attention",

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from udsph.attention import backends, cross_attention_scores, cuda
+from udsph.attention import backends, cross_attention_scores, cuda, scores
 from udsph.attention.backends import CUDA_LIBRARY
 from udsph.attention.formula import Formula
 from udsph.errors import InputError
@@ -75,6 +75,25 @@ def test_bfloat16_affinities_with_float32_arithmetic(monkeypatch):
     assert [x.dtype for x in found] == [torch.float32, torch.bfloat16, torch.float32, torch.float32]
     for i, (a, b) in enumerate(zip(found, expected, strict=True)):
         assert torch.equal(a, b.to(a.dtype)), i  # only the gradient of the affinities is rounded, once and to nearest
+
+
+@emulated
+@pytest.mark.parametrize("direction", ["t2i", "i2t", "both"])
+def test_bfloat16_features_from_products_to_gradients(monkeypatch, direction):
+    """The whole path that CUDA takes, by the host: bfloat16 products S, the rest in float32."""
+    emulate_on_cpu(monkeypatch)
+    monkeypatch.setattr(scores, "_in_own_dtype", lambda features, backend: features)
+    batch = make_batch(6, 7, 36, 20, 256, dtype=torch.bfloat16)
+    half = [features.clone().requires_grad_() for features in batch[:2]]
+    exact = [features.double().requires_grad_() for features in batch[:2]]
+    found = cross_attention_scores(*half, *batch[2:], direction=direction, backend="cpu")
+    expected = cross_attention_scores(*exact, *batch[2:], direction=direction, backend="reference")
+    weights = torch.randn(6, 7, generator=torch.Generator().manual_seed(2))
+    (found * weights).sum().backward()
+    (expected * weights.double()).sum().backward()
+    assert (found.dtype, half[0].grad.dtype) == (torch.float32, torch.bfloat16)
+    for a, b in ((found, expected), (half[0].grad, exact[0].grad), (half[1].grad, exact[1].grad)):
+        assert float((a.detach().double() - b).abs().max()) <= 1e-2 * float(b.abs().max())
 
 
 @emulated

@@ -93,7 +93,7 @@ def test_bfloat16_features_from_products_to_gradients(monkeypatch, direction):
     (expected * weights.double()).sum().backward()
     assert (found.dtype, half[0].grad.dtype) == (torch.float32, torch.bfloat16)
     for a, b in ((found, expected), (half[0].grad, exact[0].grad), (half[1].grad, exact[1].grad)):
-        assert float((a.detach().double() - b).abs().max()) <= 1e-2 * float(b.abs().max())
+        assert float((a.double() - b).detach().abs().max()) <= 1e-2 * float(b.detach().abs().max())
 
 
 @emulated

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from udsph.attention import backends, cross_attention_scores
+from udsph.errors import InputError
 
 from .batches import make_batch, torch
 
@@ -112,8 +113,10 @@ def test_gradients_at_every_instruction_set_level(monkeypatch, level):
 
 def test_an_unknown_level_is_an_error(monkeypatch):
     monkeypatch.setenv("UDSPH_SIMD", "mmx")
-    with pytest.raises(ValueError, match="UDSPH_SIMD=mmx is not available on this CPU; choose one of: scalar"):
-        cross_attention_scores(*make_batch(), backend="cpu")
+    for backend in ("cpu", "auto"):
+        with pytest.raises(InputError, match="UDSPH_SIMD=mmx is not available on this CPU; choose one of: scalar"):
+            cross_attention_scores(*make_batch(), backend=backend)
+    assert backends()["cpu"].startswith("UDSPH_SIMD=mmx")
 
 
 @pytest.mark.parametrize("threads", [2, 5])

@@ -107,6 +107,8 @@ def _choose(backend: str, device: torch.device) -> str:
             served = cuda_library_state() == "available" and cuda.has_code_for(device)
         else:
             served = device.type == "cpu" and cpu_state() == "available"
+            if cpu_state().startswith("UDSPH_SIMD"):  # a level that was asked for and is not there
+                raise InputError(cpu_state())
         return device.type if served else "gram"
     if backend not in NAMES:
         raise InputError(f"backend={backend!r} is not one of {', '.join(map(repr, ('auto', *NAMES)))}")

@@ -57,6 +57,28 @@ void count_shared(const std::string &level, const udsph::Piece &piece, const Arr
   udsph::count_shared(kernels, piece, queries, threads, check_signals, levels, to);
 }
 
+void rank_relevant(const std::string &level, const udsph::Piece &piece, const Array<uint8_t> &codes,
+                   const Array<uint32_t> &labels, const Array<uint64_t> &label_begin, size_t threads, Array<uint64_t> &seen,
+                   Array<uint64_t> &hits, Array<uint32_t> &segment, Array<uint32_t> &first, const Array<uint64_t> &stops,
+                   const Array<uint64_t> &wanted, Array<uint64_t> &sums, Array<uint64_t> &first_sums,
+                   Array<uint64_t> &first_rank) {
+  const udsph::CountKernels &kernels = udsph::count_kernels(level);
+  const udsph::Queries queries = queries_of(codes, labels, label_begin);
+  const udsph::RankTile ranks = {seen.mutable_data(),
+                                 hits.mutable_data(),
+                                 segment.mutable_data(),
+                                 first.mutable_data(),
+                                 stops.data(),
+                                 wanted.data(),
+                                 static_cast<size_t>(stops.shape(1)),
+                                 static_cast<size_t>(wanted.shape(1)),
+                                 reinterpret_cast<udsph::Sum *>(sums.mutable_data()),
+                                 reinterpret_cast<udsph::Sum *>(first_sums.mutable_data()),
+                                 first_rank.mutable_data()};
+  py::gil_scoped_release released;
+  udsph::rank_relevant(kernels, piece, queries, threads, check_signals, ranks);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -65,4 +87,5 @@ PYBIND11_MODULE(_native, module) {
   py::class_<udsph::Piece>(module, "Piece").def_static("of_labels", &label_piece).def_static("of_classes", &class_piece);
   module.def("count_relevant", &count_relevant);
   module.def("count_shared", &count_shared);
+  module.def("rank_relevant", &rank_relevant);
 }

@@ -25,6 +25,21 @@ struct SlicedPiece {
   bool classes;            // the label slices are the bits of class numbers, else one slice per label
 };
 
+// A sum of precisions in units of 2^-52: exact addition, so that no order, thread or level changes it.
+struct Sum {
+  uint64_t low, high, hits;
+};
+
+// What a pass in insertion order knows of a tile of queries, and adds to. Ranks count from 1.
+struct RankTile {
+  uint64_t *seen, *hits;          // [n][bits + 1]: items and relevant items before the next one at each distance
+  uint32_t *segment, *first;      // [n][bits + 1]: the stop, and the number of wanted items, that comes next at each distance
+  const uint64_t *stops, *wanted; // [n][n_stops] ranks and [n][n_wanted] numbers of relevant items, ascending
+  size_t n_stops, n_wanted;
+  Sum *sums, *first_sums;         // [n][n_stops + 1], [n][n_wanted + 1]: of the relevant items between a stop and the one before
+  uint64_t *first_rank;           // [n]: of the first relevant item
+};
+
 // Queries counted together against one piece, by one thread.
 struct CountTile {
   size_t n, columns;
@@ -33,6 +48,7 @@ struct CountTile {
   const size_t *label_begin; // [n + 1]
   size_t grade_pairs;        // 0: count all items and relevant ones; else grades 2 i and 2 i + 1 for each i below this
   uint64_t *table, *partial; // scratch: the table of a column; partial distances, [n][planes] vectors
+  const RankTile *ranks;     // not null: ranks in insertion order, and no counts
   uint64_t *counts;          // [n][max(1, grade_pairs)][leaves][LEAF_VECTORS] vectors
 };
 

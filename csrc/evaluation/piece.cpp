@@ -60,7 +60,8 @@ class Counting {
     return memory;
   }
 
-  void count(size_t i, TileMemory &memory) const {
+  // Count tile i, or with `ranks`, which are those of the tile, rank it.
+  void count(size_t i, TileMemory &memory, const RankTile *ranks = nullptr) const {
     const size_t n = size(i);
     for (size_t c = 0; c < columns_; c++)
       for (size_t q = 0; q < n; q++) {
@@ -71,7 +72,7 @@ class Counting {
       }
     std::memset(memory.counts.get(), 0, memory.counts_words * sizeof(uint64_t));
     level_.count(piece_, {n, columns_, memory.entries.data(), queries_.labels, queries_.label_begin + first(i), grade_pairs_,
-                          memory.table.get(), memory.partial.get(), memory.counts.get()});
+                          memory.table.get(), memory.partial.get(), ranks, memory.counts.get()});
   }
 
   // Items at a distance on a side, of query q of the tile and one pair of grades.
@@ -169,6 +170,24 @@ void count_shared(const CountKernels &level, const Piece &piece, const Queries &
     for (size_t d = 0; d < counting.bins(); d++)
       for (size_t grade = 0; grade < levels; grade++)
         to[d * levels + grade] += counting.items(memory, q, grade / 2, d, grade % 2);
+  });
+}
+
+void rank_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
+                   const RankTile &ranks) {
+  const Counting counting(level, piece, queries, 0, threads);
+  Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
+  std::atomic<size_t> next{0};
+  workers.run([&](size_t worker) {
+    TileMemory memory = counting.memory();
+    for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
+      const size_t q = counting.first(i), cell = q * counting.bins();
+      const RankTile tile = {ranks.seen + cell, ranks.hits + cell, ranks.segment + cell, ranks.first + cell,
+                             ranks.stops + q * ranks.n_stops, ranks.wanted + q * ranks.n_wanted, ranks.n_stops, ranks.n_wanted,
+                             ranks.sums + q * (ranks.n_stops + 1), ranks.first_sums + q * (ranks.n_wanted + 1),
+                             ranks.first_rank + q};
+      counting.count(i, memory, &tile);
+    }
   });
 }
 

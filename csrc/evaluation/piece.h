@@ -46,4 +46,8 @@ void count_relevant(const CountKernels &level, const Piece &piece, const Queries
 void count_shared(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
                   size_t levels, int64_t *shared);
 
+// Walk through the piece in insertion order. `ranks` holds all queries and is moved on; its sums are added to.
+void rank_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
+                   const RankTile &ranks);
+
 }  // namespace udsph

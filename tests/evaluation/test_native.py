@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import random_case
 
-from udsph.evaluation import count, native
+from udsph.evaluation import count, evaluate, native
 from udsph.evaluation.counting import _count_in_numpy
 from udsph.evaluation.problem import problem
 from udsph.hamming import backend, simd_level, simd_levels
@@ -100,3 +100,24 @@ def test_an_interrupt_stops_the_count(level):
         while True:
             count(*case, threads=2)
     timer.join()
+
+
+@pytest.mark.parametrize("denominator", ["retrieved", "first"])
+def test_ranks_in_insertion_order(level, denominator, monkeypatch):
+    """The same hits and ranks as in NumPy, and the very same sums at every level and number of threads."""
+    rng = np.random.default_rng(5)
+    metrics = ["map", "precision", "r_precision", "mrr"]
+    for width, classes in ((1, 3), (8, 24), (40, 0)):
+        case = random_case(rng, 20, 3000, width, classes, 0.15)
+        options = {"metrics": metrics, "ties": "insertion", "cutoffs": (1, 10, 600), "denominator": denominator}
+        results = [evaluate(*case, **options, threads=threads).per_query for threads in (1, 3)]
+        backend.module().set_level("scalar")
+        results.append(evaluate(*case, **options).per_query)
+        backend.module().set_level(level)
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "serves", lambda *arguments: False)
+            truth = evaluate(*case, **options).per_query
+        for key, value in truth.items():
+            np.testing.assert_allclose(results[0][key], value, rtol=1e-13)
+            for other in results[1:]:
+                np.testing.assert_array_equal(results[0][key], other[key])

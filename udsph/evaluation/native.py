@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.evaluation.counts import Counts
+from udsph.evaluation.ordered_sums import OrderedSums
 from udsph.evaluation.problem import Problem
 from udsph.evaluation.relevance import ClassNumbers, MultiHotLabels
 from udsph.hamming import backend, simd_level
@@ -54,6 +55,33 @@ def count(checked: Problem, shared: bool) -> Counts:
     for piece in pieces(checked, level):
         _native.count_relevant(level, piece, checked.query, *labels, threads, items, relevant)
     return Counts(items, relevant)
+
+
+def walk(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
+    """Fill the sums of a second pass in insertion order, for a problem that ``serves`` accepts; not the DCG."""
+    seen, hits = (np.cumsum(table, axis=1) - table for table in (counts.items, counts.relevant))
+    stops, wanted = sums.stops.astype(np.uint64), sums.wanted.astype(np.uint64)
+    # The first stop at or beyond the next rank (number of hits) at each distance.
+    segment, first = (
+        np.array([np.searchsorted(row, at, side="right") for row, at in zip(*pair, strict=True)], np.uint32)
+        for pair in ((sums.stops, seen), (sums.wanted, hits))
+    )
+    seen, hits = seen.astype(np.uint64), hits.astype(np.uint64)
+    totals, first_totals = (np.zeros((*(table.shape + np.array([0, 1])), 3), np.uint64) for table in (stops, wanted))
+    first_rank = np.zeros(checked.n_queries, np.uint64)
+    level, threads, labels = simd_level(), thread_count(checked.threads), query_labels(checked)
+    state = (seen, hits, segment, first, stops, wanted, totals, first_totals, first_rank)
+    for piece in pieces(checked, level):
+        _native.rank_relevant(level, piece, checked.query, *labels, threads, *state)
+    sums.hits[:] = np.cumsum(totals[:, :-1, 2], axis=1)
+    sums.precision[:] = _precision_sums(totals)
+    sums.first_precision[:] = _precision_sums(first_totals)
+    sums.first_rank[:] = first_rank
+
+
+def _precision_sums(totals: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Running sums of (low, high) pairs in units of 2**-52, without the last, which no stop ends."""
+    return np.cumsum(totals[:, :-1, 0] * 2.0**-52 + totals[:, :-1, 1] * 2.0**12, axis=1)
 
 
 def pieces(checked: Problem, level: str) -> Iterator[Any]:

@@ -7,61 +7,17 @@ of items at its own distance met so far. Nothing is sorted and no permutation is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udsph.errors import InputError
-from udsph.evaluation import metrics, reference
+from udsph.evaluation import metrics, native, reference
 from udsph.evaluation.counts import Counts
+from udsph.evaluation.ordered_sums import OrderedSums
 from udsph.evaluation.problem import Problem
 from udsph.evaluation.ranking import Values, gains_of
 from udsph.hamming import distances
-
-
-@dataclass
-class OrderedSums:
-    """Sums over the relevant items in rank order, per query, up to each of its stops.
-
-    Attributes
-    ----------
-    stops : (nq, stops) int64
-        Ranks, ascending in each row.
-    hits : (nq, stops) int64
-        Relevant items within each stop.
-    precision : (nq, stops) float64
-        Sum of the precisions at them.
-    wanted : (nq, limits) int64
-        Numbers of relevant items, ascending in each row.
-    first_precision : (nq, limits) float64
-        Sum of the precisions at that many first relevant items.
-    first_rank : (nq,) int64
-        Rank of the first relevant item, 0 without one.
-    dcg : {gain: (nq, stops) float64}
-        Discounted gains within each stop.
-    """
-
-    stops: NDArray[np.int64]
-    hits: NDArray[np.int64]
-    precision: Values
-    wanted: NDArray[np.int64]
-    first_precision: Values
-    first_rank: NDArray[np.int64]
-    dcg: dict[str, Values]
-
-    @classmethod
-    def empty(cls, stops: NDArray[np.int64], wanted: NDArray[np.int64], gains: Sequence[str]) -> OrderedSums:
-        """Sums of nothing."""
-        return cls(
-            stops,
-            np.zeros_like(stops),
-            np.zeros(stops.shape),
-            wanted,
-            np.zeros(wanted.shape),
-            np.zeros(len(stops), np.int64),
-            {gain: np.zeros(stops.shape) for gain in gains},
-        )
 
 
 class OrderedRanking:
@@ -129,7 +85,10 @@ def ordered_ranking(
     stops = np.sort(np.concatenate([np.broadcast_to(fixed, (len(total), len(fixed))), total[:, None]], axis=1), axis=1)
     wanted = np.minimum(fixed[None, :] if by_relevant else np.zeros((1, 0), np.int64), total[:, None])
     sums = OrderedSums.empty(stops, wanted, gains)
-    _walk_in_numpy(checked, counts, sums)
+    if native.serves(checked) and not gains:
+        native.walk(checked, counts, sums)
+    else:
+        _walk_in_numpy(checked, counts, sums)
     return OrderedRanking(sums, counts)
 
 

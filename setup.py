@@ -33,7 +33,8 @@ REQUIRED = os.environ.get("UDSPH_REQUIRE_NATIVE", "0") not in ("", "0")
 # Debug and sanitizer builds add to these: the sanitizer target of the Makefile does.
 EXTRA_COMPILE = os.environ.get("UDSPH_CFLAGS", "").split()
 EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
-# g++ orders the long straight-line kernels of bit slices well only when told to before it allocates registers (15 % of a scan).
+# g++ orders the long straight-line kernels of bit slices well only when told to before it allocates registers
+# (15 % of a scan).
 BIT_SLICES = [] if "clang" in os.environ.get("CXX", "") else ["-fschedule-insns", "-fsched-pressure"]
 
 
@@ -68,8 +69,11 @@ def cython_extensions() -> list[Extension]:
             raise
         print("udsph: Cython is not installed, udsph.hamming.capi is not built", file=sys.stderr)
         return []
-    extension = Extension("udsph.hamming.capi", sources, include_dirs=["csrc"], language="c++", optional=not REQUIRED)
-    return cythonize([extension], compiler_directives={"language_level": "3"})
+    extension = Extension("udsph.hamming.capi", sources, include_dirs=["csrc"], language="c++")
+    extensions = cythonize([extension], compiler_directives={"language_level": "3"})
+    for made in extensions:  # cythonize does not pass this on
+        made.optional = not REQUIRED
+    return extensions
 
 
 class CudaLibrary(Extension):

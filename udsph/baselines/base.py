@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator
 
 from udsph.baselines.features import Describer
 from udsph.baselines.inputs import View, check_labels, check_view, len_rows
-from udsph.data import Modality
 from udsph.errors import InputError
 from udsph.hamming import pack
 
@@ -26,10 +25,13 @@ class Method(BaseEstimator):
         In which group of the comparison the method stands.
     supervised
         Whether ``fit`` needs labels. A method that is not supervised never sees them.
+    real_valued
+        Whether the method also has ``embed_image`` and ``embed_text`` (unit rows, ranked by cosine) and is judged by them.
     """
 
     kind: ClassVar[Kind]
     supervised: ClassVar[bool] = False
+    real_valued: ClassVar[bool] = False
     bits: int
     random_state: int
 
@@ -135,7 +137,3 @@ class LinearMethod(ShallowMethod):
     def _project_text(self, texts: np.ndarray) -> np.ndarray:
         return texts @ self.text_weights_
 
-
-def modality_rows(values: Any) -> int:
-    """Number of items of an array, sparse matrix or modality."""
-    return len(values) if isinstance(values, Modality) else int(values.shape[0])

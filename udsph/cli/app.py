@@ -79,4 +79,4 @@ def info() -> None:
 
 
 # Importing these modules registers their commands.
-from udsph.cli import data, demo, encode, evaluate, extract, model, search  # noqa: E402, F401
+from udsph.cli import compare, data, demo, encode, evaluate, extract, model, search  # noqa: E402, F401

@@ -1,0 +1,101 @@
+"""UDSPH itself and SSAH, through UDSPH's own trainer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from udsph.baselines.base import Kind, Method
+from udsph.baselines.inputs import check_labels
+from udsph.baselines.networks import as_modality, check_varied
+from udsph.data import Dataset
+from udsph.errors import InputError
+from udsph.training import UDSPH, Config
+
+
+class FullUDSPH(Method):
+    """UDSPH as ``udsph train`` trains it; see ``docs/model.md``.
+
+    Parameters
+    ----------
+    bits, random_state
+        Length of the codes; seed.
+    epochs
+        Passes over the pairs; 0 chooses by the kind of data.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
+    """
+
+    kind: ClassVar[Kind] = "deep"
+    supervised: ClassVar[bool] = True
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, bits: int = 64, random_state: int = 0, epochs: int = 0, device: str = "auto") -> None:
+        self.bits = bits
+        self.random_state = random_state
+        self.epochs = epochs
+        self.device = device
+
+    def fit(self, images: Any, texts: Any, labels: Any = None) -> FullUDSPH:
+        """Learn from pairs with labels; nothing but these pairs is looked at, the validation part is cut from them."""
+        self._check_settings()
+        self._check_supervision(labels)
+        image, text = as_modality(images, "images"), as_modality(texts, "texts")
+        if len(image) != len(text):
+            raise InputError(f"{len(image)} images but {len(text)} texts; row i of both must be one pair")
+        check_varied(image, "images")
+        check_varied(text, "texts")
+        wanted = check_labels(labels, len(image)).astype(np.uint8)
+        # A dataset needs a query that is not trained on, though training never reads it: the first pair once more.
+        everything, rows = np.arange(len(image)), np.append(np.arange(len(image)), 0)
+        dataset = Dataset(
+            name="pairs",
+            image=image.take(rows),
+            text=text.take(rows),
+            labels=wanted[rows],
+            classes=tuple(f"class {number}" for number in range(wanted.shape[1])),
+            splits={"train": everything, "database": everything, "query": rows[-1:] + len(image)},
+        )
+        config = Config(
+            bits=int(self.bits),
+            seed=int(self.random_state),
+            epochs=self.epochs,
+            device=self.device,
+            **self.settings,
+        )
+        self.model_ = UDSPH(config=config).fit(dataset, progress=False)
+        self.fitted_ = True
+        return self
+
+    def encode_image(self, images: Any) -> np.ndarray:
+        """Packed codes of images alone: uint8 ``(n, ceil(bits / 8))``."""
+        self._check_fitted()
+        return self.model_.encode_image(as_modality(images, "images"))
+
+    def encode_text(self, texts: Any) -> np.ndarray:
+        """Packed codes of texts alone: uint8 ``(n, ceil(bits / 8))``."""
+        self._check_fitted()
+        return self.model_.encode_text(as_modality(texts, "texts"))
+
+
+class SSAH(FullUDSPH):
+    """Self-supervised adversarial hashing: a label network teaches both modality networks, against discriminators.
+
+    Source: C. Li, C. Deng, N. Li, W. Liu, X. Gao, D. Tao, "Self-supervised adversarial hashing networks for cross-modal
+    retrieval", CVPR 2018.
+
+    Objective: pairwise likelihood of the features and of the codes of each modality against those of the label network,
+    quantisation, classification, and a discriminator per modality between its features and the label network's. These
+    are UDSPH's losses without cross-modal attention and without the balance of the codes (``match = equal = 0``).
+
+    Deviations: the label network is trained first and then fixed; losses are means, the likelihood is linear in the
+    logarithm, and the adversarial loss reaches the modality networks (the published code squares the one and cuts off the
+    other); discriminators use cross-entropy; the encoders are those of the whole comparison; the epoch is chosen on a
+    part of the training pairs, not on the queries.
+    """
+
+    settings: ClassVar[dict[str, Any]] = {"attention": False, "match": 0.0, "equal": 0.0, "feature": 1.0}
+
+
+METHODS = {"ssah": SSAH, "udsph": FullUDSPH}

@@ -1,0 +1,81 @@
+"""``udsph compare``: all methods, one protocol, tables and figures."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from udsph.cli.app import command, console, settings_of
+from udsph.errors import InputError
+
+
+@command
+def compare(
+    data: Annotated[str, typer.Option(help="Dataset: scenes, wiki, features, ...")],
+    output: Annotated[Path, typer.Option(help="Folder of rows, results.json, tables and figures; continued if it exists")],
+    root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
+    methods: Annotated[str, typer.Option(help="all, or names with commas between")] = "all",
+    bits: Annotated[str, typer.Option(help="Code lengths with commas between")] = "16,32,64",
+    seeds: Annotated[int, typer.Option(help="Seeds a method and code length, from 0")] = 3,
+    deep_seeds: Annotated[
+        int | None, typer.Option(help="Seeds of deep methods; as --seeds, but one where there are pixels")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes of the deep methods; 0: by the kind of data")] = 0,
+    processes: Annotated[int | None, typer.Option(help="Jobs at once; one a core")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the dataset; repeatable")] = None,
+) -> None:
+    """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
+    from udsph.baselines import names
+    from udsph.baselines.comparison import Comparison, Runner
+    from udsph.report.compare import draw_figures, markdown_table, summarise, write_tables
+
+    comparison = Comparison(
+        data=data,
+        root=None if root is None else str(root),
+        settings=settings_of(set_ or []),
+        names=names() if methods == "all" else tuple(name.strip() for name in methods.split(",")),
+        bits=_lengths(bits),
+        seeds=seeds,
+        deep_seeds=deep_seeds,
+        epochs=epochs,
+    )
+    runner = Runner(comparison, output, processes or os.cpu_count() or 1)
+    failed = _run(runner)
+    rows, chance = runner.collect(), runner.chance
+    caption = f"MAP on {data}, {len(runner.dataset.splits['query']):,} queries"
+    caption += f", database of {len(runner.dataset.splits['database']):,}"
+    written = [output / "results.json", *write_tables(rows, chance, caption, output), *draw_figures(rows, chance, output)]
+    console.print(markdown_table(summarise(rows), chance, caption), highlight=False, soft_wrap=True)
+    console.print("written: " + "  ".join(str(path) for path in written), soft_wrap=True)
+    if failed:
+        console.print(f"{failed} of {len(runner.jobs)} jobs failed; results.json says how, the same command tries again")
+
+
+def _run(runner: Any) -> int:
+    """Run what is missing under a progress bar; returns how many jobs failed."""
+    missing, failed = len(runner.missing()), 0
+    if missing < len(runner.jobs):
+        console.print(f"{len(runner.jobs) - missing} of {len(runner.jobs)} jobs are done already")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("compare", total=missing)
+        for row in runner.run():
+            name = f"{row['method']:10} {row['bits']:4} bits, seed {row['seed']}"
+            if "error" in row:
+                failed += 1
+                progress.console.print(f"{name}   failed: {row['error']}", style="red", highlight=False)
+            else:
+                scores = [row[direction]["map"] for direction in ("image_to_text", "text_to_image")]
+                line = f"{name}   MAP {scores[0]:.4f} {scores[1]:.4f}   {row['train_seconds']:.1f} s"
+                progress.console.print(line, highlight=False)
+            progress.advance(task)
+    return failed
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise InputError(f"--bits {text}: expected code lengths with commas between, such as 16,32,64") from None

@@ -26,7 +26,8 @@ class Method(BaseEstimator):
     supervised
         Whether ``fit`` needs labels. A method that is not supervised never sees them.
     real_valued
-        Whether the method also has ``embed_image`` and ``embed_text`` (unit rows, ranked by cosine) and is judged by them.
+        Whether the method also has ``embed_image`` and ``embed_text`` (unit rows, ranked by cosine) and is judged by
+        them.
     """
 
     kind: ClassVar[Kind]
@@ -136,4 +137,3 @@ class LinearMethod(ShallowMethod):
 
     def _project_text(self, texts: np.ndarray) -> np.ndarray:
         return texts @ self.text_weights_
-

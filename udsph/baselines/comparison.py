@@ -1,8 +1,8 @@
 """One protocol for all methods: fit on the training pairs, code queries and database from one view each, score, time.
 
-A comparison is a list of jobs (method, bits, seed). Each finished job is one file in ``OUTPUT/rows``, written beside and
-renamed, so an interrupted comparison continues where it was; a job that failed leaves a row with its error and is tried
-again by the next call. ``results.json`` is the list of all rows.
+A comparison is a list of jobs (method, bits, seed). Each finished job is one file in ``OUTPUT/rows``, written beside
+and renamed, so an interrupted comparison continues where it was; a job that failed leaves a row with its error and is
+tried again by the next call. ``results.json`` is the list of all rows.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def encoded(method: Method, view: str, items: Modality) -> np.ndarray:
     return getattr(method, f"{verb}_{view}")(items)
 
 
-def score(method: Method, queries: np.ndarray, database: np.ndarray, labels: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def score(
+    method: Method, queries: np.ndarray, database: np.ndarray, labels: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     """MAP and its standard error over the queries, precision at cutoffs, and the precision-recall curve by rank."""
     cutoffs = tuple(k for k in CUTOFFS if k <= len(database))
     options: dict[str, Any] = {"metrics": METRICS, "cutoffs": cutoffs}
@@ -186,7 +188,7 @@ class Runner:
     output
         Folder of the comparison; made, or continued if it holds the same one.
     processes
-        How many jobs run at once; the machine's cores are divided among them.
+        How many jobs run at once; the machine's cores are divided among them, unless OMP_NUM_THREADS says otherwise.
 
     Raises
     ------
@@ -211,7 +213,8 @@ class Runner:
             for key, value in content.items():
                 if known.get(key) != value:
                     raise InputError(
-                        f"{self.output} holds a comparison with {key} {known.get(key)}, not {value}; choose another output"
+                        f"{self.output} holds a comparison with {key} {known.get(key)}, not {value}; "
+                        "choose another output"
                     )
             return
         if self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
@@ -254,7 +257,7 @@ class Runner:
                 yield row
 
     def _pool(self, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-        threads = str(max(1, (os.cpu_count() or 1) // processes))
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
         before = {name: os.environ.get(name) for name in _THREADS}
         os.environ.update(dict.fromkeys(_THREADS, threads))  # read by the children when they load their libraries
         arguments = (self.comparison, int(threads))
@@ -290,6 +293,7 @@ def _open(comparison: Comparison, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # see udsph.baselines.networks
     _state["comparison"] = comparison
     _state["dataset"] = load(comparison.data, root=comparison.root, **comparison.settings)
 
@@ -298,9 +302,10 @@ def _work(job: Job) -> dict[str, Any]:
     """In a worker process: one job, whose failure is a row like any other."""
     fixed = methods()[job.method].kind != "deep"
     try:
-        if ("views", fixed) not in _state:
-            _state["views", fixed] = Views(_state["dataset"], fixed_features=fixed)
-        return run_job(job, _state["views", fixed], _state["comparison"].epochs)
+        views = f"views, fixed features {fixed}"
+        if views not in _state:
+            _state[views] = Views(_state["dataset"], fixed_features=fixed)
+        return run_job(job, _state[views], _state["comparison"].epochs)
     except Exception as error:  # whatever a method does, the others go on
         return failed_row(job, f"{type(error).__name__}: {error}", traceback.format_exc())
 

@@ -41,8 +41,8 @@ class Batch(NamedTuple):
 class DeepMethod(Method):
     """A method on the networks of ``udsph.models``, trained by AdamW with one cycle of the learning rate.
 
-    Every deep method gets the same encoders, optimiser, number of epochs and batch size as UDSPH, so that the comparison
-    is one of objectives. No method looks at anything but the pairs that it is fitted on.
+    Every deep method gets the same encoders, optimiser, number of epochs and batch size as UDSPH, so that the
+    comparison is one of objectives. No method looks at anything but the pairs that it is fitted on.
 
     Parameters
     ----------
@@ -110,6 +110,8 @@ class DeepMethod(Method):
             raise InputError(f"{len(image)} pairs are too few for a deep method; give at least 4")
         wanted = check_labels(labels, len(image)) if self.supervised else None
         self.device_ = launch(Config(device=self.device)).device
+        # Adam's averages of weights without a gradient decay into denormal numbers, which cost ten times as much.
+        torch.set_flush_denormal(True)
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)
             self._build(image, text, wanted)
@@ -168,7 +170,8 @@ class DeepMethod(Method):
         if image.kind == "pixels":
             image_rows = augment(image_rows[0]), image_rows[1]
         marks = torch.from_numpy(labels[rows]).float().to(self.device_)
-        return Batch(*self.pair_(image_rows, text_rows), marks, torch.from_numpy(rows).to(self.device_))
+        image_outputs, text_outputs = self.pair_(image_rows, text_rows)
+        return Batch(image_outputs, text_outputs, marks, torch.from_numpy(rows).to(self.device_))
 
     # -- codes ----------------------------------------------------------------------------------------------------
 
@@ -191,7 +194,9 @@ class DeepMethod(Method):
             )
         network = getattr(self.pair_, view).eval()
         with torch.no_grad():
-            found = [self._logits(view, network(*rows)) for rows in sequence(modality, rows_of(modality), 512, self.device_)]
+            found = [
+                self._logits(view, network(*rows)) for rows in sequence(modality, rows_of(modality), 512, self.device_)
+            ]
         return torch.cat(found).float().cpu().numpy()
 
     def _logits(self, view: str, outputs: Outputs) -> Tensor:

@@ -14,7 +14,7 @@ from udsph.errors import InputError
 @command
 def compare(
     data: Annotated[str, typer.Option(help="Dataset: scenes, wiki, features, ...")],
-    output: Annotated[Path, typer.Option(help="Folder of rows, results.json, tables and figures; continued if it exists")],
+    output: Annotated[Path, typer.Option(help="Folder of results, tables and figures; continued if it exists")],
     root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
     methods: Annotated[str, typer.Option(help="all, or names with commas between")] = "all",
     bits: Annotated[str, typer.Option(help="Code lengths with commas between")] = "16,32,64",
@@ -46,11 +46,17 @@ def compare(
     rows, chance = runner.collect(), runner.chance
     caption = f"MAP on {data}, {len(runner.dataset.splits['query']):,} queries"
     caption += f", database of {len(runner.dataset.splits['database']):,}"
-    written = [output / "results.json", *write_tables(rows, chance, caption, output), *draw_figures(rows, chance, output)]
+    written = [
+        output / "results.json",
+        *write_tables(rows, chance, caption, output),
+        *draw_figures(rows, chance, output),
+    ]
     console.print(markdown_table(summarise(rows), chance, caption), highlight=False, soft_wrap=True)
     console.print("written: " + "  ".join(str(path) for path in written), soft_wrap=True)
     if failed:
-        console.print(f"{failed} of {len(runner.jobs)} jobs failed; results.json says how, the same command tries again")
+        console.print(
+            f"{failed} of {len(runner.jobs)} jobs failed; results.json says how, the same command tries again"
+        )
 
 
 def _run(runner: Any) -> int:

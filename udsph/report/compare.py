@@ -22,7 +22,7 @@ CSV_COLUMNS = (
 
 
 def summarise(rows: Iterable[Row]) -> list[Row]:
-    """One entry per method and code length, in the order of the rows: means and deviations over the seeds that succeeded.
+    """One entry per method and code length, in the order of the rows: means and deviations over seeds that succeeded.
 
     A method of which every seed failed has NaN for scores and its number of errors.
     """
@@ -88,9 +88,7 @@ def latex_table(entries: Sequence[Row], chance: float, caption: str) -> str:
         rf"\caption{{{_latex(caption)}; chance {chance:.3f}.}}",
         r"\begin{tabular}{l" + "r" * (3 * len(bits)) + "}",
         r"\toprule",
-        " & "
-        + " & ".join(rf"\multicolumn{{{len(bits)}}}{{c}}{{{t}}}" for t in (*TITLES.values(), "mean"))
-        + r" \\",
+        " & " + " & ".join(rf"\multicolumn{{{len(bits)}}}{{c}}{{{t}}}" for t in (*TITLES.values(), "mean")) + r" \\",
         "method & " + " & ".join(str(length) for _ in range(3) for length in bits) + r" \\",
         r"\midrule",
     ]
@@ -116,7 +114,7 @@ def _cells(
             for length in bits:
                 entry = by.get((name, length))
                 if entry is None or not entry["seeds"]:
-                    cells.append("–" if entry is None else "failed")
+                    cells.append("-" if entry is None else "failed")
                     continue
                 text = f"{entry[key]:.3f}"
                 text = bold.format(text) if entry[key] == best[key, length] else text
@@ -125,7 +123,7 @@ def _cells(
         own = [by[name, length] for length in bits if (name, length) in by]
         seeds = sorted({entry["seeds"] for entry in own})
         seconds = [entry["train_seconds"] for entry in own if entry["seeds"]]
-        yield name, cells, "/".join(map(str, seeds)), f"{np.mean(seconds):.1f}" if seconds else "–"
+        yield name, cells, "/".join(map(str, seeds)), f"{np.mean(seconds):.1f}" if seconds else "-"
 
 
 def draw_figures(rows: Sequence[Row], chance: float, folder: Path) -> list[Path]:
@@ -211,7 +209,8 @@ def _draw_map(rows: Sequence[Row], direction: str) -> tuple[list[int], list[floa
 
 def _draw_recall(rows: Sequence[Row], direction: str) -> tuple[np.ndarray, np.ndarray]:
     curves = [row[direction]["curve"] for row in rows]
-    return tuple(np.mean([curve[key] for curve in curves], axis=0) for key in ("recall", "precision"))  # type: ignore[return-value]
+    recall, precision = (np.mean([curve[key] for curve in curves], axis=0) for key in ("recall", "precision"))
+    return recall, precision
 
 
 def _draw_precision(rows: Sequence[Row], direction: str) -> tuple[list[int], np.ndarray]:

@@ -21,15 +21,15 @@ class ACMR(DeepMethod):
 
     Source: B. Wang, Y. Yang, X. Xu, A. Hanjalic, H. T. Shen, "Adversarial cross-modal retrieval", ACM Multimedia 2017.
 
-    Objective: ``l classification + triplet + adversarial``: a linear classifier on both embeddings; a hinge that wants an
-    item's pair nearer than the most similar item of another class by a margin, both ways; a modality classifier behind a
-    gradient reversal whose strength grows as ``2 / (1 + exp(-10 p)) - 1`` over the training.
+    Objective: ``l classification + triplet + adversarial``: a linear classifier on both embeddings; a hinge that
+    wants an item's pair nearer than the most similar item of another class by a margin, both ways; a modality
+    classifier behind a gradient reversal whose strength grows as ``2 / (1 + exp(-10 p)) - 1`` over the training.
 
     The embedding has ``bits`` dimensions. Codes are ``embedding > median over the training items`` per modality;
     :class:`RealACMR` ranks by cosine instead.
 
-    Deviations: the encoders and the optimiser are those of the whole comparison; several labels an item are classified by
-    one sigmoid each; the published weight 100 of the classification assumes sums, here terms are means.
+    Deviations: the encoders and the optimiser are those of the whole comparison; several labels an item are
+    classified by one sigmoid each; the published weight 100 of the classification assumes sums, here terms are means.
     """
 
     label_weight = 1.0  # l
@@ -47,7 +47,9 @@ class ACMR(DeepMethod):
         found = {}
         for real, (view, embedded) in enumerate(views.items()):
             logits = parts["classes"](embedded)
-            found[f"{view}_classify"] = self.label_weight * classification(logits, batch.labels, single=self.single_label_)
+            found[f"{view}_classify"] = self.label_weight * classification(
+                logits, batch.labels, single=self.single_label_
+            )
             verdict = parts["modality"](reverse(embedded, strength)).squeeze(1)
             found[f"{view}_adversary"] = F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, real))
         apart = batch.labels @ batch.labels.T == 0

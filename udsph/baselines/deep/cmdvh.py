@@ -10,6 +10,7 @@ from udsph.baselines.networks import Batch, DeepMethod
 from udsph.data import Modality
 from udsph.models import Outputs
 from udsph.models.networks import WIDTH
+from udsph.training.batches import read
 from udsph.training.losses import bit_likelihood, classification
 
 LATENT = 128
@@ -18,13 +19,14 @@ LATENT = 128
 class CMDVH(DeepMethod):
     """A fusion network learns one code for each pair; each modality then infers it through a latent variable.
 
-    Source: V. E. Liong, J. Lu, Y.-P. Tan, J. Zhou, "Cross-modal deep variational hashing", ICCV 2017. Sure from its abstract:
-    a fusion network learns joint binary codes that discriminate the classes, and modality-specific networks with a
-    probabilistic latent variable close to a Gaussian prior are trained towards them. The equations are this project's.
+    Source: V. E. Liong, J. Lu, Y.-P. Tan, J. Zhou, "Cross-modal deep variational hashing", ICCV 2017. Sure from its
+    abstract: a fusion network learns joint binary codes that discriminate the classes, and modality-specific networks
+    with a probabilistic latent variable close to a Gaussian prior are trained towards them. The equations are this
+    project's.
 
-    Objective: (1) the features of both encoders joined give relaxed codes ``h``: ``classification(C h) + q ||h - sign h||^2``;
-    (2) each modality infers ``z ~ N(m, s^2)`` and predicts the bits ``b = sign h``: ``BCE(b | z) + k KL(N(m, s^2) || N(0, 1))``.
-    Codes are the signs of the logits at ``z = m``.
+    Objective: (1) the features of both encoders joined give relaxed codes ``h``: ``classification(C h) + q ||h - sign
+    h||^2``; (2) each modality infers ``z ~ N(m, s^2)`` and predicts the bits ``b = sign h``: ``BCE(b | z) + k KL(N(m,
+    s^2) || N(0, 1))``. Codes are the signs of the logits at ``z = m``.
 
     Deviations: the two stages are trained side by side, the second on the detached codes of the first, instead of one
     after the other.
@@ -46,8 +48,6 @@ class CMDVH(DeepMethod):
         return nn.ModuleDict(parts)
 
     def _batch(self, image: Modality, text: Modality, labels: np.ndarray, rows: np.ndarray) -> Batch:
-        from udsph.training.batches import read
-
         self.fused_ = self.fusion_(read(image, rows, self.device_), read(text, rows, self.device_))
         return super()._batch(image, text, labels, rows)
 

@@ -16,10 +16,10 @@ class DCMH(DeepMethod):
 
     Source: Q.-Y. Jiang, W.-J. Li, "Deep cross-modal hashing", CVPR 2017.
 
-    Objective: ``-sum_ij (S_ij t_ij - log(1 + exp t_ij)) + g (||B - F||^2 + ||B - G||^2) + e (||F 1||^2 + ||G 1||^2)`` with
-    ``t_ij = 1/2 <f_i, g_j>``, ``F`` and ``G`` the outputs of the image and the text network for all training items, and
-    ``B = sign(F + G)``. A batch compares its items with the remembered outputs of all training items of the other
-    modality, as the published code does; the memory is refreshed batch by batch.
+    Objective: ``-sum_ij (S_ij t_ij - log(1 + exp t_ij)) + g (||B - F||^2 + ||B - G||^2) + e (||F 1||^2 + ||G 1||^2)``
+    with ``t_ij = 1/2 <f_i, g_j>``, ``F`` and ``G`` the outputs of the image and the text network for all training
+    items, and ``B = sign(F + G)``. A batch compares its items with the remembered outputs of all training items of
+    the other modality, as the published code does; the memory is refreshed batch by batch.
 
     Deviations: both networks take a step on each batch (published: a pass of one, then of the other); AdamW instead of
     plain SGD; every term is a mean; the encoders are those of the whole comparison.

@@ -90,9 +90,9 @@ class SSAH(FullUDSPH):
     are UDSPH's losses without cross-modal attention and without the balance of the codes (``match = equal = 0``).
 
     Deviations: the label network is trained first and then fixed; losses are means, the likelihood is linear in the
-    logarithm, and the adversarial loss reaches the modality networks (the published code squares the one and cuts off the
-    other); discriminators use cross-entropy; the encoders are those of the whole comparison; the epoch is chosen on a
-    part of the training pairs, not on the queries.
+    logarithm, and the adversarial loss reaches the modality networks (the published code squares the one and cuts off
+    the other); discriminators use cross-entropy; the encoders are those of the whole comparison; the epoch is chosen
+    on a part of the training pairs, not on the queries.
     """
 
     settings: ClassVar[dict[str, Any]] = {"attention": False, "match": 0.0, "equal": 0.0, "feature": 1.0}

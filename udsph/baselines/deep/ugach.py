@@ -20,18 +20,19 @@ class UGACH(DeepMethod):
 
     Source: J. Zhang, Y. Peng, M. Yuan, "Unsupervised generative adversarial cross-modal hashing", AAAI 2018.
 
-    Truth is a manifold, not labels: the neighbours of an item are its ``neighbours`` nearest by image and as many by text.
-    With ``d`` the squared distance of relaxed codes in (0, 1):
+    Truth is a manifold, not labels: the neighbours of an item are its ``neighbours`` nearest by image and as many by
+    text. With ``d`` the squared distance of relaxed codes in (0, 1):
 
     - discriminator: ``max(0, m + d(q, positive) - d(q, negative))`` both ways, negatives drawn by the generator from
       ``softmax(-d)``;
-    - generator: policy gradient ``-log p(negative | q) * reward`` with the reward ``sigmoid`` of the discriminator's hinge.
+    - generator: policy gradient ``-log p(negative | q) * reward`` with the reward ``sigmoid`` of the discriminator's
+      hinge.
 
     Codes are the discriminator's.
 
-    Deviations: negatives and positives come from the batch, which holds each item's pair and one random neighbour of it,
-    instead of the whole set (published: more than 12 hours); generator and discriminator take their steps side by side;
-    the reward is centred to lessen its variance; the pair itself is a positive too.
+    Deviations: negatives and positives come from the batch, which holds each item's pair and one random neighbour of
+    it, instead of the whole set (published: more than 12 hours); generator and discriminator take their steps side by
+    side; the reward is centred to lessen its variance; the pair itself is a positive too.
     """
 
     supervised = False
@@ -52,7 +53,8 @@ class UGACH(DeepMethod):
             image_rows = augment(image_rows[0]), image_rows[1]
         self.proposed_ = self.generator_(image_rows, text_rows)
         marks = torch.zeros(len(rows), 1, device=self.device_)
-        return Batch(*self.pair_(image_rows, text_rows), marks, torch.from_numpy(rows).to(self.device_))
+        image_outputs, text_outputs = self.pair_(image_rows, text_rows)
+        return Batch(image_outputs, text_outputs, marks, torch.from_numpy(rows).to(self.device_))
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         n = len(batch.rows) // 2

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 RUN := udsph
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types clean bench bench-check sanitize emulate
 
 demo: $(VENV)/installed
 	$(BIN)/udsph demo --output demo-output
@@ -18,12 +18,35 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The table of bench/README.md (about fifteen minutes), and a check that every benchmark runs (seconds).
+bench: $(VENV)/bench
+	$(BIN)/python bench/hamming.py --output bench/results
+
+bench-check: $(VENV)/bench
+	$(BIN)/asv machine --yes > /dev/null
+	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv check -E existing
+	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv run --quick --dry-run --show-stderr -E existing:same \
+	    --bench 'bench_hamming|bench_import'
+	$(BIN)/python bench/hamming.py --quick
+
+# Native code of udsph.hamming under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
+sanitize: $(VENV)/installed
+	tests/hamming/native/sanitize.sh $(BIN)/python
+
+# The level for ARM under emulation, and dispatch on an x86 CPU without AVX-512 and one without AVX2.
+emulate:
+	tests/hamming/native/emulate.sh
+
 clean:
 	rm -rf $(VENV) build demo-output
 
 # The environment is built once; it is refreshed when the requirements or the native sources change.
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	touch $@
 
 $(VENV)/installed: $(VENV)/created $(SOURCES)

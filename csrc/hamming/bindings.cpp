@@ -47,6 +47,7 @@ std::shared_ptr<void> hold(py::object object) {
 }
 
 std::unique_ptr<udsph::Blocks> map_blocks(size_t bits, size_t n, const Array<uint64_t> &words) {
+  if (reinterpret_cast<uintptr_t>(words.data()) % 64 != 0) throw py::value_error("words must be aligned to 64 bytes");
   return std::make_unique<udsph::Blocks>(bits, n, words.data(), hold(words));
 }
 
@@ -117,6 +118,12 @@ Array<uint64_t> words(const udsph::Blocks &blocks, size_t begin, size_t end) {
   return out;
 }
 
+uint64_t sum_words(const udsph::Blocks &blocks, size_t threads) {
+  py::gil_scoped_release released;
+  SharedLock lock(blocks.mutex());
+  return udsph::sum_words(blocks, threads);
+}
+
 py::array_t<int32_t> distances(const Codes &queries, const Codes &codes, size_t threads) {
   const udsph::Kernels &level = udsph::kernels();
   const size_t n_queries = queries.shape(0), n = codes.shape(0);
@@ -149,5 +156,6 @@ PYBIND11_MODULE(_native, module) {
       .def("range_search", &range_search)
       .def("read", &read_rows)
       .def("subset", &subset)
-      .def("words", &words);
+      .def("words", &words)
+      .def("sum_words", &sum_words);
 }

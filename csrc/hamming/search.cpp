@@ -240,6 +240,20 @@ RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_q
   return result;
 }
 
+uint64_t sum_words(const Blocks &codes, size_t threads) {
+  const Poll never = [] {};
+  Workers workers(threads, never);
+  std::atomic<uint64_t> total{0};
+  workers.run([&](size_t worker) {
+    const size_t begin = codes.block_count() * worker / threads, end = codes.block_count() * (worker + 1) / threads;
+    uint64_t sum = 0;
+    for (size_t b = begin; b < end; b++)
+      for (size_t i = 0; i < codes.block_words(); i++) sum += codes.block(b)[i];
+    total += sum;
+  });
+  return total;
+}
+
 void distances(const Kernels &level, const uint8_t *queries, size_t n_queries, const uint8_t *rows, size_t n, size_t bytes,
                size_t threads, const Poll &poll, int32_t *out) {
   constexpr size_t STEP = 1 << 16;  // rows per piece of work

@@ -25,6 +25,9 @@ struct RangeResult {
 RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_queries, size_t radius, const uint64_t *allowed,
                          size_t threads, const Poll &poll);
 
+// The sum of all words of the codes: a plain read of the same memory, with which the speed of a search for one query is compared.
+uint64_t sum_words(const Blocks &codes, size_t threads);
+
 // out[q * n + i] = distance of query q and row i of packed rows, `bytes` long each.
 void distances(const Kernels &level, const uint8_t *queries, size_t n_queries, const uint8_t *rows, size_t n, size_t bytes,
                size_t threads, const Poll &poll, int32_t *out);

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from udsph import hamming
-from udsph.hamming import reference
+from udsph.hamming import backend, reference
 
 every_engine = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 
@@ -182,3 +182,23 @@ def test_memory_is_that_of_the_codes(engine):
     assert codes.nbytes <= index.nbytes <= 1.1 * codes.nbytes
     assert len(index) == 100_000
     np.testing.assert_array_equal(index.reconstruct(np.arange(0, 100_000, 997)), codes[::997])
+
+
+@pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
+def test_positions_beyond_32_bits():
+    """4,294,968,296 codes of one bit in 512 MiB of untouched zeros: where the ones are must not overflow."""
+    n, ones = 2**32 + 1000, np.array([3, 2**32 - 1, 2**32, 2**32 + 900])
+    blocks = -(-n // 512)
+    memory = np.zeros(8 * blocks + 8, np.uint64)
+    first = -memory.ctypes.data // 8 % 8
+    words = memory[first : first + 8 * blocks]
+    words[ones // 64] |= np.uint64(1) << (ones % 64).astype(np.uint64)
+    index = hamming.FlatIndex(1)
+    index._state = index._state._replace(codes=backend.map_store(1, n, words))
+    assert len(index) == n
+    query = np.ones((1, 1), np.uint8)
+    found = index.search(query, 5, threads=2)
+    assert found.ids[0].tolist() == [*ones.tolist(), 0]
+    assert found.distances[0].tolist() == [0, 0, 0, 0, 1]
+    assert index.range_search(query, 0).ids.tolist() == ones.tolist()
+    np.testing.assert_array_equal(index.reconstruct([2**32 + 899, 2**32 + 900]), [[0], [1]])

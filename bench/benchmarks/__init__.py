@@ -1,0 +1,1 @@
+"""Benchmarks for asv; ``bench/README.md`` says how to run them."""

@@ -1,0 +1,81 @@
+// Every level that this CPU, real or emulated, can run, held against a plain loop over bits. No Python: it is cross-compiled.
+//
+//   levels [NAME...]    the levels that must be available, and no others
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "hamming/dispatch.h"
+#include "hamming/search.h"
+
+namespace {
+
+typedef std::vector<uint8_t> Bytes;
+
+int plain_distance(const uint8_t *a, const uint8_t *b, size_t bytes) {
+  int count = 0;
+  for (size_t i = 0; i < 8 * bytes; i++) count += (a[i / 8] ^ b[i / 8]) >> (i % 8) & 1;
+  return count;
+}
+
+Bytes random_codes(std::mt19937_64 &random, size_t n, size_t bits) {
+  const size_t bytes = (bits + 7) / 8;
+  Bytes codes(n * bytes);
+  for (uint8_t &byte : codes) byte = static_cast<uint8_t>(random());
+  if (bits % 8 != 0)
+    for (size_t i = 0; i < n; i++) codes[i * bytes + bytes - 1] &= static_cast<uint8_t>((1 << (bits % 8)) - 1);
+  return codes;
+}
+
+// Number of wrong results of a top-k search and a distance matrix.
+size_t wrong_results(size_t bits, size_t n, size_t n_queries, size_t k, size_t threads) {
+  std::mt19937_64 random(bits);
+  const size_t bytes = (bits + 7) / 8;
+  const Bytes codes = random_codes(random, n, bits), queries = random_codes(random, n_queries, bits);
+  udsph::Blocks blocks(bits);
+  blocks.append(codes.data(), n / 3);
+  blocks.append(codes.data() + n / 3 * bytes, n - n / 3);
+  std::vector<int32_t> near(n_queries * k), matrix(n_queries * n);
+  std::vector<int64_t> positions(n_queries * k);
+  const udsph::Poll poll = [] {};
+  udsph::search(blocks, queries.data(), n_queries, k, nullptr, threads, poll, near.data(), positions.data());
+  udsph::distances(udsph::kernels(), queries.data(), n_queries, codes.data(), n, bytes, threads, poll, matrix.data());
+  size_t wrong = 0;
+  for (size_t q = 0; q < n_queries; q++) {
+    std::vector<std::vector<int64_t>> by_distance(bits + 1);
+    for (size_t i = 0; i < n; i++) {
+      const int distance = plain_distance(&queries[q * bytes], &codes[i * bytes], bytes);
+      wrong += matrix[q * n + i] != distance;
+      by_distance[distance].push_back(static_cast<int64_t>(i));
+    }
+    size_t place = 0;
+    for (size_t d = 0; d <= bits && place < k; d++)
+      for (size_t i = 0; i < by_distance[d].size() && place < k; i++, place++)
+        wrong += near[q * k + place] != static_cast<int32_t>(d) || positions[q * k + place] != by_distance[d][i];
+  }
+  return wrong;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  const std::vector<std::string> found = udsph::available_levels();
+  if (argc > 1 && found != std::vector<std::string>(argv + 1, argv + argc)) {
+    std::printf("other levels than expected:");
+    for (const std::string &name : found) std::printf(" %s", name.c_str());
+    std::printf("\n");
+    return 1;
+  }
+  size_t wrong = 0;
+  for (const std::string &name : found) {
+    udsph::set_level(name);
+    size_t here = 0;
+    for (size_t bits : {1, 16, 31, 64, 100, 128, 250, 512, 1024, 1100})
+      here += wrong_results(bits, 1300, 3, 9, 2) + wrong_results(bits, 700, 25, 60, 1);
+    std::printf("%s: %zu wrong results\n", name.c_str(), here);
+    wrong += here;
+  }
+  return wrong != 0;
+}

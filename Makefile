@@ -18,7 +18,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The table of bench/README.md (about fifteen minutes), and a check that every benchmark runs (seconds).
+# The table of bench/README.md (about ten minutes), and a check that every benchmark runs (seconds).
 bench: $(VENV)/bench
 	$(BIN)/python bench/hamming.py --output bench/results
 

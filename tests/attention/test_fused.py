@@ -157,3 +157,30 @@ def test_a_second_derivative_is_refused():
     (gradient,) = torch.autograd.grad(scores.sum(), regions, create_graph=True)
     with pytest.raises(RuntimeError):
         gradient.sum().backward()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+def test_in_a_distributed_model(tmp_path):
+    """One process of DistributedDataParallel gives the gradients of the model alone."""
+    regions, words, *lengths = make_batch(dtype=torch.float32)
+    regions, words = torch.nan_to_num(regions), torch.nan_to_num(words)
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.regions, self.words = torch.nn.Linear(12, 8), torch.nn.Linear(12, 8)
+
+        def forward(self, r, w):
+            return cross_attention_scores(self.regions(r), self.words(w), *lengths, direction="both", backend="cpu")
+
+    model = Model()
+    model(regions, words).sum().backward()
+    expected = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        torch.nn.parallel.DistributedDataParallel(model)(regions, words).sum().backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)

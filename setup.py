@@ -33,40 +33,6 @@ REQUIRED = os.environ.get("UDSPH_REQUIRE_NATIVE", "0") not in ("", "0")
 # Debug and sanitizer builds add to these: the sanitizer target of the Makefile does.
 EXTRA_COMPILE = os.environ.get("UDSPH_CFLAGS", "").split()
 EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
-``udsph.hamming._native``     C++17 compiler, pybind11     Numba, else NumPy, serves the same functions
-``udsph.hamming.capi``        the same and Cython          other Cython projects cannot cimport it
-``udsph.evaluation._native``  C++17 compiler, pybind11     counts in NumPy, many times slower
-``udsph.attention._native``   C++17 compiler, pybind11     attention in plain torch (backend ``gram``)
-``libudsph_cuda.so``          nvcc (no GPU, no torch)      the same on GPUs
-============================  ===========================  =======================================================
-
-A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``; for CUDA under ``UDSPH_CUDA=1``, and
-``UDSPH_CUDA=0`` leaves it out. ``UDSPH_NVCC`` names an nvcc that is not on the path, ``UDSPH_CUDA_ARCHS`` the GPUs to
-compile for ("80,90"). No flag depends on the CPU of the build machine: each instruction set has a translation unit that
-opens its own target region, and the level is chosen at run time.
-"""
-
-from __future__ import annotations
-
-import os
-import shutil
-import subprocess
-import sys
-from glob import glob
-from pathlib import Path
-
-from setuptools import Extension, setup
-from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
-
-REQUIRED = os.environ.get("UDSPH_REQUIRE_NATIVE", "0") not in ("", "0")
-# Debug and sanitizer builds add to these: the sanitizer target of the Makefile does.
-EXTRA_COMPILE = os.environ.get("UDSPH_CFLAGS", "").split()
-EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
-<<<<<<< HEAD
-# g++ orders the long straight-line kernels of bit slices well only when told to before it allocates registers
-# (15 % of a scan).
-=======
 # g++ orders the long straight-line kernels of bit slices well only when told to do it before it allocates registers.
 BIT_SLICES = [] if "clang" in os.environ.get("CXX", "") else ["-fschedule-insns", "-fsched-pressure"]
 

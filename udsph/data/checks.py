@@ -13,8 +13,8 @@ _BYTES_AT_ONCE = 1 << 26
 MOST_CLASSES = 4096  # a class number beyond this is an identifier
 
 
-def as_float32(values: Any, what: str) -> Any:
-    """Numbers as float32, all of them finite; dense or CSR. ``what`` names the array in an error.
+def as_float32(values: Any, what: str, first: int = 0) -> Any:
+    """Numbers as float32, all of them finite; dense or CSR. An error names ``what`` and counts rows from ``first``.
 
     A memory map stays one; rows of another type are converted when they are read.
     """
@@ -27,7 +27,9 @@ def as_float32(values: Any, what: str) -> Any:
             converted = values.astype(np.float32)
     row = _first_infinite_row(converted)
     if row is not None:
-        raise InputError(f"{what} has NaN or infinite values in row {row} (rows count from 0); remove or replace them")
+        raise InputError(
+            f"{what} has NaN or infinite values in row {first + row} (rows count from 0); remove or replace them"
+        )
     return converted
 
 

@@ -113,8 +113,10 @@ class Dataset:
             raise InputError(f"{self.name}: the labels are {shape} but there are {len(self.classes)} classes")
         for split in SPLITS:
             self._check_split(split)
+        queries = np.zeros(n, bool)
+        queries[self.splits["query"]] = True
         for split in ("train", "database"):
-            both = np.intersect1d(self.splits["query"], self.splits[split])
+            both = np.sort(self.splits[split][queries[self.splits[split]]])
             if len(both):
                 raise InputError(f"{self.name}: {len(both)} items, the first {both[0]}, are both in query and {split}")
         empty = [
@@ -147,7 +149,7 @@ class Dataset:
         outside = index[(index < 0) | (index >= len(self))]
         if len(outside):
             raise InputError(f"{self.name}: the split '{split}' names item {outside[0]} of {len(self)} items")
-        if len(np.unique(index)) < len(index):
+        if np.bincount(index).max() > 1:
             raise InputError(f"{self.name}: the split '{split}' names an item more than once")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ SETTINGS = {
 }
 QUERY_SHARE = 0.2
 Row = dict[str, str]
+_PARTED = "\0"  # between the labels of a usable row
 
 
 def load(root: Path, **settings: Any) -> Dataset:
@@ -61,7 +63,7 @@ def load(root: Path, **settings: Any) -> Dataset:
         size=settings["size"], workers=settings["workers"], verify=settings["verify"],
     )  # fmt: skip
     rows = [rows[position] for position in kept.tolist()]
-    labels, classes = _labels(rows, known, settings["separator"])
+    labels, classes = _labels(rows, known)
     captions = tuple(row["caption"] for row in rows)
     items = Items(Modality("pixels", pictures), None, labels, classes, captions)
     splits = _splits(rows, path, settings["seed"])
@@ -89,7 +91,8 @@ def _usable_rows(
     for number, found in _rows(path, settings["encoding"], tuple(columns.values())):
         row = {key: found[column] for key, column in columns.items()} | {"split": found.get("split", "")}
         where = f"{path.name}, row {number}: {row['image']}"
-        names = _names(row["labels"], settings["separator"])
+        names = [name for name in map(str.strip, row["labels"].split(settings["separator"])) if name]
+        row["labels"] = _PARTED.join(names)
         strange = [name for name in names if known is not None and name not in known]
         # The same image may stand in several rows, with several captions; a row may not stand there twice.
         key = found.get("id") or f"{row['image']}\n{row['caption']}"
@@ -127,8 +130,11 @@ def _rows(path: Path, encoding: str, columns: tuple[str, ...]) -> Iterator[tuple
 def _csv_rows(path: Path, encoding: str) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
-            for row in csv.DictReader(file, strict=True):
-                yield {key: (value or "").strip() for key, value in row.items() if key is not None}
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            for row in reader:
+                if row:
+                    yield dict(zip_longest(header, map(str.strip, row[: len(header)]), fillvalue=""))
     except UnicodeDecodeError as error:
         raise InputError(
             f"folder: {path.name} is not {encoding} (byte {error.start} of a piece); --set encoding=NAME names another"
@@ -158,22 +164,20 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _names(labels: str, separator: str) -> list[str]:
-    return [name.strip() for name in labels.split(separator) if name.strip()]
-
-
 def _inside(path: str) -> bool:
     """Whether a path of the table stays inside the folder."""
-    return bool(path) and not path.startswith(("/", "\\")) and ".." not in Path(path).parts
+    if ".." in path and ".." in Path(path.replace("\\", "/")).parts:
+        return False
+    return bool(path) and not path.startswith(("/", "\\"))
 
 
-def _labels(rows: list[Row], known: tuple[str, ...] | None, separator: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    names = [_names(row["labels"], separator) for row in rows]
+def _labels(rows: list[Row], known: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    names = [row["labels"].split(_PARTED) for row in rows]
     classes = known or tuple(sorted({name for found in names for name in found}))
     column = {name: place for place, name in enumerate(classes)}
     labels = np.zeros((len(rows), len(classes)), np.uint8)
-    for row, found in enumerate(names):
-        labels[row, [column[name] for name in found]] = 1
+    counts = [len(found) for found in names]
+    labels[np.repeat(np.arange(len(rows)), counts), [column[name] for found in names for name in found]] = 1
     return labels, classes
 
 

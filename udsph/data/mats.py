@@ -24,7 +24,7 @@ from udsph.data.checks import as_class_labels
 from udsph.data.dataset import Modality
 from udsph.data.items import Items
 from udsph.data.problems import Problems
-from udsph.data.tables import read_pixels, read_table
+from udsph.data.tables import read_pixels, read_table, stacked
 from udsph.errors import InputError
 
 _KEYS = {
@@ -100,16 +100,8 @@ def _parts(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items
     ends = np.cumsum(counts)
     splits = {split: np.arange(end - count, end) for split, end, count in zip(suffixes, ends, counts, strict=True)}
     splits.setdefault("database", splits["train"])
-    image, text = (Modality("vectors", _stacked(tables[kind])) for kind in "IT")
+    image, text = (Modality("vectors", stacked(tables[kind])) for kind in "IT")
     return Items(image, text, np.concatenate(tables["L"]), classes, splits=splits)
-
-
-def _stacked(tables: list[Any]) -> Any:
-    if all(isinstance(table, np.ndarray) for table in tables):
-        return np.concatenate(tables)
-    import scipy.sparse
-
-    return scipy.sparse.vstack([scipy.sparse.csr_array(table) for table in tables], format="csr")
 
 
 def _image(path: Path, key: str, layout: str, settings: Mapping[str, Any]) -> Modality:

@@ -7,7 +7,8 @@ last of MATLAB's dimensions, here the items, comes first on disk for images and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_table(path: Path, key: str, layout: str) -> Any:
         rows, dims = node.shape[::-1] if reverse else node.shape
         step = max(1, BLOCK_BYTES // (8 * max(1, dims)))
         blocks = (
-            as_float32(np.ascontiguousarray(node[:, k : k + step].T if reverse else node[k : k + step]), what)
+            as_float32(np.ascontiguousarray(node[:, k : k + step].T if reverse else node[k : k + step]), what, k)
             for k in range(0, rows, step)
         )
         return _gathered(blocks, rows, dims)
@@ -53,9 +54,21 @@ def _gathered(blocks: Iterator[np.ndarray], rows: int, dims: int) -> Any:
 
         parts = [scipy.sparse.csr_array(first), *(scipy.sparse.csr_array(block) for block in blocks)]
         return scipy.sparse.vstack(parts, format="csr")
+    return _joined(chain([first], blocks), rows, dims)
+
+
+def stacked(tables: Sequence[Any]) -> Any:
+    """Tables of the same width one below the other, beyond ``MEMORY_BYTES`` in a memory map; sparse if one is."""
+    if all(isinstance(table, np.ndarray) for table in tables):
+        return _joined(iter(tables), sum(len(table) for table in tables), tables[0].shape[1])
+    import scipy.sparse
+
+    return scipy.sparse.vstack([scipy.sparse.csr_array(table) for table in tables], format="csr")
+
+
+def _joined(blocks: Iterator[np.ndarray], rows: int, dims: int) -> np.ndarray:
     table = np.empty((rows, dims), np.float32) if rows * dims * 4 <= MEMORY_BYTES else _temporary(rows, dims)
-    table[: len(first)] = first
-    start = len(first)
+    start = 0
     for block in blocks:
         table[start : start + len(block)] = block
         start += len(block)

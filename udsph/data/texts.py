@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
+from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,8 @@ def splitter(words: str) -> Callable[[str], list[str]]:
 
 
 def _bigrams(text: str) -> list[str]:
+    if text.isascii():
+        return _RUN.findall(text.lower())
     found: list[str] = []
     for run in _RUN.findall(text.lower()):
         if len(run) > 2 and _HAN_START.match(run):
@@ -61,6 +62,8 @@ def _bigrams(text: str) -> list[str]:
 
 
 def _characters(text: str) -> list[str]:
+    if text.isascii():
+        return _RUN.findall(text.lower())
     found: list[str] = []
     for run in _RUN.findall(text.lower()):
         if _HAN_START.match(run):
@@ -94,37 +97,54 @@ def as_tokens(
     Modality
         int32 ``(n, longest or less)``, 0 behind the last word; the vocabulary is sorted by frequency, then alphabet.
     """
-    split = splitter(words)
-    counts: Counter[str] = Counter()
-    for item in train.tolist():
-        counts.update(split(texts[item]))
-    # A word that only one place of the training texts has cannot be learnt; of very few texts all words are kept.
-    common = [word for word, count in counts.items() if count > 1] or list(counts)
-    common.sort(key=lambda word: (-counts[word], word))
+    names, flat, counts = _numbered(texts, splitter(words))
+    ends = np.cumsum(counts)
+    trained = np.zeros(len(texts), bool)
+    trained[train] = True
+    seen = np.bincount(flat[np.repeat(trained, counts)], minlength=len(names)).tolist()
+    # A word that stands at a single place of the training texts cannot be learnt; of very few texts all are kept.
+    common = [word for word in range(len(names)) if seen[word] > 1] or [w for w in range(len(names)) if seen[w]]
     if not common:
         raise InputError(f"{problems.layout}: the training texts hold no words, so the vocabulary is empty")
-    known = (PADDING, *common[:vocabulary])
-    return replace(_placed(texts, split, known, longest, problems), words=words)
+    common.sort(key=lambda word: (-seen[word], names[word]))
+    common = common[:vocabulary]
+    place = np.zeros(len(names), np.int32)
+    place[common] = np.arange(1, len(common) + 1)
+    values, lengths = _rows(place[flat], ends - counts, ends, longest, problems)
+    return Modality("tokens", values, lengths, (PADDING, *(names[word] for word in common)), words=words)
 
 
-def _placed(
-    texts: Sequence[str], split: Callable[[str], list[str]], known: tuple[str, ...], longest: int, problems: Problems
-) -> Modality:
-    place = {word: position for position, word in enumerate(known) if position > 0}
-    values = np.zeros((len(texts), longest), np.int32)
-    lengths = np.zeros(len(texts), np.int32)
-    cut = 0
+def _numbered(texts: Sequence[str], split: Callable[[str], list[str]]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """All different words, the words of all texts as their numbers one after the other, and how many each text has."""
+    numbers: dict[str, int] = {}
+    flat = array("i")
+    counts = np.zeros(len(texts), np.int64)
     for item, text in enumerate(texts):
-        found = [place[word] for word in split(text) if word in place]
-        cut += len(found) > longest
-        lengths[item] = min(len(found), longest)
-        values[item, : lengths[item]] = found[:longest]
+        found = split(text)
+        counts[item] = len(found)
+        flat.extend([numbers.setdefault(word, len(numbers)) for word in found])
+    return list(numbers), np.frombuffer(flat, np.int32) if flat else np.zeros(0, np.int32), counts
+
+
+def _rows(
+    placed: np.ndarray, starts: np.ndarray, ends: np.ndarray, longest: int, problems: Problems
+) -> tuple[np.ndarray, np.ndarray]:
+    """The words of each text that are known (not 0), the first ``longest`` of them, and their number."""
+    known = np.concatenate([[0], np.cumsum(placed > 0)])
+    lengths = known[ends] - known[starts]
+    placed = placed[placed > 0]
+    cut = int((lengths > longest).sum())
     if cut:
         problems.remark(f"{cut:,} texts have more than {longest} words; only the first {longest} are read (longest)")
     empty = int((lengths == 0).sum())
     if empty:
         problems.remark(f"{empty:,} texts have no word of the vocabulary")
-    return Modality("tokens", values[:, : max(1, int(lengths.max(initial=1)))], lengths, known)
+    firsts, lengths = known[starts], np.minimum(lengths, longest)
+    values = np.zeros((len(starts), max(1, int(lengths.max(initial=1)))), np.int32)
+    for column in range(values.shape[1]):
+        rows = np.flatnonzero(lengths > column)
+        values[rows, column] = placed[firsts[rows] + column]
+    return values, lengths.astype(np.int32)
 
 
 def choose(captions: Sequence[Sequence[str]], rows: Sequence[int], seed: int) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ std::shared_ptr<void> hold(py::object object) {
 }
 
 std::unique_ptr<udsph::Blocks> map_blocks(size_t bits, size_t n, const Array<uint64_t> &words) {
-  if (reinterpret_cast<uintptr_t>(words.data()) % 64 != 0) throw py::value_error("words must be aligned to 64 bytes");
+  if (n > 0 && reinterpret_cast<uintptr_t>(words.data()) % 64 != 0) throw py::value_error("words must be aligned to 64 bytes");
   return std::make_unique<udsph::Blocks>(bits, n, words.data(), hold(words));
 }
 

@@ -10,12 +10,14 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 
 from udsph.data import Modality
 from udsph.data.images import DamagedImage, decode, processors
@@ -38,11 +40,12 @@ class Tally:
 
 @dataclass
 class Batch:
-    """Items that were read, the names of their rows, and the faults of the others."""
+    """Items that were read, the names of their rows, the faults of the others; codes, where the reader made them."""
 
     items: Any
     names: list[str]
     faults: list[str]
+    codes: np.ndarray | None = None
 
 
 def encode_file(
@@ -87,13 +90,14 @@ def encode_file(
     tally = Tally()
     encode = model.encode_image if modality == "image" else model.encode_text
     batches = _batches(model, source, modality, workers or processors(), encoding, tally)
-    with CodeWriter(output, -(-model.bits // 8), named=source.suffix != ".npy") as writer:
+    named = source.suffix != ".npy"
+    with CodeWriter(output, -(-model.bits // 8), named=named) as writer, one_thread(source.is_dir()):
         for batch in batches:
             if batch.faults and on_error == "stop":
                 raise InputError(f"{batch.faults[0]}; --on-error skip leaves such items out and counts them")
             tally.left_out += batch.faults
             if len(batch.items):
-                writer.write(encode(batch.items), batch.names)
+                writer.write(encode(batch.items) if batch.codes is None else batch.codes, batch.names)
             tally.encoded = writer.rows
             if report is not None:
                 report(tally.encoded + len(tally.left_out))
@@ -108,7 +112,9 @@ def _batches(model: Any, source: Path, modality: str, workers: int, encoding: st
     if source.is_dir():
         if modality != "image":
             raise InputError(f"--input: '{source}' is a folder; texts come in a file, one a line")
-        return image_batches(source, model.inputs.image_side(), workers, tally)
+        # On the CPU a worker encodes what it decoded: whole batches side by side need no threads within the network.
+        encode = model.encode_image if model.model.device.type == "cpu" else None
+        return image_batches(source, model.inputs.image_side(), workers, tally, encode)
     if source.suffix == ".npy":
         return _array_batches(source)
     if modality != "text":
@@ -116,8 +122,22 @@ def _batches(model: Any, source: Path, modality: str, workers: int, encoding: st
     return _text_batches(source, model.inputs, encoding, tally)
 
 
-def image_batches(folder: Path, side: int, workers: int, tally: Tally) -> Iterator[Batch]:
-    """The images of a folder, decoded by ``workers`` threads to ``side`` x ``side`` pixels."""
+@contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Let torch use one thread in each of ours; its own would wait for each other, spinning, on busy processors."""
+    before = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def image_batches(
+    folder: Path, side: int, workers: int, tally: Tally, encode: Callable[[Any], np.ndarray] | None = None
+) -> Iterator[Batch]:
+    """The images of a folder, decoded (and encoded) by ``workers`` threads to ``side`` x ``side`` pixels."""
     names, others = list_images(folder)
     if others:
         tally.remarks.append(f"{others:,} files have no image's suffix and were not read")
@@ -132,7 +152,10 @@ def image_batches(folder: Path, side: int, workers: int, tally: Tally) -> Iterat
                 kept.append(name)
             except DamagedImage as error:
                 faults.append(str(error))
-        return Batch(Modality("pixels", np.stack(pixels)) if pixels else (), kept, faults)
+        if not pixels:
+            return Batch((), kept, faults)
+        items = Modality("pixels", np.stack(pixels))
+        return Batch(items, kept, faults, None if encode is None else encode(items))
 
     return ahead(read, range(0, len(names), BATCH), workers=workers)
 

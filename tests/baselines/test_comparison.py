@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -157,3 +159,20 @@ def test_killed_processes_do_not_lose_the_other_jobs(planted_data, tmp_path, mon
 
 def test_every_method_is_known_to_the_comparison():
     assert Comparison("wiki", None, {}, names(), (16,), 1).names == names()
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    """The child of a killed process must not go on by itself."""
+    script = (
+        "import os, threading, time; from udsph.baselines.comparison import _follow; print(os.getpid(), flush=True)\n"
+    )
+    script += "threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start(); time.sleep(60)"
+    middle = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {script!r}]); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", middle], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    assert parent.stdout.read() == ""  # closed once the child has ended too
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -292,10 +293,18 @@ def _open(comparison: Comparison, threads: int) -> None:
     """In a worker process: load the dataset once."""
     import torch
 
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # see udsph.baselines.networks
     _state["comparison"] = comparison
     _state["dataset"] = load(comparison.data, root=comparison.root, **comparison.settings)
+
+
+def _follow(parent: int) -> None:
+    """End this process when its parent has gone, which may have been killed without a word."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _work(job: Job) -> dict[str, Any]:

@@ -95,7 +95,13 @@ class SSAH(FullUDSPH):
     on a part of the training pairs, not on the queries.
     """
 
-    settings: ClassVar[dict[str, Any]] = {"attention": False, "match": 0.0, "equal": 0.0, "feature": 1.0}
+    settings: ClassVar[dict[str, Any]] = {
+        "attention": False,
+        "match": 0.0,
+        "equal": 0.0,
+        "pairwise": 1.0,
+        "feature": 1.0,
+    }
 
 
 METHODS = {"ssah": SSAH, "udsph": FullUDSPH}

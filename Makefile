@@ -3,9 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
-RUN := udsph
 
-.PHONY: demo test lint types clean bench bench-check sanitize emulate
+.PHONY: demo test lint clean bench bench-check sanitize emulate
 
 demo: $(VENV)/installed
 	$(BIN)/udsph demo --output demo-output
@@ -19,10 +18,10 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 # The table of bench/README.md (about ten minutes), and a check that every benchmark runs (seconds).
-bench: $(VENV)/bench
+bench: $(VENV)/installed
 	$(BIN)/python bench/hamming.py --output bench/results
 
-bench-check: $(VENV)/bench
+bench-check: $(VENV)/installed
 	$(BIN)/asv machine --yes > /dev/null
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv check -E existing
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv run --quick --dry-run --show-stderr -E existing:same \
@@ -43,10 +42,6 @@ clean:
 # The environment is built once; it is refreshed when the requirements or the native sources change.
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
-	touch $@
-
-$(VENV)/bench: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	touch $@
 
 $(VENV)/installed: $(VENV)/created $(SOURCES)

@@ -12,7 +12,7 @@ def main() -> None:
 
         sys.exit(print_info(arguments[1:]))
     try:
-        from udsph.cli.app import app
+        from udsph.cli.commands import app
     except ImportError as error:
         if error.name not in {"typer", "rich", "click"}:
             raise

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from udsph import hamming
-from udsph.cli.app import app
+from udsph.cli.commands import app
 
 SMALL = ["--bits", "16", "--epochs", "1", "--device", "cpu", "--set", "pairs=120", "--set", "label_steps=5"]
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from udsph import data
-from udsph.cli.app import app
+from udsph.cli.commands import app
 
 
 def udsph(*arguments: object) -> Result:

@@ -6,7 +6,7 @@ from PIL import Image
 
 typer_testing = pytest.importorskip("typer.testing", reason="typer, of the extra train, is not installed")
 
-from udsph.cli.app import app  # noqa: E402
+from udsph.cli.commands import app  # noqa: E402
 
 
 def check(*arguments):

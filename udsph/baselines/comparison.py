@@ -261,7 +261,7 @@ class Runner:
         threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
         before = {name: os.environ.get(name) for name in _THREADS}
         os.environ.update(dict.fromkeys(_THREADS, threads))  # read by the children when they load their libraries
-        arguments = (self.comparison, int(threads))
+        arguments = (self.comparison, int(threads), os.getpid())
         pool = ProcessPoolExecutor(processes, get_context("spawn"), _open, arguments)
         try:
             futures: dict[Future[dict[str, Any]], Job] = {pool.submit(_work, job): job for job in jobs}
@@ -289,11 +289,11 @@ class Runner:
 _state: dict[str, Any] = {}
 
 
-def _open(comparison: Comparison, threads: int) -> None:
-    """In a worker process: load the dataset once."""
+def _open(comparison: Comparison, threads: int, parent: int) -> None:
+    """In a worker process: load the dataset once. ``parent`` is told, since it may have gone before it can be asked for."""
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     import torch
 
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # see udsph.baselines.networks
     _state["comparison"] = comparison

@@ -68,15 +68,3 @@ def load_array(path: Path, what: str) -> np.ndarray:
         raise InputError(f"{what}: the file {path} does not exist") from None
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{what}: {path} is not a readable .npy file ({error})") from None
-
-
-@command
-def info() -> None:
-    """Print versions, compiled parts, instruction-set levels and threads."""
-    from udsph.cli.info import print_info
-
-    raise typer.Exit(print_info([]))
-
-
-# Importing these modules registers their commands.
-from udsph.cli import compare, data, demo, encode, evaluate, extract, model, search  # noqa: E402, F401

@@ -21,6 +21,7 @@ def _version(package: str) -> str:
 def describe() -> dict[str, str]:
     """Name and value of every line that ``udsph info`` prints, in order."""
     from udsph import hamming
+    from udsph.attention import backends
 
     lines = {
         "udsph": __version__,
@@ -28,6 +29,7 @@ def describe() -> dict[str, str]:
     }
     lines |= {package: _version(package) for package in _PACKAGES}
     lines |= {f"hamming {name}": str(value) for name, value in hamming.build_info().items()}
+    lines |= {f"attention {name}": state for name, state in backends().items()}
     return lines
 
 

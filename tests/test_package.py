@@ -27,14 +27,10 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# Makes the named packages impossible to import, as if they were not installed.
+# Makes the named packages look as if they were not installed, to import and to importlib.util.find_spec.
 HIDE = """
 import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in {names!r}:
-            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name.partition('.')[0])
-sys.meta_path.insert(0, Hidden())
+sys.modules.update(dict.fromkeys({names!r}))
 """
 
 

@@ -33,7 +33,7 @@ def planted_data(monkeypatch):
 
     def here(self, jobs, processes):
         room._state.clear()
-        room._open(self.comparison, 1)
+        room._prepare(self.comparison, 1)
         for job in list(jobs):
             yield job, room._work(job)
 

@@ -290,8 +290,13 @@ _state: dict[str, Any] = {}
 
 
 def _open(comparison: Comparison, threads: int, parent: int) -> None:
-    """In a worker process: load the dataset once. ``parent`` is told, since it may have gone before it can be asked for."""
+    """In a worker process: follow the parent, whose number is told, since it may have gone before it can be asked for."""
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    _prepare(comparison, threads)
+
+
+def _prepare(comparison: Comparison, threads: int) -> None:
+    """Load the dataset once for all jobs of this process."""
     import torch
 
     torch.set_num_threads(threads)

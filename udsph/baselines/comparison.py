@@ -290,7 +290,7 @@ _state: dict[str, Any] = {}
 
 
 def _open(comparison: Comparison, threads: int, parent: int) -> None:
-    """In a worker process: follow the parent, whose number is told, since it may have gone before it can be asked for."""
+    """In a worker process: follow the parent, whose number is told, since it may be gone before it can be asked for."""
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     _prepare(comparison, threads)
 

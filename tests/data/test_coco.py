@@ -165,8 +165,46 @@ def test_bad_items_are_counted_or_stop(folder):
         "the image does not exist (train2017/000000000007.jpg)",
     ):
         assert f"left out 1: {reason}" in found
-    with pytest.raises(InputError, match="on-error=skip"):
+    with pytest.raises(InputError, match="on-error skip"):
         data.load("coco", folder, on_error="stop")
+
+
+def test_single_empty_captions_and_annotations_of_unlisted_images_are_named(folder):
+    def spoil(content):
+        content["annotations"][0]["caption"] = " "  # of image 7
+        content["annotations"].append({"id": 900, "image_id": 77, "caption": "a cat"})
+
+    change(folder, "train2017", "captions", spoil)
+    coco = data.load("coco", folder, caption="all")
+    assert coco.captions[1].count("a cat") == 4
+    assert coco.notes[:2] == (
+        "left out 1: the image of annotations is not listed in captions_train2017.json (captions, 77)",
+        "left out 1: a caption is empty; the others of its image serve (train2017/000000000007.jpg)",
+    )
+    with pytest.raises(InputError, match=r"not listed in captions_train2017\.json: captions, 77"):
+        data.load("coco", folder, on_error="stop")
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "key", "value", "message"),
+    [
+        ("captions", "images", "file_name", None, "image 8 has no 'file_name'"),
+        ("captions", "images", "width", 0, "image 8 has no file name or no size"),
+        ("captions", "annotations", "caption", None, "annotation 0 has no 'caption'"),
+        ("instances", "annotations", "bbox", None, "annotation 0 has no 'bbox'"),
+        ("instances", "annotations", "bbox", [1, 2], "annotation 0 has a box that is not four numbers"),
+        ("instances", "categories", "name", None, "category 1 has no 'name'"),
+    ],
+)
+def test_entries_of_another_form_are_named(folder, kind, section, key, value, message):
+    def spoil(content):
+        content[section][0].pop(key)
+        if value is not None:
+            content[section][0][key] = value
+
+    change(folder, "val2017", kind, spoil)
+    with pytest.raises(InputError, match=rf"coco: {kind}_val2017\.json is no COCO annotation file \({message}\)"):
+        data.load("coco", folder)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"images": []}', '{"images": [{"id": 1}', "\xff"])
@@ -200,6 +238,6 @@ class TestReal:
         assert coco.image.values[coco.splits["query"][:4]].std() > 0
 
     def test_all_captions_of_val2017(self):
-        found = read_annotations(self.root / "coco" / "captions_val2017.json", Problems("coco", "stop"))
+        found = read_annotations(self.root / "coco" / "captions_val2017.json", Problems("coco", "stop"), ("caption",))
         assert len(found.imgs) == 5000
         assert len(found.anns) == 25014

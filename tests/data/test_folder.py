@@ -107,8 +107,25 @@ def test_repeated_ids(root):
 def test_another_encoding(root):
     write(root / "pairs.csv", [(image, "café crème café", labels) for image, _, labels in ROWS], encoding="latin-1")
     assert "café" in data.load("folder", root, encoding="latin-1").text.vocabulary
-    with pytest.raises(InputError, match=r"pairs\.csv is not utf-8 .*--set encoding=NAME"):
+    with pytest.raises(InputError, match=r"no items are left; left out 10: the row is not utf-8 \(--set encoding=NAME"):
         data.load("folder", root)
+    with pytest.raises(InputError, match=r"pairs\.csv is not utf-16; --set encoding=NAME"):
+        data.load("folder", root, encoding="utf-16")
+
+
+def test_rows_that_are_no_whole_text_or_have_too_many_fields(root):
+    path = root / "pairs.csv"
+    lines = path.read_bytes().splitlines()
+    lines[3] = b"photos/2.png,caf\xe9,pet"
+    lines[5] = b"photos/4.png,a dog, and a mat,pet"
+    path.write_bytes(b"\n".join(lines))
+    found = data.load("folder", root)
+    assert found.notes == (
+        "left out 1: the row is not utf-8 (--set encoding=NAME for another) (pairs.csv, row 3)",
+        "left out 1: the row has 4 fields and the header 3; quote a caption that holds commas (pairs.csv, row 5)",
+    )
+    with pytest.raises(InputError, match=r"the row is not utf-8 .* row 3"):
+        data.load("folder", root, on_error="stop")
 
 
 def test_tables_of_another_form(root):

@@ -90,12 +90,29 @@ def test_bad_items(folders):
     assert "left out 1: the file of tags does not exist (tags2.txt)" in notes
     assert "left out 1: the tags are not utf-8 (tags3.txt, byte 3)" in notes
     assert "left out 1: the image is damaged (mirflickr/im4.jpg" in notes
-    assert "the annotations name 3 images that are not used" in notes
-    with pytest.raises(InputError, match="on-error=skip"):
+    assert "annotation" not in notes  # of images that are left out already
+    with pytest.raises(InputError, match="on-error skip"):
         data.load("mirflickr", folders, on_error="stop")
     (folders / "mirflickr25k_annotations_v080" / "sky.txt").write_text("1\nmany\n")
     with pytest.raises(InputError, match=r"sky\.txt, line 2: 'many' is no image number"):
         data.load("mirflickr", folders)
+
+
+def test_a_missing_image_that_annotations_name(folders):
+    (folders / "mirflickr" / "im5.jpg").unlink()
+    found = data.load("mirflickr", folders)
+    assert len(found) == 9
+    assert "left out 1: the image of an annotation does not exist (im5.jpg in sky.txt)" in found.notes
+    with pytest.raises(InputError, match=r"the image of an annotation does not exist: im5\.jpg in sky\.txt"):
+        data.load("mirflickr", folders, on_error="stop")
+
+
+def test_a_half_written_file_is_named(tmp_path):
+    path = tmp_path / "flickr.mat"
+    scipy.io.savemat(path, {"images": np.ones((9, 4)), "YAll": np.eye(9), "LAll": np.eye(9)})
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match=r"cannot read flickr\.mat: it ends at byte .* is it a whole \.mat file"):
+        data.load("mirflickr", path)
 
 
 def test_missing_folders_are_named(folders, tmp_path):

@@ -97,6 +97,33 @@ def test_images_in_one_folder(root):
     np.testing.assert_array_equal(numbers(data.load("nuswide", root)), np.arange(29))
 
 
+def change_line(path, number, line):
+    lines = path.read_bytes().splitlines()
+    lines[number - 1] = line
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+def test_a_repeated_image_is_named(root):
+    change_line(root / "ImageList" / "Imagelist.txt", 5, b"actor\\0003_773.jpg")
+    found = data.load("nuswide", root)
+    assert 4 not in numbers(found)
+    assert "left out 1: the image is listed before (Imagelist.txt, line 5: actor/0003_773.jpg)" in found.notes
+    with pytest.raises(InputError, match=r"the image is listed before: Imagelist\.txt, line 5"):
+        data.load("nuswide", root, on_error="stop")
+
+
+def test_tags_in_another_encoding(root):
+    change_line(root / "NUS_WID_Tags" / "All_Tags.txt", 4, b"3    caf\xe9 more")
+    found = data.load("nuswide", root)  # the bag of tags does not need them
+    assert len(found) == 29
+    assert "1 lines of All_Tags.txt are not utf-8 (line 4, ...)" in found.notes
+    words = data.load("nuswide", root, text="words")
+    assert 3 not in numbers(words)
+    assert "left out 1: the tags are not utf-8 (All_Tags.txt, line 4)" in words.notes
+    with pytest.raises(InputError, match=r"the tags are not utf-8: All_Tags\.txt, line 4"):
+        data.load("nuswide", root, text="words", on_error="stop")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -55,7 +55,7 @@ def test_what_is_cut_off_is_counted():
     np.testing.assert_array_equal(found.lengths, [3, 2, 0])
     assert problems.notes() == (
         "1 texts have more than 3 words; only the first 3 are read (longest)",
-        "1 texts have no word of the vocabulary",
+        "1 texts have no word of the vocabulary (items 2)",
     )
     assert tokens(["a a b b c c"], train=[0], vocabulary=2).vocabulary == ("<padding>", "a", "b")
 

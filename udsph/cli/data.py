@@ -12,6 +12,7 @@ from rich.table import Table
 
 from udsph.cli.app import app, console, guarded, settings_of
 from udsph.data.dataset import SPLITS, Dataset
+from udsph.data.problems import BadItem
 from udsph.errors import InputError
 
 data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
@@ -39,7 +40,7 @@ def check(
             dataset = data.load(name, root, **settings)
     except InputError as error:
         source = source_of(name)
-        if source and source not in str(error):
+        if source and source not in str(error) and not isinstance(error, BadItem):
             raise InputError(f"{error}; {name} is made of: {source}") from None
         raise
     console.print(dataset.describe(), highlight=False, markup=False)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,11 +102,11 @@ def _open(path: Path) -> _Npz | _Mat | _Hdf5 | MappedFolder:
         raise InputError(f"{path.name}: unknown file type '{path.suffix}'; known: {', '.join(SUFFIXES)}")
     if suffix == ".npz":
         return _Npz(path)
-    h5py = _h5py() if suffix != ".mat" or _has_hdf5_signature(path) else None
+    h5py = _h5py() if suffix != ".mat" or has_hdf5_signature(path) else None
     return _Mat(path) if h5py is None else _Hdf5(h5py.File(path, "r"), matlab=suffix == ".mat")
 
 
-def _has_hdf5_signature(path: Path) -> bool:
+def has_hdf5_signature(path: Path) -> bool:
     """MATLAB's version 7.3 is HDF5 behind a user block of 512 bytes; HDF5 itself may start at 0."""
     with path.open("rb") as file:
         start = file.read(520)
@@ -140,8 +140,25 @@ class _Npz:
         self._archive.close()
 
 
+def check_whole_mat(path: Path) -> None:
+    """A ValueError for a ``.mat`` file of version 5 that ends within a variable: scipy shows the variables before."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(128)
+        order: Literal["little", "big"] = "big" if header[126:128] == b"MI" else "little"
+        if header[126:128] not in (b"IM", b"MI"):
+            return  # version 4 has no such header
+        place = 128
+        while place < size:
+            file.seek(place + 4)
+            place += 8 + int.from_bytes(file.read(4), order)
+    if place != size:
+        raise ValueError(f"it ends at byte {size:,}, within a variable")
+
+
 class _Mat:
     def __init__(self, path: Path) -> None:
+        check_whole_mat(path)
         self._path = path
         self._io = _scipy("io")
         self._names = {name for name, _, _ in self._io.whosmat(str(path))}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.arrays import check_whole_mat, has_hdf5_signature
 from udsph.errors import InputError, MissingExtra
 
 
@@ -17,12 +18,13 @@ def read_mat(path: Path, keys: Sequence[str], layout: str) -> dict[str, Any]:
         import scipy.io
     except ImportError as error:
         raise MissingExtra("reading .mat files", "train") from error
-    try:
-        found = scipy.io.loadmat(str(path), variable_names=list(keys))
-    except NotImplementedError:
+    if has_hdf5_signature(path):
         raise InputError(
             f"{layout}: {path.name} is a .mat file of version 7.3; save it again in MATLAB with save(..., '-v7')"
-        ) from None
+        )
+    try:
+        check_whole_mat(path)
+        found = scipy.io.loadmat(str(path), variable_names=list(keys))
     # The reader answers damage with anything: zlib.error, MemoryError where a wrong size was believed.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,10 +131,11 @@ def _place(root: Path, part: str) -> str:
 def read_part(root: Path, part: str, classes: dict[int, str], problems: Problems) -> list[Photo]:
     """The images of one part, by id; adds its classes to ``classes``."""
     folder = _annotations(root)
-    captions = read_annotations(folder / f"captions_{part}.json", problems)
-    instances = read_annotations(folder / f"instances_{part}.json", problems)
+    captions = read_annotations(folder / f"captions_{part}.json", problems, ("caption",))
+    instances = read_annotations(folder / f"instances_{part}.json", problems, ("category_id", "bbox"))
     for category in instances.cats.values():
         classes.setdefault(category["id"], category["name"])
+    _leave_out_strays(captions, instances, part, problems)
     photos, unlabelled = [], 0
     for number in sorted(captions.imgs):
         entry = captions.imgs[number]
@@ -150,6 +152,8 @@ def read_part(root: Path, part: str, classes: dict[int, str], problems: Problems
         elif not objects:
             unlabelled += 1
         else:
+            if not all(written):
+                problems.leave_out("a caption is empty; the others of its image serve", name)
             boxes = _boxes(objects, entry)
             categories = sorted({one["category_id"] for one in objects})
             photos.append(Photo(number, part, entry["file_name"], [one for one in written if one], categories, boxes))
@@ -158,8 +162,21 @@ def read_part(root: Path, part: str, classes: dict[int, str], problems: Problems
     return photos
 
 
-def read_annotations(path: Path, problems: Problems) -> Any:
-    """A ``pycocotools.coco.COCO`` of one file, checked: the expected keys, ids that occur once."""
+def _leave_out_strays(captions: Any, instances: Any, part: str, problems: Problems) -> None:
+    """Name the annotations of images that the captions' file does not list."""
+    for kind, found in (("captions", captions), ("instances", instances)):
+        for number in found.imgToAnns:
+            if number not in captions.imgs:
+                problems.leave_out(
+                    f"the image of annotations is not listed in captions_{part}.json", f"{kind}, {number}"
+                )
+
+
+def read_annotations(path: Path, problems: Problems, keys: Sequence[str]) -> Any:
+    """A ``pycocotools.coco.COCO`` of one file, checked: what is to be there, ids that occur once.
+
+    ``keys`` are those that every annotation must have, beside its image.
+    """
     try:
         from pycocotools.coco import COCO
     except ImportError as error:
@@ -169,7 +186,10 @@ def read_annotations(path: Path, problems: Problems) -> Any:
             found = COCO(str(path))
         images_, annotations = found.dataset["images"], found.dataset["annotations"]
         found.cats = {one["id"]: one for one in found.dataset.get("categories", [])}
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        _check_entries("image", images_, ("file_name", "width", "height"))
+        _check_entries("annotation", annotations, ("image_id", *keys))
+        _check_entries("category", list(found.cats.values()), ("name",))
+    except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise InputError(f"coco: {path.name} is no COCO annotation file ({reason})") from None
     for what, entries, known in (("image", images_, found.imgs), ("annotation", annotations, found.anns)):
@@ -178,6 +198,18 @@ def read_annotations(path: Path, problems: Problems) -> Any:
             for number in (number for number, count in counts.items() if count > 1):
                 problems.leave_out(f"the {what} id is repeated; its last entry counts", f"{path.name}: {number}")
     return found
+
+
+def _check_entries(what: str, entries: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
+    """Every entry has the keys, an image a name and a size, a box four numbers; else a ValueError names the entry."""
+    for entry in entries:
+        for key in keys:
+            if key not in entry:
+                raise ValueError(f"{what} {entry['id']} has no '{key}'")
+        if "width" in keys and not (isinstance(entry["file_name"], str) and entry["width"] > 0 and entry["height"] > 0):
+            raise ValueError(f"{what} {entry['id']} has no file name or no size")
+        if "bbox" in keys and len(entry["bbox"]) != 4:
+            raise ValueError(f"{what} {entry['id']} has a box that is not four numbers")
 
 
 def _boxes(objects: list[dict[str, Any]], entry: dict[str, Any]) -> list[tuple[float, float, float, float]]:

@@ -8,6 +8,7 @@ label that it does not list is then an error of that row.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -40,6 +41,8 @@ SETTINGS = {
 QUERY_SHARE = 0.2
 Row = dict[str, str]
 _PARTED = "\0"  # between the labels of a usable row
+_FAULT = "\0fault"  # what is wrong with a whole row; no name of a column
+_UNDECODED = re.compile("[\udc80-\udcff]")  # what Python makes of bytes that are no text
 
 
 def load(root: Path, **settings: Any) -> Dataset:
@@ -90,6 +93,10 @@ def _usable_rows(
     seen: set[str] = set()
     for number, found in _rows(path, settings["encoding"], tuple(columns.values())):
         row = {key: found[column] for key, column in columns.items()} | {"split": found.get("split", "")}
+        fault = found.get(_FAULT)
+        if fault:
+            problems.leave_out(fault, f"{path.name}, row {number}")
+            continue
         where = f"{path.name}, row {number}: {row['image']}"
         names = [name for name in map(str.strip, row["labels"].split(settings["separator"])) if name]
         row["labels"] = _PARTED.join(names)
@@ -129,18 +136,28 @@ def _rows(path: Path, encoding: str, columns: tuple[str, ...]) -> Iterator[tuple
 
 def _csv_rows(path: Path, encoding: str) -> Iterator[Row]:
     try:
-        with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
+        codec = "utf-8-sig" if encoding == "utf-8" else encoding
+        with path.open(encoding=codec, errors="surrogateescape", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             for row in reader:
                 if row:
-                    yield dict(zip_longest(header, map(str.strip, row[: len(header)]), fillvalue=""))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"folder: {path.name} is not {encoding} (byte {error.start} of a piece); --set encoding=NAME names another"
-        ) from None
+                    found = dict(zip_longest(header, map(str.strip, row[: len(header)]), fillvalue=""))
+                    yield found | _fault(row, len(header), encoding)
+    except UnicodeError:  # of encodings in which a wrong byte spoils all that follows, such as utf-16
+        raise InputError(f"folder: {path.name} is not {encoding}; --set encoding=NAME names another") from None
     except csv.Error as error:
         raise InputError(f"folder: {path.name} is no whole CSV table ({error})") from None
+
+
+def _fault(row: list[str], width: int, encoding: str) -> Row:
+    """What is wrong with the whole row; empty for most."""
+    if len(row) > width:
+        return {_FAULT: f"the row has {len(row)} fields and the header {width}; quote a caption that holds commas"}
+    text = "".join(row)
+    if not text.isascii() and _UNDECODED.search(text):
+        return {_FAULT: f"the row is not {encoding} (--set encoding=NAME for another)"}
+    return {}
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

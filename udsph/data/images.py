@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from udsph.data.problems import Problems
+from udsph.data.problems import BadItem, Problems
 from udsph.data.settings import Setting
-from udsph.errors import InputError, MissingExtra
+from udsph.errors import MissingExtra
 
 KEPT_BYTES = 256 * 2**20  # decoded images up to this size together are kept in memory
 VERIFIED = 5000  # up to this number of images are decoded while loading, so that a damaged one can be left out
@@ -111,12 +111,12 @@ class LazyRows:
     workers
         Threads; one per processor by default.
     stop
-        What happens when a file turns out to be damaged: an :class:`InputError`, or a warning and an empty row.
+        What happens when a file turns out to be damaged: a :class:`BadItem`, or a warning and an empty row.
 
     Attributes
     ----------
     damaged
-        Names of the files for which an empty row stood in.
+        Names of the files for which an empty row stood in, here or in a selection of these rows.
     """
 
     empty: float = 0
@@ -157,7 +157,6 @@ class LazyRows:
         part = copy.copy(self)
         part.names = [self.names[i] for i in index.tolist()]
         part.shape = (len(part.names), *self.shape[1:])
-        part.damaged = set()
         part._pool, part._lock = None, threading.Lock()
         part._known = self._known[index]
         part._kept = None if self._kept is None else self._kept[index]
@@ -201,7 +200,7 @@ class LazyRows:
             return self._row(position)
         except DamagedImage as error:
             if self.stop:
-                raise InputError(f"{error}; --set on-error=skip goes on and counts such images") from None
+                raise BadItem(f"{error}; --on-error skip goes on and counts such images") from None
             with self._lock:
                 if self.names[position] not in self.damaged:
                     self.damaged.add(self.names[position])

@@ -92,7 +92,7 @@ def read_official(root: Path, problems: Problems, settings: Mapping[str, Any]) -
         root, files, problems, size=settings["size"], workers=settings["workers"], verify=settings["verify"]
     )
     order = [list(tags)[position] for position in kept.tolist()]
-    labels, classes = _labels(root, base, order, problems)
+    labels, classes = _labels(root, base, order, numbers, problems)
     captions = tuple(" ".join(tags[number]) for number in order)
     if settings["text"] == "words":
         return Items(Modality("pixels", pictures), None, labels, classes, captions)
@@ -128,8 +128,13 @@ def _tags(path: Path, problems: Problems) -> list[str] | None:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _labels(root: Path, base: Path, order: list[int], problems: Problems) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Multi-hot labels of the images, from the class files that do not end in ``_r1`` (those are stricter twins)."""
+def _labels(
+    root: Path, base: Path, order: list[int], numbers: list[int], problems: Problems
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Multi-hot labels of the images, from the class files that do not end in ``_r1`` (those are stricter twins).
+
+    Annotated images that are not among ``numbers``, those on the disk, are bad items.
+    """
     places = [place / name for place in (root, base) for name in _ANNOTATIONS]
     folder = next((place for place in places if place.is_dir()), None)
     files = [] if folder is None else sorted(folder.glob("*.txt"))
@@ -138,20 +143,17 @@ def _labels(root: Path, base: Path, order: list[int], problems: Problems) -> tup
         raise InputError(f"mirflickr: no annotations in '{root}' ({', '.join(_ANNOTATIONS)}); get them from {SOURCE}")
     rows = {number: row for row, number in enumerate(order)}
     labels = np.zeros((len(order), len(files)), np.uint8)
-    beyond: Counter[str] = Counter()
+    known, missing = set(numbers), set()
     for column, path in enumerate(files):
         for line, text in enumerate(texts.read_lines(path, "utf-8", "mirflickr"), start=1):
             if not text.strip().isdecimal():
                 raise InputError(f"mirflickr: {path.name}, line {line}: {text!r} is no image number")
-            row = rows.get(int(text))
-            if row is None:
-                beyond[text.strip()] += 1
-            else:
-                labels[row, column] = 1
-    if beyond:
-        problems.remark(
-            f"the annotations name {len(beyond):,} images that are not used (im{next(iter(beyond))}.jpg, ...)"
-        )
+            number = int(text)
+            if number in rows:
+                labels[rows[number], column] = 1
+            elif number not in known and number not in missing:
+                missing.add(number)
+                problems.leave_out("the image of an annotation does not exist", f"im{number}.jpg in {path.name}")
     return labels, tuple(path.stem for path in files)
 
 

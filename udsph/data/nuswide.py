@@ -105,10 +105,13 @@ def read_official(
     lines = texts.read_lines(_needed(root, "Imagelist.txt"), "utf-8", "nuswide")
     files = [line.strip().replace("\\", "/") for line in lines]
     labels, classes = read_labels(_needed(root, "AllLabels"), len(files))
-    text, captions = _texts(root, len(files), settings["text"])
+    text, captions, faults = _texts(root, len(files), settings["text"])
+    if faults and text is not None:
+        problems.remark(f"{len(faults):,} lines of All_Tags.txt are not utf-8 (line {min(faults) + 1}, ...)")
     numbered = Modality("vectors", np.arange(len(files))[:, None])  # stands for the images until they are chosen
     items = Items(numbered, text, labels, classes, captions).with_frequent_classes(protocol.classes)
     items = drop_unused(items, protocol.tagged, problems)
+    items = items.select(_usable(items, files, faults if settings["text"] == "words" else set(), problems))
     files = [files[number] for number in items.image.values[:, 0].tolist()]
     place = _image_folder(root, files)
     names = [place + (file if place.startswith("Flickr") else file.rpartition("/")[2]) for file in files]
@@ -118,6 +121,21 @@ def read_official(
     items = items.select(kept)
     chosen = Items(Modality("pixels", pictures), items.text, items.labels, items.classes, items.captions)
     return chosen, [files[position] for position in kept.tolist()]
+
+
+def _usable(items: Items, files: list[str], faults: set[int], problems: Problems) -> np.ndarray:
+    """The rows that are the first of their file in the list, and whose tags could be read."""
+    usable, seen = [], set()
+    for row, number in enumerate(items.image.values[:, 0].tolist()):
+        if files[number] in seen:
+            problems.leave_out("the image is listed before", f"Imagelist.txt, line {number + 1}: {files[number]}")
+        elif number in faults:
+            problems.leave_out("the tags are not utf-8", f"All_Tags.txt, line {number + 1}")
+        else:
+            usable.append(row)
+        seen.add(files[number])
+    problems.check_any_left(len(usable))
+    return np.array(usable, np.int64)
 
 
 def _image_folder(root: Path, files: list[str]) -> str:
@@ -157,28 +175,33 @@ def _digits(path: Path) -> Iterator[np.ndarray]:
             yield signs - 48
 
 
-def _texts(root: Path, count: int, text: str) -> tuple[Modality | None, tuple[str, ...] | None]:
-    """The bag of tags, the tags as written where they are at hand, or both."""
+def _texts(root: Path, count: int, text: str) -> tuple[Modality | None, tuple[str, ...] | None, set[int]]:
+    """The bag of tags, the tags as written where they are at hand, or both; and which of the latter are no text."""
     raw = _find(root, "All_Tags.txt")
     if text == "words" and raw is None:
         _needed(root, "All_Tags.txt")
-    captions = None if raw is None else _all_tags(raw, count)
+    captions, faults = (None, set[int]()) if raw is None else _all_tags(raw, count)
     if text == "words":
-        return None, captions
+        return None, captions, faults
     names = texts.read_lines(_needed(root, "TagList1k.txt"), "utf-8", "nuswide")
     vocabulary = tuple(line.strip() for line in names if line.strip())
-    return read_tags(_needed(root, "AllTags1k.txt"), count, vocabulary), captions
+    return read_tags(_needed(root, "AllTags1k.txt"), count, vocabulary), captions, faults
 
 
-def _all_tags(path: Path, count: int) -> tuple[str, ...]:
-    """``id tag tag ...`` a line, without the id."""
-    found = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
+def _all_tags(path: Path, count: int) -> tuple[tuple[str, ...], set[int]]:
+    """``id tag tag ...`` a line, without the id; and the lines, from 0, that are no UTF-8."""
+    found, faults = [], set()
+    with path.open("rb") as file:
+        for number, raw in enumerate(file):
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                faults.add(number)
+                line = raw.decode("utf-8", "replace")
             found.append(" ".join(line.split()[1:]))
     if len(found) != count:
         raise InputError(f"nuswide: {path.name} has {len(found):,} lines but the image list {count:,}")
-    return tuple(found)
+    return tuple(found), faults
 
 
 def read_tags(path: Path, count: int, vocabulary: tuple[str, ...]) -> Modality:

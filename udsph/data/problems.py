@@ -13,6 +13,10 @@ ON_ERROR = Setting(
 )
 
 
+class BadItem(InputError):
+    """A single item that cannot be used, where ``on_error`` is ``stop``."""
+
+
 class Problems:
     """What went wrong with single items of one dataset, and what a protocol leaves out.
 
@@ -21,7 +25,7 @@ class Problems:
     layout
         Name of the dataset, for the messages.
     on_error
-        ``stop``: the first bad item is an :class:`InputError`. ``skip``: it is counted.
+        ``stop``: the first bad item is a :class:`BadItem`. ``skip``: it is counted.
     """
 
     def __init__(self, layout: str, on_error: str) -> None:
@@ -33,9 +37,7 @@ class Problems:
     def leave_out(self, reason: str, item: str) -> None:
         """A bad item, which the caller leaves out."""
         if self.stops:
-            raise InputError(
-                f"{self.layout}: {reason}: {item}; --set on-error=skip leaves such items out and counts them"
-            )
+            raise BadItem(f"{self.layout}: {reason}: {item}; --on-error skip leaves such items out and counts them")
         self._items.setdefault(reason, []).append(item)
 
     def remark(self, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from udsph.data.dataset import Modality
-from udsph.data.problems import Problems
+from udsph.data.problems import NAMED, Problems
 from udsph.data.settings import Setting
 from udsph.data.tokens import words_of
 from udsph.errors import InputError, MissingExtra
@@ -136,9 +136,10 @@ def _rows(
     cut = int((lengths > longest).sum())
     if cut:
         problems.remark(f"{cut:,} texts have more than {longest} words; only the first {longest} are read (longest)")
-    empty = int((lengths == 0).sum())
-    if empty:
-        problems.remark(f"{empty:,} texts have no word of the vocabulary")
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        listed = ", ".join(map(str, empty[:NAMED].tolist())) + (", ..." if len(empty) > NAMED else "")
+        problems.remark(f"{len(empty):,} texts have no word of the vocabulary (items {listed})")
     firsts, lengths = known[starts], np.minimum(lengths, longest)
     values = np.zeros((len(starts), max(1, int(lengths.max(initial=1)))), np.int32)
     for column in range(values.shape[1]):

@@ -47,7 +47,8 @@ def load(
     problems = Problems("webnews", on_error)
     texts.check_encoding(encoding, "webnews")
     classes = tuple(line.strip() for line in texts.read_lines(root / "categories.list", encoding, "webnews"))
-    entries = [entry for split in ("train", "test") for entry in _entries(root, split, classes, problems)]
+    seen: set[tuple[str, str]] = set()
+    entries = [entry for split in ("train", "test") for entry in _entries(root, split, classes, seen, problems)]
     articles = [texts.read_text(root / "texts" / f"{e.text}.txt", encoding, f"{e.text}.txt", problems) for e in entries]
     with_text = [position for position, article in enumerate(articles) if article is not None]
     names = [f"images/{entries[position].image}.jpg" for position in with_text]
@@ -74,9 +75,11 @@ def load(
     )  # fmt: skip
 
 
-def _entries(root: Path, split: str, classes: tuple[str, ...], problems: Problems) -> list[Entry]:
+def _entries(
+    root: Path, split: str, classes: tuple[str, ...], seen: set[tuple[str, str]], problems: Problems
+) -> list[Entry]:
     path = root / f"{split}set_txt_img_cat.list"
-    entries, seen = [], set()
+    entries = []
     for number, line in enumerate(texts.read_lines(path, "utf-8", "webnews"), start=1):
         where = f"{path.name}, line {number}: {line!r}"
         fields = line.split("\t")
@@ -85,10 +88,10 @@ def _entries(root: Path, split: str, classes: tuple[str, ...], problems: Problem
         label = int(fields[2])
         if not 1 <= label <= len(classes):
             problems.leave_out(f"the class is not one of 1 to {len(classes)}", where)
-        elif tuple(fields[:2]) in seen:
+        elif (fields[0], fields[1]) in seen:
             problems.leave_out("the pair is listed before", where)
         else:
-            seen.add(tuple(fields[:2]))
+            seen.add((fields[0], fields[1]))
             entries.append(Entry(fields[0], fields[1], label - 1, split))
     return entries
 

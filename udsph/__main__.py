@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 
 def main() -> None:
@@ -20,7 +22,13 @@ def main() -> None:
         print(f"udsph: {command} needs the extra 'train': pip install 'udsph[train]'", file=sys.stderr)
         print("udsph: 'udsph info' and the library udsph.hamming work without it", file=sys.stderr)
         sys.exit(2)
+    warnings.formatwarning = _one_line
     app()
+
+
+def _one_line(message: Warning | str, *place: Any, **line: Any) -> str:
+    """A warning as a user reads it: without the line of code that gave it."""
+    return f"udsph: {message}\n"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import typer
 
-from udsph.cli import compare, data, demo, encode, evaluate, extract, model, search  # noqa: F401
+from udsph.cli import compare, data, demo, encode, evaluate, extract, model, search, show  # noqa: F401
 from udsph.cli.app import app, command
 
 __all__ = ["app"]

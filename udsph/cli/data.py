@@ -12,7 +12,7 @@ from rich.table import Table
 
 from udsph.cli.app import app, console, guarded, settings_of
 from udsph.data.dataset import SPLITS, Dataset
-from udsph.data.problems import BadItem
+from udsph.data.problems import NAMED, BadItem
 from udsph.errors import InputError
 
 data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
@@ -48,6 +48,17 @@ def check(
     for note in dataset.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print(f"{len(dataset.notes)} notes; loaded in {time.perf_counter() - started:.1f} s")
+
+
+def print_left_out(dataset: Dataset) -> None:
+    """What was left out while loading, and the files that turned out to be damaged since."""
+    for note in dataset.notes:
+        if note.startswith("left out"):
+            console.print(note, highlight=False, markup=False)
+    damaged = sorted(getattr(dataset.image.values, "damaged", ()))
+    if damaged:
+        listed = ", ".join(damaged[:NAMED]) + (", ..." if len(damaged) > NAMED else "")
+        console.print(f"{len(damaged):,} damaged images were shown empty ({listed})", highlight=False, markup=False)
 
 
 def source_of(name: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from udsph.cli.app import command, console
 from udsph.cli.evaluate import print_metrics
+from udsph.cli.show import retrieve
 
 
 @command
@@ -21,7 +22,6 @@ def demo(
 ) -> None:
     """Render scenes, train on them, hash, search in both directions, score, and draw the answers."""
     from udsph.data import load
-    from udsph.hamming import FlatIndex
     from udsph.report.retrieval import draw_retrieval
     from udsph.training import UDSPH, Config, evaluate_run
 
@@ -41,13 +41,9 @@ def demo(
 
     console.rule("3. hash and search")
     examples = queries[:4]
-    answers = {}
+    answers = retrieve(model, dataset, examples, 5)
     for query, target in (("text", "image"), ("image", "text")):
-        index = FlatIndex(bits)
-        index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(database)))
-        codes = getattr(model, f"encode_{query}")(getattr(dataset, query).take(examples))
-        answers[query] = index.search(codes, 5)
-        console.print(f"{query} to {target}: nearest of {len(index):,} codes at distances")
+        console.print(f"{query} to {target}: nearest of {len(database):,} codes at distances")
         for example, row in zip(examples, answers[query].distances, strict=True):
             console.print(f"  {caption(dataset, example)!r:70.70}  {' '.join(map(str, row))}", highlight=False)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from udsph.cli.app import command, console, settings_of
+from udsph.cli.data import print_left_out
 
 Settings = Annotated[
     list[str] | None,
@@ -41,4 +42,5 @@ def train(
         loader_settings["on_error"] = on_error
     dataset = load(data, root=root, **loader_settings)
     UDSPH(config=config).fit(dataset, output=output, progress=True)
+    print_left_out(dataset)
     console.print(f"trained: {output}    next: udsph evaluate {output}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -36,15 +38,16 @@ def draw_retrieval(
     MissingExtra
         If matplotlib is not installed.
     """
+    check_drawable(dataset)
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("a picture", "report") from None
-    if dataset.image.kind != "pixels" or dataset.captions is None:
-        raise InputError(f"{dataset.name}: a picture of retrieved items needs pixels and captions")
     columns = images.shape[1] + 1
     figure = Figure(figsize=(1.7 * columns, 3.6 * len(queries)), layout="constrained")
     axes = figure.subplots(2 * len(queries), columns, squeeze=False)
+    drawn = [*queries, *database[texts[texts >= 0]]]
+    fonts = _fonts("".join(_lines(dataset, item) for item in drawn))
     for number, query in enumerate(queries):
         by_text, by_image = axes[2 * number], axes[2 * number + 1]
         _show_caption(by_text[0], dataset, query, "text query", QUERY)
@@ -57,9 +60,45 @@ def draw_retrieval(
                 item = database[position]
                 shared = int(np.count_nonzero(dataset.labels[query] & dataset.labels[item]))
                 show(axis, dataset, item, f"{shared} labels shared", RIGHT if shared else WRONG)
+    for text in (text for axis in axes.flat for text in axis.texts):
+        text.set_family(fonts)
     part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=70)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by _fonts
+        figure.savefig(part, format="png", dpi=70)
     part.replace(path)
+
+
+def check_drawable(dataset: Dataset) -> None:
+    """Refuse a dataset that has nothing to show."""
+    if dataset.image.kind != "pixels" or dataset.captions is None:
+        raise InputError(
+            f"{dataset.name}: a picture of retrieved items needs pixels and captions; "
+            f"its images are {dataset.image.kind}{'' if dataset.captions else ', and it has no captions'}"
+        )
+
+
+def _fonts(characters: str) -> list[str]:
+    """The default font, and one that has most of the characters that it lacks, such as Chinese ones."""
+    from matplotlib.font_manager import FontProperties, fontManager, get_font
+
+    default = FontProperties()
+    has = get_font(fontManager.findfont(default)).get_char_index
+    lacking = {sign for sign in characters if not sign.isspace() and not has(ord(sign))}
+    if not lacking:
+        return default.get_family()
+    counts = {}
+    for entry in fontManager.ttflist:
+        has = get_font(entry.fname).get_char_index
+        counts[entry.name] = sum(has(ord(sign)) > 0 for sign in lacking)
+    best = max(counts, key=lambda name: counts[name])
+    if counts[best] < len(lacking):
+        warnings.warn(
+            f"no font that is installed has all characters of the captions, {min(lacking)!r} for one; "
+            f"boxes stand in their place",
+            stacklevel=3,
+        )
+    return [*default.get_family(), best] if counts[best] else default.get_family()
 
 
 def _show_pixels(axis: Any, dataset: Dataset, item: int, title: str, colour: str) -> None:
@@ -68,11 +107,18 @@ def _show_pixels(axis: Any, dataset: Dataset, item: int, title: str, colour: str
 
 
 def _show_caption(axis: Any, dataset: Dataset, item: int, title: str, colour: str) -> None:
-    assert dataset.captions is not None
-    lines = textwrap.fill(str(dataset.captions[item]), 20)
-    axis.text(0.5, 0.5, lines, ha="center", va="center", fontsize=7, transform=axis.transAxes)
+    axis.text(0.5, 0.5, _lines(dataset, item), ha="center", va="center", fontsize=7, transform=axis.transAxes)
     axis.set_box_aspect(1)
     _frame(axis, title, colour)
+
+
+def _lines(dataset: Dataset, item: int) -> str:
+    """The beginning of a caption, in lines that fit the frame; Chinese characters are twice as wide as letters."""
+    assert dataset.captions is not None
+    caption = dataset.captions[item]
+    start = caption[:100]
+    wide = 2 * sum(east_asian_width(sign) in "WF" for sign in start) > len(start)
+    return textwrap.fill(caption, 10 if wide else 20, max_lines=8, placeholder=" ...", break_long_words=True)
 
 
 def _frame(axis: Any, title: str, colour: str) -> None:

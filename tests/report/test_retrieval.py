@@ -1,0 +1,71 @@
+"""The picture of retrieved items: what is drawn, in which font, and what cannot be drawn."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+matplotlib = pytest.importorskip("matplotlib", reason="matplotlib, of the extra report, is not installed")
+
+from PIL import Image  # noqa: E402
+
+from udsph import data  # noqa: E402
+from udsph.data import Dataset, Modality  # noqa: E402
+from udsph.errors import InputError  # noqa: E402
+from udsph.report.retrieval import draw_retrieval  # noqa: E402
+
+
+def dataset(captions: tuple[str, ...] | None = None, kind: str = "pixels") -> Dataset:
+    n = 6
+    pixels = np.full((n, 8, 8, 3), 40, np.uint8)
+    pixels[:, :, :, 0] = 40 * np.arange(n)[:, None, None]
+    image = Modality("pixels", pixels) if kind == "pixels" else Modality("vectors", np.ones((n, 3), np.float32))
+    splits = {"query": np.array([0, 1]), "train": np.arange(2, n), "database": np.arange(2, n)}
+    text = Modality("vectors", np.ones((n, 3), np.float32))
+    return Dataset("mine", image, text, np.eye(2, dtype=np.uint8)[np.arange(n) % 2], ("a", "b"), splits, {}, captions)
+
+
+def draw(found: Dataset, path: Path) -> np.ndarray:
+    answers = np.array([[0, 1], [3, -1]])
+    draw_retrieval(found, found.splits["query"], found.splits["database"], answers, answers, path)
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_queries_and_answers_are_drawn(tmp_path: Path) -> None:
+    picture = draw(dataset(tuple(f"caption {k}" for k in range(6))), tmp_path / "a.png")
+    colours = set(map(tuple, picture.reshape(-1, 3).tolist()))
+    # The queries 0 and 1 and the items that were found for them: 2, 3 and 5, but not 4.
+    assert {(40 * k, 40, 40) for k in (0, 1, 2, 3, 5)} <= colours
+    assert (160, 40, 40) not in colours
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_characters_that_no_font_has_are_said_once(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        draw(dataset(("\U0001f9ff\u4e2d" * 90,) * 6), tmp_path / "a.png")
+    assert sum("boxes stand in their place" in str(one.message) for one in seen) == len(seen) <= 1
+
+
+def test_long_captions_are_cut() -> None:
+    from udsph.report.retrieval import _lines
+
+    for caption, width in (("word " * 200, 20), ("中国" * 200, 10)):
+        lines = _lines(dataset((caption,) * 6), 0).splitlines()
+        assert len(lines) == 8
+        assert max(map(len, lines)) <= width
+        assert lines[-1].endswith("...")
+
+
+@pytest.mark.parametrize(("kind", "captions"), [("vectors", ("a",) * 6), ("pixels", None)])
+def test_a_dataset_without_pixels_or_captions(tmp_path: Path, kind: str, captions: tuple[str, ...] | None) -> None:
+    with pytest.raises(InputError, match=f"mine: a picture of retrieved items needs .* its images are {kind}"):
+        draw(dataset(captions, kind), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_scenes_can_be_drawn(tmp_path: Path) -> None:
+    assert draw(data.load("scenes", pairs=20, workers=1), tmp_path / "a.png").std() > 10

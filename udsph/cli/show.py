@@ -1,0 +1,48 @@
+"""``udsph show``: queries of a run with what was retrieved for them, as a picture."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from udsph.cli.app import command, console
+from udsph.errors import InputError
+
+
+@command
+def show(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run whose dataset has pixels and captions")],
+    output: Annotated[Path, typer.Option(help="The picture, .png")],
+    queries: Annotated[int, typer.Option(help="Queries shown, spread evenly over all of them", min=1, max=50)] = 4,
+    k: Annotated[int, typer.Option("--k", "-k", help="Retrieved items of each query", min=1, max=20)] = 5,
+) -> None:
+    """Draw queries of both directions with the items of the database that the run retrieves for them."""
+    from udsph import data
+    from udsph.report.retrieval import check_drawable, draw_retrieval
+    from udsph.training.evaluate import check_same, load_run
+
+    if output.suffix.lower() != ".png" or not output.parent.is_dir():
+        raise InputError(f"--output {output}: expected a .png file in a folder that exists")
+    model, arguments, splits = load_run(run)
+    dataset = data.load(**arguments)
+    check_same(model, dataset, splits)
+    check_drawable(dataset)
+    every, database = dataset.splits["query"], dataset.splits["database"]
+    examples = every[np.linspace(0, len(every) - 1, min(queries, len(every))).astype(np.int64)]
+    answers = retrieve(model, dataset, examples, min(k, len(database)))
+    draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, output)
+    console.print(f"{len(examples)} queries in both directions, {len(database):,} items: {output}")
+
+
+def retrieve(model: Any, dataset: Any, queries: np.ndarray, k: int) -> dict[str, Any]:
+    """The ``k`` nearest items of the database in the other modality, for ``text`` queries and for ``image`` queries."""
+    from udsph.hamming import FlatIndex
+
+    found = {}
+    for query, target in (("text", "image"), ("image", "text")):
+        index = FlatIndex(model.bits)
+        index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(dataset.splits["database"])))
+        codes = getattr(model, f"encode_{query}")(getattr(dataset, query).take(queries))
+        found[query] = index.search(codes, k)
+    return found

@@ -64,7 +64,8 @@ void rank_relevant(const std::string &level, const udsph::Piece &piece, const Ar
                    Array<uint64_t> &first_rank) {
   const udsph::CountKernels &kernels = udsph::count_kernels(level);
   const udsph::Queries queries = queries_of(codes, labels, label_begin);
-  const udsph::RankTile ranks = {seen.mutable_data(),
+  const udsph::RankTile ranks = {static_cast<size_t>(seen.shape(1)),
+                                 seen.mutable_data(),
                                  hits.mutable_data(),
                                  segment.mutable_data(),
                                  first.mutable_data(),
@@ -74,7 +75,8 @@ void rank_relevant(const std::string &level, const udsph::Piece &piece, const Ar
                                  static_cast<size_t>(wanted.shape(1)),
                                  reinterpret_cast<udsph::Sum *>(sums.mutable_data()),
                                  reinterpret_cast<udsph::Sum *>(first_sums.mutable_data()),
-                                 first_rank.mutable_data()};
+                                 first_rank.mutable_data(),
+                                 nullptr};
   py::gil_scoped_release released;
   udsph::rank_relevant(kernels, piece, queries, threads, check_signals, ranks);
 }
@@ -83,6 +85,7 @@ void rank_relevant(const std::string &level, const udsph::Piece &piece, const Ar
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "Counting kernels in C++; udsph.evaluation is the way in.";
+  module.def("rank_cells", &udsph::rank_cells);
   module.attr("ITEMS_PER_PIECE") = static_cast<size_t>(udsph::MAX_BLOCKS * udsph::BLOCK);
   py::class_<udsph::Piece>(module, "Piece").def_static("of_labels", &label_piece).def_static("of_classes", &class_piece);
   module.def("count_relevant", &count_relevant);

@@ -12,9 +12,12 @@ enum : size_t {
   GROUP_BITS = 3,                            // bits of a code that one table entry covers
   GROUPS = 22,                               // groups of a column
   COUNT_COLUMN = GROUPS * GROUP_BITS,        // bits of a column: its table stays in the L1 cache
-  LEAF = 8,                                  // distances that are counted together
+  LEAF_PLANES = 3,
+  LEAF = 1 << LEAF_PLANES,                   // distances that are counted together
   LEAF_VECTORS = 4,                          // vectors that hold their counts
   MAX_BLOCKS = 255,                          // of a piece: 16-bit counts, each of up to 256 lanes per block, do not overflow
+  RANK_PLANES = 4,
+  RANK_LEAF = 1 << RANK_PLANES,              // distances that are ranked together
 };
 
 // A piece of a database in slices. Word w of slice b of a block holds bit b of items 64 w to 64 w + 63.
@@ -30,14 +33,17 @@ struct Sum {
   uint64_t low, high, hits;
 };
 
-// What a pass in insertion order knows of a tile of queries, and adds to. Ranks count from 1.
+// What a pass in insertion order knows of a tile of queries, and adds to. Ranks count from 1. The arrays by distance have room for
+// rank_cells(bits) distances; those that do not exist hold what the last one would leave behind.
 struct RankTile {
-  uint64_t *seen, *hits;          // [n][bits + 1]: items and relevant items before the next one at each distance
-  uint32_t *segment, *first;      // [n][bits + 1]: the stop, and the number of wanted items, that comes next at each distance
+  size_t cells;                   // rank_cells(bits)
+  uint64_t *seen, *hits;          // [n][cells]: items and relevant items before the next one at each distance
+  uint32_t *segment, *first;      // [n][cells]: the stop, and the number of wanted items, that comes next at each distance
   const uint64_t *stops, *wanted; // [n][n_stops] ranks and [n][n_wanted] numbers of relevant items, ascending
   size_t n_stops, n_wanted;
   Sum *sums, *first_sums;         // [n][n_stops + 1], [n][n_wanted + 1]: of the relevant items between a stop and the one before
   uint64_t *first_rank;           // [n]: of the first relevant item
+  uint64_t *limits;               // scratch: [n_stops + n_wanted][2] vectors
 };
 
 // Queries counted together against one piece, by one thread.
@@ -80,5 +86,8 @@ constexpr size_t planes_of(size_t bits) {
 
 // Leaves of LEAF distances from 0 to bits.
 constexpr size_t leaves_of(size_t bits) { return bits / LEAF + 1; }
+
+// Distances of whole RANK_LEAFs from 0 to bits, and one leaf more.
+constexpr size_t rank_cells(size_t bits) { return (bits / RANK_LEAF + 2) * RANK_LEAF; }
 
 }  // namespace udsph

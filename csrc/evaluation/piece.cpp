@@ -114,6 +114,12 @@ void run(const Counting &counting, size_t threads, const Poll &poll, const Take 
   });
 }
 
+#if UDSPH_X86
+bool cpu_has_avx512_popcount() {
+  return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
 }  // namespace
 
 const CountKernels &count_kernels(const std::string &level) {
@@ -121,7 +127,7 @@ const CountKernels &count_kernels(const std::string &level) {
 #if UDSPH_X86
   if (level == "avx2" && cpu_has_avx2()) return count_avx2;
   if (level == "avx512" && cpu_has_avx512())
-    return __builtin_cpu_supports("avx512vpopcntdq") ? count_avx512_popcount : count_avx512;
+    return cpu_has_avx512_popcount() ? count_avx512_popcount : count_avx512;
 #elif UDSPH_ARM
   if (level == "neon") return count_neon;
 #endif
@@ -180,12 +186,13 @@ void rank_relevant(const CountKernels &level, const Piece &piece, const Queries 
   std::atomic<size_t> next{0};
   workers.run([&](size_t worker) {
     TileMemory memory = counting.memory();
+    const Words limits = allocate_words((ranks.n_stops + ranks.n_wanted) * 2 * level.vector_words);
     for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
-      const size_t q = counting.first(i), cell = q * counting.bins();
-      const RankTile tile = {ranks.seen + cell, ranks.hits + cell, ranks.segment + cell, ranks.first + cell,
+      const size_t q = counting.first(i), cell = q * ranks.cells;
+      const RankTile tile = {ranks.cells, ranks.seen + cell, ranks.hits + cell, ranks.segment + cell, ranks.first + cell,
                              ranks.stops + q * ranks.n_stops, ranks.wanted + q * ranks.n_wanted, ranks.n_stops, ranks.n_wanted,
                              ranks.sums + q * (ranks.n_stops + 1), ranks.first_sums + q * (ranks.n_wanted + 1),
-                             ranks.first_rank + q};
+                             ranks.first_rank + q, limits.get()};
       counting.count(i, memory, &tile);
     }
   });

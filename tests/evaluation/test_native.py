@@ -121,3 +121,22 @@ def test_ranks_in_insertion_order(level, denominator, monkeypatch):
             np.testing.assert_allclose(results[0][key], value, rtol=1e-13)
             for other in results[1:]:
                 np.testing.assert_array_equal(results[0][key], other[key])
+
+
+@pytest.mark.parametrize("relevant", ["none", "all", "some"])
+@pytest.mark.parametrize(("width", "flips"), [(1, 0.0), (2, 0.1), (8, 0.02), (8, 0.5), (16, 0.5), (130, 0.5)])
+def test_ranks_of_clustered_and_scattered_codes(level, relevant, width, flips, monkeypatch):
+    """From all items at one distance to nearly all at distances of their own; stops and wanted numbers in any of them."""
+    rng = np.random.default_rng(width)
+    case = random_case(rng, 5, 1700, width, 6, {"none": 0.0, "all": 1.0, "some": 0.2}[relevant])
+    noise = np.packbits(rng.random((1700, 8 * width)) < flips, axis=1)
+    case = case._replace(database_codes=case.query_codes[:1] ^ noise)
+    cutoffs = (*range(1, 30), 64, 100, 511, 512, 513, 1699, 1700, 9000)
+    for denominator in ("min", "first"):
+        options = {"metrics": ["map", "precision", "mrr", "r_precision"], "cutoffs": cutoffs, "ties": "insertion"}
+        value = evaluate(*case, **options, denominator=denominator).per_query
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "serves", lambda *arguments: False)
+            truth = evaluate(*case, **options, denominator=denominator).per_query
+        for key in truth:
+            np.testing.assert_allclose(value[key], truth[key], rtol=1e-13, err_msg=key)

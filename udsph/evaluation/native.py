@@ -59,7 +59,7 @@ def count(checked: Problem, shared: bool) -> Counts:
 
 def walk(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     """Fill the sums of a second pass in insertion order, for a problem that ``serves`` accepts; not the DCG."""
-    seen, hits = (np.cumsum(table, axis=1) - table for table in (counts.items, counts.relevant))
+    seen, hits = (_before(table, _native.rank_cells(counts.bits)) for table in (counts.items, counts.relevant))
     stops, wanted = sums.stops.astype(np.uint64), sums.wanted.astype(np.uint64)
     # The first stop at or beyond the next rank (number of hits) at each distance.
     segment, first = (
@@ -77,6 +77,12 @@ def walk(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     sums.precision[:] = _precision_sums(totals)
     sums.first_precision[:] = _precision_sums(first_totals)
     sums.first_rank[:] = first_rank
+
+
+def _before(table: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
+    """Sums of the columns before each of ``cells`` columns; those beyond the table are 0."""
+    wide = np.pad(table, ((0, 0), (0, cells - table.shape[1])))
+    return np.cumsum(wide, axis=1) - wide
 
 
 def _precision_sums(totals: NDArray[np.uint64]) -> NDArray[np.float64]:

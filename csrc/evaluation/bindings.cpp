@@ -81,10 +81,25 @@ void rank_relevant(const std::string &level, const udsph::Piece &piece, const Ar
   udsph::rank_relevant(kernels, piece, queries, threads, check_signals, ranks);
 }
 
+void discount_relevant(const std::string &level, const udsph::Piece &piece, const Array<uint8_t> &codes,
+                       const Array<uint32_t> &labels, const Array<uint64_t> &label_begin, size_t threads,
+                       Array<uint64_t> &seen, Array<uint32_t> &segment, const Array<uint64_t> &stops,
+                       Array<uint64_t> &discounts) {
+  const udsph::CountKernels &kernels = udsph::count_kernels(level);
+  const udsph::Queries queries = queries_of(codes, labels, label_begin);
+  const udsph::DiscountTile tile = {static_cast<size_t>(seen.shape(1)),  seen.mutable_data(),
+                                    segment.mutable_data(),              stops.data(),
+                                    static_cast<size_t>(stops.shape(1)), discounts.mutable_data(),
+                                    static_cast<size_t>(discounts.shape(2)), nullptr};
+  py::gil_scoped_release released;
+  udsph::discount_relevant(kernels, piece, queries, threads, check_signals, tile);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "Counting kernels in C++; udsph.evaluation is the way in.";
+  module.def("discount_relevant", &discount_relevant);
   module.def("rank_cells", &udsph::rank_cells);
   module.attr("ITEMS_PER_PIECE") = static_cast<size_t>(udsph::MAX_BLOCKS * udsph::BLOCK);
   py::class_<udsph::Piece>(module, "Piece").def_static("of_labels", &label_piece).def_static("of_classes", &class_piece);

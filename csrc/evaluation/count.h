@@ -18,6 +18,9 @@ enum : size_t {
   MAX_BLOCKS = 255,                          // of a piece: 16-bit counts, each of up to 256 lanes per block, do not overflow
   RANK_PLANES = 4,
   RANK_LEAF = 1 << RANK_PLANES,              // distances that are ranked together
+  GRADE_PLANES = 13,                         // 4096 shared labels
+  LOG_BITS = 7,
+  LOG_STEPS = 1 << LOG_BITS,
 };
 
 // A piece of a database in slices. Word w of slice b of a block holds bit b of items 64 w to 64 w + 63.
@@ -46,6 +49,18 @@ struct RankTile {
   uint64_t *limits;               // scratch: [n_stops + n_wanted][2] vectors
 };
 
+// What a pass for the DCG in insertion order knows and adds to; the fields of the same names are those of RankTile.
+struct DiscountTile {
+  size_t cells;
+  uint64_t *seen;
+  uint32_t *segment;
+  const uint64_t *stops;
+  size_t n_stops;
+  uint64_t *discounts;            // [n][n_stops + 1][levels][2]: sums of 1 / log2(rank + 1), low and high words in units of 2^-52
+  size_t levels;                  // one more than the greatest grade
+  const double *logs;             // [LOG_STEPS][2]: 1 / c and log2(c) for the middle c of each step of [1, 2)
+};
+
 // Queries counted together against one piece, by one thread.
 struct CountTile {
   size_t n, columns;
@@ -55,6 +70,7 @@ struct CountTile {
   size_t grade_pairs;        // 0: count all items and relevant ones; else grades 2 i and 2 i + 1 for each i below this
   uint64_t *table, *partial; // scratch: the table of a column; partial distances, [n][planes] vectors
   const RankTile *ranks;     // not null: ranks in insertion order, and no counts
+  const DiscountTile *discounts;  // not null: discounts in insertion order, and no counts
   uint64_t *counts;          // [n][max(1, grade_pairs)][leaves][LEAF_VECTORS] vectors
 };
 

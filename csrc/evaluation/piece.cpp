@@ -1,6 +1,7 @@
 #include "evaluation/piece.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "hamming/cpu.h"
@@ -60,8 +61,8 @@ class Counting {
     return memory;
   }
 
-  // Count tile i, or with `ranks`, which are those of the tile, rank it.
-  void count(size_t i, TileMemory &memory, const RankTile *ranks = nullptr) const {
+  // Count tile i, or with `ranks` or `discounts`, which are those of the tile, walk through it in insertion order.
+  void count(size_t i, TileMemory &memory, const RankTile *ranks = nullptr, const DiscountTile *discounts = nullptr) const {
     const size_t n = size(i);
     for (size_t c = 0; c < columns_; c++)
       for (size_t q = 0; q < n; q++) {
@@ -72,7 +73,7 @@ class Counting {
       }
     std::memset(memory.counts.get(), 0, memory.counts_words * sizeof(uint64_t));
     level_.count(piece_, {n, columns_, memory.entries.data(), queries_.labels, queries_.label_begin + first(i), grade_pairs_,
-                          memory.table.get(), memory.partial.get(), ranks, memory.counts.get()});
+                          memory.table.get(), memory.partial.get(), ranks, discounts, memory.counts.get()});
   }
 
   // Items at a distance on a side, of query q of the tile and one pair of grades.
@@ -194,6 +195,32 @@ void rank_relevant(const CountKernels &level, const Piece &piece, const Queries 
                              ranks.sums + q * (ranks.n_stops + 1), ranks.first_sums + q * (ranks.n_wanted + 1),
                              ranks.first_rank + q, limits.get()};
       counting.count(i, memory, &tile);
+    }
+  });
+}
+
+void discount_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
+                       const DiscountTile &discounts) {
+  const Counting counting(level, piece, queries, 0, threads);
+  Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
+  std::atomic<size_t> next{0};
+  double logs[LOG_STEPS][2];
+  for (size_t i = 0; i < LOG_STEPS; i++) {
+    const double middle = 1 + (static_cast<double>(i) + 0.5) / LOG_STEPS;
+    logs[i][0] = 1 / middle;
+    logs[i][1] = std::log2(middle);
+  }
+  workers.run([&](size_t worker) {
+    TileMemory memory = counting.memory();
+    for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
+      const size_t q = counting.first(i);
+      DiscountTile tile = discounts;
+      tile.seen += q * tile.cells;
+      tile.segment += q * tile.cells;
+      tile.stops += q * tile.n_stops;
+      tile.discounts += q * (tile.n_stops + 1) * tile.levels * 2;
+      tile.logs = logs[0];
+      counting.count(i, memory, nullptr, &tile);
     }
   });
 }

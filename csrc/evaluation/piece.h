@@ -50,4 +50,8 @@ void count_shared(const CountKernels &level, const Piece &piece, const Queries &
 void rank_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
                    const RankTile &ranks);
 
+// The same for the DCG; `discounts.logs` need not be set.
+void discount_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
+                       const DiscountTile &discounts);
+
 }  // namespace udsph

@@ -183,7 +183,7 @@ def test_own_relevance_as_matrix_sparse_matrix_and_function(case):
     for ties in ("expected", "insertion"):
         truth = evaluate(*case, ties=ties).to_dict()
         for relevance in (grades, sparse.coo_matrix(grades), lambda queries, items: grades[queries, items]):
-            assert evaluate(*codes, relevance=relevance, ties=ties).to_dict() == truth
+            assert evaluate(*codes, relevance=relevance, ties=ties).to_dict() == pytest.approx(truth, rel=1e-13)
 
 
 def test_a_cutoff_beyond_the_database_adds_no_item(case):

@@ -106,8 +106,8 @@ def test_an_interrupt_stops_the_count(level):
 def test_ranks_in_insertion_order(level, denominator, monkeypatch):
     """The same hits and ranks as in NumPy, and the very same sums at every level and number of threads."""
     rng = np.random.default_rng(5)
-    metrics = ["map", "precision", "r_precision", "mrr"]
-    for width, classes in ((1, 3), (8, 24), (40, 0)):
+    metrics = ["map", "precision", "r_precision", "mrr", "ndcg", "ndcg_linear"]
+    for width, classes in ((1, 3), (8, 24), (40, 0), (2, 300)):
         case = random_case(rng, 20, 3000, width, classes, 0.15)
         options = {"metrics": metrics, "ties": "insertion", "cutoffs": (1, 10, 600), "denominator": denominator}
         results = [evaluate(*case, **options, threads=threads).per_query for threads in (1, 3)]
@@ -133,7 +133,8 @@ def test_ranks_of_clustered_and_scattered_codes(level, relevant, width, flips, m
     case = case._replace(database_codes=case.query_codes[:1] ^ noise)
     cutoffs = (*range(1, 30), 64, 100, 511, 512, 513, 1699, 1700, 9000)
     for denominator in ("min", "first"):
-        options = {"metrics": ["map", "precision", "mrr", "r_precision"], "cutoffs": cutoffs, "ties": "insertion"}
+        metrics = ["map", "precision", "mrr", "r_precision", "ndcg"]
+        options = {"metrics": metrics, "cutoffs": cutoffs, "ties": "insertion"}
         value = evaluate(*case, **options, denominator=denominator).per_query
         with monkeypatch.context() as patch:
             patch.setattr(native, "serves", lambda *arguments: False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from udsph.evaluation.counts import Counts
 from udsph.evaluation.ordered_sums import OrderedSums
 from udsph.evaluation.problem import Problem
+from udsph.evaluation.ranking import gains_of
 from udsph.evaluation.relevance import ClassNumbers, MultiHotLabels
 from udsph.hamming import backend, simd_level
 from udsph.hamming.threads import thread_count
@@ -58,25 +59,45 @@ def count(checked: Problem, shared: bool) -> Counts:
 
 
 def walk(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
-    """Fill the sums of a second pass in insertion order, for a problem that ``serves`` accepts; not the DCG."""
-    seen, hits = (_before(table, _native.rank_cells(counts.bits)) for table in (counts.items, counts.relevant))
+    """Fill the sums of a second pass in insertion order, for a problem that ``serves`` accepts."""
+    cells = _native.rank_cells(counts.bits)
+    seen, hits = (_before(table, cells) for table in (counts.items, counts.relevant))
     stops, wanted = sums.stops.astype(np.uint64), sums.wanted.astype(np.uint64)
     # The first stop at or beyond the next rank (number of hits) at each distance.
-    segment, first = (
-        np.array([np.searchsorted(row, at, side="right") for row, at in zip(*pair, strict=True)], np.uint32)
-        for pair in ((sums.stops, seen), (sums.wanted, hits))
-    )
-    seen, hits = seen.astype(np.uint64), hits.astype(np.uint64)
+    segment, first = _places(sums.stops, seen), _places(sums.wanted, hits)
     totals, first_totals = (np.zeros((*(table.shape + np.array([0, 1])), 3), np.uint64) for table in (stops, wanted))
     first_rank = np.zeros(checked.n_queries, np.uint64)
     level, threads, labels = simd_level(), thread_count(checked.threads), query_labels(checked)
-    state = (seen, hits, segment, first, stops, wanted, totals, first_totals, first_rank)
+    state = (seen.astype(np.uint64), hits.astype(np.uint64), segment, first)
+    results = (totals, first_totals, first_rank)
     for piece in pieces(checked, level):
-        _native.rank_relevant(level, piece, checked.query, *labels, threads, *state)
+        _native.rank_relevant(level, piece, checked.query, *labels, threads, *state, stops, wanted, *results)
     sums.hits[:] = np.cumsum(totals[:, :-1, 2], axis=1)
-    sums.precision[:] = _precision_sums(totals)
-    sums.first_precision[:] = _precision_sums(first_totals)
+    sums.precision[:] = _running_sums(totals)
+    sums.first_precision[:] = _running_sums(first_totals)
     sums.first_rank[:] = first_rank
+
+
+def walk_discounts(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
+    """Fill the DCG of such sums, by counts that are by grade; a pass of its own."""
+    assert counts.shared is not None
+    levels = counts.shared.shape[2]
+    gains = {gain: gains_of(levels, gain) for gain in sums.dcg}
+    before = _before(counts.items, _native.rank_cells(counts.bits))
+    state = (before.astype(np.uint64), _places(sums.stops, before), sums.stops.astype(np.uint64))
+    discounts = np.zeros((checked.n_queries, sums.stops.shape[1] + 1, levels, 2), np.uint64)
+    level, threads, labels = simd_level(), thread_count(checked.threads), query_labels(checked)
+    for piece in pieces(checked, level):
+        _native.discount_relevant(level, piece, checked.query, *labels, threads, *state, discounts)
+    by_grade = _running_sums(discounts)
+    for gain, of_grade in gains.items():
+        sums.dcg[gain][:] = by_grade @ of_grade
+
+
+def _places(limits: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """How many of a row's limits do not exceed each of its numbers."""
+    pairs = zip(limits, numbers, strict=True)
+    return np.array([np.searchsorted(row, at, side="right") for row, at in pairs], np.uint32).reshape(numbers.shape)
 
 
 def _before(table: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
@@ -85,9 +106,9 @@ def _before(table: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
     return np.cumsum(wide, axis=1) - wide
 
 
-def _precision_sums(totals: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Running sums of (low, high) pairs in units of 2**-52, without the last, which no stop ends."""
-    return np.cumsum(totals[:, :-1, 0] * 2.0**-52 + totals[:, :-1, 1] * 2.0**12, axis=1)
+def _running_sums(totals: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Over the segments, of (low, high, ...) in units of 2**-52, without the last segment, which no stop ends."""
+    return np.cumsum(totals[:, :-1, ..., 0] * 2.0**-52 + totals[:, :-1, ..., 1] * 2.0**12, axis=1)
 
 
 def pieces(checked: Problem, level: str) -> Iterator[Any]:

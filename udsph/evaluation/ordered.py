@@ -85,8 +85,10 @@ def ordered_ranking(
     stops = np.sort(np.concatenate([np.broadcast_to(fixed, (len(total), len(fixed))), total[:, None]], axis=1), axis=1)
     wanted = np.minimum(fixed[None, :] if by_relevant else np.zeros((1, 0), np.int64), total[:, None])
     sums = OrderedSums.empty(stops, wanted, gains)
-    if native.serves(checked) and not gains:
+    if native.serves(checked, counts.shared.shape[2] if counts.shared is not None else 0):
         native.walk(checked, counts, sums)
+        if gains:
+            native.walk_discounts(checked, counts, sums)
     else:
         _walk_in_numpy(checked, counts, sums)
     return OrderedRanking(sums, counts)

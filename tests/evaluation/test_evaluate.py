@@ -1,5 +1,9 @@
 """``evaluate`` and ``mean_average_precision`` against plain rankings of every item."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from brute_force import average_precision, hits, ndcg, reciprocal_rank
@@ -14,8 +18,10 @@ from udsph.evaluation import (
     evaluate_ranking,
     evaluate_scores,
     mean_average_precision,
+    native,
 )
 from udsph.evaluation.conventions import DENOMINATORS
+from udsph.hamming import backend
 
 
 def ranked_grades(case):
@@ -224,6 +230,49 @@ def test_scores_rank_the_greatest_first_and_tie_in_column_order():
         evaluate_scores(scores * np.nan, relevance)
     with pytest.raises(InputError, match="scores has shape"):
         evaluate_scores(scores[:, :3], relevance)
+
+
+def test_rankings_are_evaluated_some_queries_at_a_time(case, monkeypatch):
+    """Nine queries, at once and in pieces of one and of four."""
+    module = sys.modules["udsph.evaluation.evaluate"]
+    for options in ({"ties": "expected"}, {"ties": "insertion", "metrics": ["map"]}, {"empty": "skip"}):
+        results = []
+        for pairs in (1 << 20, 1, 4 * 300):
+            monkeypatch.setattr(module, "PAIRS_PER_PIECE", pairs)
+            results.append(evaluate_scores(-case.distances, case.grades, ranks=(5, 70), **options))
+        for other in results[1:]:
+            assert other.to_dict() == results[0].to_dict()
+            assert other.recall_by_rank.tolist() == results[0].recall_by_rank.tolist()
+            assert (other.n_queries, other.n_items) == (9, 300)
+
+
+def test_progress_counts_the_pairs_of_every_walk(case):
+    for options, walks in (({}, 1), ({"ties": "insertion"}, 3), ({"ties": "insertion", "metrics": ["map"]}, 2)):
+        calls = []
+        evaluate(*case, **options, progress=lambda done, total, calls=calls: calls.append((done, total)))
+        walks = min(walks, 2) if native._native is None or backend.name() != "native" else walks
+        assert calls == sorted(set(calls))
+        assert calls[-1] == (walks * 9 * 300, walks * 9 * 300)
+
+
+def test_without_numba_the_same_values_come_from_numpy(case, tmp_path):
+    """In a process of its own, where Numba cannot be imported."""
+    np.savez(tmp_path / "case.npz", *case)
+    code = """
+import json, sys
+sys.modules["numba"] = None
+import numpy as np
+from udsph.evaluation import evaluate, jit
+case = np.load(sys.argv[1]).values()
+values = [evaluate(*case, cutoffs=(3, 40), ties=ties).to_dict() for ties in ("expected", "pessimistic", "insertion")]
+assert not jit.HAVE_NUMBA
+print(json.dumps(values))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "case.npz"], capture_output=True, text=True, check=True
+    )
+    for values, ties in zip(json.loads(done.stdout), ("expected", "pessimistic", "insertion"), strict=True):
+        assert values == pytest.approx(evaluate(*case, cutoffs=(3, 40), ties=ties).to_dict(), rel=1e-12)
 
 
 def test_report(case):

@@ -126,7 +126,7 @@ def test_ranks_in_insertion_order(level, denominator, monkeypatch):
 @pytest.mark.parametrize("relevant", ["none", "all", "some"])
 @pytest.mark.parametrize(("width", "flips"), [(1, 0.0), (2, 0.1), (8, 0.02), (8, 0.5), (16, 0.5), (130, 0.5)])
 def test_ranks_of_clustered_and_scattered_codes(level, relevant, width, flips, monkeypatch):
-    """From all items at one distance to nearly all at distances of their own; stops and wanted numbers in any of them."""
+    """From all items at one distance to nearly all at distances of their own; stops and wanted numbers anywhere."""
     rng = np.random.default_rng(width)
     case = random_case(rng, 5, 1700, width, 6, {"none": 0.0, "all": 1.0, "some": 0.2}[relevant])
     noise = np.packbits(rng.random((1700, 8 * width)) < flips, axis=1)

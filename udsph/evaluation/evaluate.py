@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from udsph.errors import InputError
 from udsph.evaluation.conventions import Options, resolve
 from udsph.evaluation.counting import count_problem
-from udsph.evaluation.ordered import ordered_ranking
+from udsph.evaluation.ordered import ordered_ranking, passes
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
-from udsph.evaluation.problem import Problem, Progress, problem
-from udsph.evaluation.ranking import QueryGroups, TiedRanking
+from udsph.evaluation.problem import PAIRS_PER_PIECE, Problem, Progress, problem
+from udsph.evaluation.ranking import QueryGroups, Ranking, TiedRanking
 from udsph.evaluation.relevance import CustomRelevance
 from udsph.evaluation.report import Evaluation
 from udsph.hamming.codes import as_array
@@ -64,7 +64,8 @@ def evaluate(
     threads : int, optional
         Threads of the native kernels; ``UDSPH_NUM_THREADS``, else every core, by default.
     progress : callable, optional
-        Called with (pairs done, pairs in all) after each piece.
+        Called with (pairs done, pairs in all) after each piece; ``ties="insertion"`` walks through all pairs twice, or
+        three times with NDCG.
 
     Returns
     -------
@@ -170,9 +171,13 @@ def evaluate_ranking(
         Without the values by radius.
     """
     grades = _grades(relevance)
-    groups = [_untied(row) for row in grades]
     options = resolve(convention, "expected", denominator, empty)
-    return _of_groups(groups, grades.shape[1], metrics, cutoffs, ranks, options)
+    plan = Plan.of(metrics, cutoffs, ranks, grades.n_items)
+
+    def groups(q: int) -> QueryGroups:
+        return _untied(_row(grades, q), bool(plan.gains))
+
+    return _of_groups(groups, grades, plan, options)
 
 
 def evaluate_scores(
@@ -203,54 +208,69 @@ def evaluate_scores(
         Without the values by radius.
     """
     table, grades = np.atleast_2d(as_array(scores, "scores")), _grades(relevance)
-    if table.shape != grades.shape:
-        raise InputError(f"scores has shape {table.shape}, relevance {grades.shape}; they must be the same pairs")
-    if table.dtype.kind not in "biuf" or np.isnan(table).any():
-        raise InputError(f"scores must be real numbers without NaN, got dtype {table.dtype}")
+    if table.shape != (grades.n_queries, grades.n_items):
+        raise InputError(
+            f"scores has shape {table.shape}, relevance {(grades.n_queries, grades.n_items)}; "
+            "they must be the same pairs"
+        )
+    if table.dtype.kind not in "biuf":
+        raise InputError(f"scores must be real numbers, got dtype {table.dtype}")
     options = resolve(convention, ties, denominator, empty)
-    groups = []
-    for row, grade in zip(table, grades, strict=True):
+    plan = Plan.of(metrics, cutoffs, ranks, grades.n_items)
+
+    def groups(q: int) -> QueryGroups:
+        row, grade = table[q], _row(grades, q)
+        if np.isnan(row).any():
+            raise InputError(f"scores must be real numbers without NaN, found one in row {q}")
         # of the reversed row, so that equal scores keep their order once the whole is turned round
         order = len(row) - 1 - np.argsort(row[::-1], kind="stable")[::-1]
-        groups.append(_untied(grade[order]) if options.ties == "insertion" else _tied(row[order], grade[order]))
-    return _of_groups(groups, grades.shape[1], metrics, cutoffs, ranks, options)
+        untied = _untied(grade[order], bool(plan.gains))
+        return untied if options.ties == "insertion" else _tied(row[order], untied)
+
+    return _of_groups(groups, grades, plan, options)
 
 
 def _evaluate(checked: Problem, plan: Plan, options: Options) -> Evaluation:
+    checked.passes = passes(checked, plan.gains) if options.ties == "insertion" else 1
     counts = count_problem(checked, shared=bool(plan.gains))
     if options.ties != "insertion":
-        return Evaluation(TiedRanking.from_counts(counts, options.ties), plan, options, counts)
-    ranking = ordered_ranking(checked, counts, plan.all_ranks(), options.denominator == "first", plan.gains)
-    return Evaluation(ranking, plan, options, counts)
+        ranking: Ranking = TiedRanking.from_counts(counts, options.ties)
+    else:
+        ranking = ordered_ranking(checked, counts, plan.all_ranks(), options.denominator == "first", plan.gains)
+    return Evaluation([ranking], checked.n_items, plan, options, counts)
 
 
 def _of_groups(
-    groups: list[QueryGroups],
-    n_items: int,
-    metrics: Sequence[str] | None,
-    cutoffs: Sequence[int],
-    ranks: Sequence[int] | None,
-    options: Options,
+    groups: Callable[[int], QueryGroups], grades: CustomRelevance, plan: Plan, options: Options
 ) -> Evaluation:
+    """Evaluate some queries at a time: the groups of one without ties are several times as large as its grades."""
     ties = "expected" if options.ties == "insertion" else options.ties  # in insertion order the groups hold one item
-    return Evaluation(TiedRanking(groups, n_items, ties), Plan.of(metrics, cutoffs, ranks, n_items), options)
+    step = max(1, PAIRS_PER_PIECE // max(1, grades.n_items))
+    rankings = (
+        TiedRanking([groups(q) for q in range(first, min(first + step, grades.n_queries))], grades.n_items, ties)
+        for first in range(0, max(1, grades.n_queries), step)
+    )
+    return Evaluation(rankings, grades.n_items, plan, options)
 
 
-def _untied(grade: np.ndarray) -> QueryGroups:
-    joint = (grade[:, None] == np.arange(grade.max(initial=0) + 1)).astype(np.float64)
+def _untied(grade: np.ndarray, with_joint: bool) -> QueryGroups:
+    levels = np.arange(grade.max(initial=0) + 1)
+    joint = (grade[:, None] == levels).astype(np.float64) if with_joint else None
     return QueryGroups(np.ones(len(grade)), (grade > 0).astype(np.float64), joint)
 
 
-def _tied(scores: np.ndarray, grade: np.ndarray) -> QueryGroups:
+def _tied(scores: np.ndarray, untied: QueryGroups) -> QueryGroups:
     starts = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1]))) if len(scores) else np.array([], int)
-    untied = _untied(grade)
-    assert untied.joint is not None
-    return QueryGroups(*(np.add.reduceat(table, starts, axis=0) for table in (untied.n, untied.r, untied.joint)))
+    n, r = (np.add.reduceat(table, starts) for table in (untied.n, untied.r))
+    return QueryGroups(n, r, None if untied.joint is None else np.add.reduceat(untied.joint, starts, axis=0))
 
 
-def _grades(relevance: Any) -> np.ndarray:
+def _grades(relevance: Any) -> CustomRelevance:
     table = np.atleast_2d(as_array(relevance, "relevance"))
     if table.ndim != 2:
         raise InputError(f"relevance must have shape (nq, n) or (n,), got {table.shape}")
-    everything = slice(0, len(table)), slice(0, table.shape[1])
-    return CustomRelevance(table, *table.shape).grades(*everything)
+    return CustomRelevance(table, *table.shape)
+
+
+def _row(grades: CustomRelevance, q: int) -> np.ndarray:
+    return grades.grades(slice(q, q + 1), slice(0, grades.n_items))[0]

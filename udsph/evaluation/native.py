@@ -125,7 +125,7 @@ def pieces(checked: Problem, level: str) -> Iterator[Any]:
             yield _native.Piece.of_labels(level, codes, labels.items(items))
         else:
             yield _native.Piece.of_classes(level, codes, labels.items(items), class_bits)
-        checked.report(items.stop * checked.n_queries, checked.n_items * checked.n_queries)
+        checked.report(items.stop * checked.n_queries)
 
 
 def query_labels(checked: Problem) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:

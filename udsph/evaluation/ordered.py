@@ -85,13 +85,22 @@ def ordered_ranking(
     stops = np.sort(np.concatenate([np.broadcast_to(fixed, (len(total), len(fixed))), total[:, None]], axis=1), axis=1)
     wanted = np.minimum(fixed[None, :] if by_relevant else np.zeros((1, 0), np.int64), total[:, None])
     sums = OrderedSums.empty(stops, wanted, gains)
-    if native.serves(checked, counts.shared.shape[2] if counts.shared is not None else 0):
+    if _natively(checked, gains):
         native.walk(checked, counts, sums)
         if gains:
             native.walk_discounts(checked, counts, sums)
     else:
         _walk_in_numpy(checked, counts, sums)
     return OrderedRanking(sums, counts)
+
+
+def passes(checked: Problem, gains: Sequence[str]) -> int:
+    """Walks through the database, the one that counts included."""
+    return 3 if gains and _natively(checked, gains) else 2
+
+
+def _natively(checked: Problem, gains: Sequence[str]) -> bool:
+    return native.serves(checked, native.grade_levels(checked) if gains else 0)
 
 
 def _walk_in_numpy(checked: Problem, counts: Counts, sums: OrderedSums) -> None:

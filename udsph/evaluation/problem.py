@@ -28,6 +28,10 @@ class Problem:
     relevance: MultiHotLabels | ClassNumbers | CustomRelevance
     threads: int | None
     progress: Progress | None
+    passes: int = 1
+    """Walks through the database that this evaluation takes; all their pairs count for ``progress``."""
+    passed: int = 0
+    """Walks that are done."""
 
     @property
     def n_queries(self) -> int:
@@ -37,22 +41,25 @@ class Problem:
     def n_items(self) -> int:
         return len(self.database)
 
-    def report(self, done: int, total: int) -> None:
+    def report(self, done: int) -> None:
+        """Tell how many pairs of this walk are done."""
+        total = self.n_queries * self.n_items
         if self.progress is not None:
-            self.progress(done, total)
+            self.progress(self.passed * total + done, self.passes * total)
+        self.passed += done == total
 
     def pieces(self) -> Iterator[tuple[slice, slice]]:
         """(queries, items) slices that cover all pairs once; for each query the items come in order."""
         items_step = min(max(1, self.n_items), 1 << 16)
         query_step = max(1, PAIRS_PER_PIECE // items_step)
-        total, done = self.n_queries * self.n_items, 0
+        done = 0
         for begin in range(0, self.n_items, items_step):
             items = slice(begin, min(begin + items_step, self.n_items))
             for first in range(0, self.n_queries, query_step):
                 queries = slice(first, min(first + query_step, self.n_queries))
                 yield queries, items
                 done += (queries.stop - queries.start) * (items.stop - items.start)
-                self.report(done, total)
+                self.report(done)
 
 
 def problem(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.ranking import Ranking, TiedRanking, Values
 
 RADIUS = 2  # of "precision_radius_2", the hash lookup of the field
+
+Part = tuple[Values, dict[str, Values], Values, Values]
 
 
 class Evaluation:
@@ -37,17 +39,20 @@ class Evaluation:
         The precision-recall curve at the chosen ranks, mean over the queries.
     """
 
-    def __init__(self, ranking: Ranking, plan: Plan, options: Options, counts: Counts | None = None) -> None:
-        self.options, self.counts = options, counts
-        self.n_queries, self.n_items = ranking.n_queries, ranking.n_items
-        self.per_query: dict[str, Values] = {}
-        self._relevant = ranking.relevant()
-        self._ranking_values(ranking, plan)
+    def __init__(
+        self, rankings: Iterable[Ranking], n_items: int, plan: Plan, options: Options, counts: Counts | None = None
+    ) -> None:
+        self.options, self.counts, self.n_items = options, counts, n_items
+        parts = [self._values_of(ranking, plan) for ranking in rankings]
+        self._relevant, self.per_query, precision, recall = _joined(parts)
+        self.n_queries = len(self._relevant)
         if plan.radius and counts is not None:
-            precision, _ = self._by_radius()
-            self.per_query[f"precision_radius_{RADIUS}"] = precision[:, min(RADIUS, counts.bits)]
+            by_radius, _ = self._by_radius()
+            self.per_query[f"precision_radius_{RADIUS}"] = by_radius[:, min(RADIUS, counts.bits)]
         self.values = {key: mean(value) for key, value in self.per_query.items()}
-        self._curve_by_rank(ranking, plan)
+        self.ranks = np.array(plan.ranks, np.int64)
+        self.precision_by_rank = np.array([mean(column) for column in precision.T])
+        self.recall_by_rank = np.array([mean(column) for column in recall.T])
 
     @classmethod
     def from_counts(
@@ -74,22 +79,25 @@ class Evaluation:
         plan = Plan.of(metrics, cutoffs, ranks, counts.n_items)
         if metrics is None and counts.shared is None:
             plan = plan.without_ndcg()
-        return cls(TiedRanking.from_counts(counts, options.ties), plan, options, counts)
+        return cls([TiedRanking.from_counts(counts, options.ties)], counts.n_items, plan, options, counts)
 
-    def _ranking_values(self, ranking: Ranking, plan: Plan) -> None:
-        relevant, undefined = self._relevant, self._undefined()
-        total = relevant[:, None]
+    def _values_of(self, ranking: Ranking, plan: Plan) -> Part:
+        """Of some of the queries: relevant items, values by key, and the two curves by rank, (queries, ranks)."""
+        relevant = ranking.relevant()
+        total, undefined = relevant[:, None], relevant == 0
+        found: dict[str, Values] = {}
+
+        def kept(values: Values, over_relevant: bool) -> Values:
+            if self.options.empty == "skip":
+                return np.where(undefined[:, None], np.nan, values)
+            return np.where(undefined[:, None], float(self.options.empty == "one"), values) if over_relevant else values
 
         def keep(name: str, cutoffs: Sequence[int | None], values: Values, over_relevant: bool) -> None:
-            if self.options.empty == "skip":
-                values = np.where(undefined[:, None], np.nan, values)
-            elif over_relevant:
-                values = np.where(undefined[:, None], float(self.options.empty == "one"), values)
-            for column, k in enumerate(cutoffs):
-                self.per_query[name if k is None else f"{name}@{k}"] = values[:, column]
+            for column, k in zip(kept(values, over_relevant).T, cutoffs, strict=True):
+                found[name if k is None else f"{name}@{k}"] = column
 
         for name, cutoffs in plan.cutoffs.items():
-            k = np.array([ranking.n_items if cutoff is None else cutoff for cutoff in cutoffs], np.float64)
+            k = np.array([self.n_items if cutoff is None else cutoff for cutoff in cutoffs], np.float64)
             if name == "map":
                 values = ranking.average_precision(k, self.options.denominator)
                 if self.options.misses == "skip":
@@ -108,20 +116,12 @@ class Evaluation:
             keep("r_precision", [None], ranking.hits(total) / np.maximum(total, 1), True)
         if plan.mrr:
             keep("mrr", [None], ranking.reciprocal_rank()[:, None], True)
+        ranks = np.array(plan.ranks, np.float64)
+        hits = ranking.hits(ranks)
+        return relevant, found, kept(hits / ranks, False), kept(hits / np.maximum(total, 1), True)
 
     def _undefined(self) -> NDArray[np.bool_]:
         return self._relevant == 0
-
-    def _curve_by_rank(self, ranking: Ranking, plan: Plan) -> None:
-        self.ranks = np.array(plan.ranks, np.int64)
-        hits = ranking.hits(self.ranks.astype(np.float64))
-        recall = hits / np.maximum(self._relevant, 1)[:, None]
-        if self.options.empty == "skip":
-            hits, recall = hits[~self._undefined()], recall[~self._undefined()]
-        elif self.options.empty == "one":
-            recall[self._undefined()] = 1.0
-        self.precision_by_rank = np.array([mean(column) for column in (hits / self.ranks).T])
-        self.recall_by_rank = np.array([mean(column) for column in recall.T])
 
     def by_radius(self, average: str = "macro") -> tuple[Values, Values]:
         """Precision and recall of a lookup within each Hamming radius from 0 to the width.
@@ -209,6 +209,13 @@ class Evaluation:
         )
         width = max((len(key) for key in self.values), default=0)
         return "\n".join([head, *(f"  {key:<{width}}  {value:.4f}" for key, value in self.values.items())])
+
+
+def _joined(parts: list[Part]) -> Part:
+    """The parts of all queries, one behind the other."""
+    relevant, found, precision, recall = zip(*parts, strict=True)
+    values = {key: np.concatenate([part[key] for part in found]) for key in found[0]}
+    return np.concatenate(relevant), values, np.concatenate(precision), np.concatenate(recall)
 
 
 def mean(values: Values) -> float:

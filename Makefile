@@ -22,7 +22,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/hamming.py --output bench/results
 
 bench-check: $(VENV)/installed
-	$(BIN)/asv machine --yes > /dev/null
+	cd bench && ../$(BIN)/asv machine --yes > /dev/null
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv check -E existing
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv run --quick --dry-run --show-stderr -E existing:same \
 	    --bench 'bench_hamming|bench_import'

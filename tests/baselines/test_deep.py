@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from udsph.baselines import create, methods, names
 from udsph.baselines.deep.acmr import reverse, triplet
@@ -11,7 +12,7 @@ from udsph.baselines.deep.ugach import nearest
 from udsph.data import Modality
 from udsph.errors import InputError
 
-from .views import both_directions, planted
+from .views import both_directions, plain_map, planted
 
 DEEP = [name for name in names() if methods()[name].kind == "deep"]
 OWN = [name for name in DEEP if name not in ("udsph", "ssah")]  # trained by the loop of this room
@@ -39,6 +40,20 @@ def test_planted_structure_is_found(name):
     assert (
         min(both_directions(short(name, epochs=5 if name in ("ssah", "udsph") else 8), images, texts, labels, 80)) > 0.8
     )
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_shuffled_pairs_give_chance(name):
+    """Neither pairs nor labels tell which texts belong to which images, so nothing is found."""
+    images, texts, labels = planted(n=600, classes=20)
+    rng = np.random.default_rng(1)
+    scores = []
+    for seed in range(2):
+        mixed, wrong = texts[rng.permutation(480)], labels[rng.permutation(480)]
+        method = short(name, seed=seed, epochs=2).fit(images[:480], mixed, wrong)
+        codes = method.encode_image(images[480:]), method.encode_text(texts[:480])  # the queries keep their pairs
+        scores.append(plain_map(*codes, labels[480:], labels[:480], 16))
+    assert np.mean(scores) < 0.3  # whole classes in random order give 0.12
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -80,7 +95,31 @@ def test_raw_pixels_and_words(name):
 
 
 @pytest.mark.parametrize("name", DEEP)
-@pytest.mark.parametrize("damage", ["nan", "constant", "lengths"])
+def test_fewer_pairs_than_bits_sparse_rows_and_no_items(name):
+    images, texts, labels = planted(n=12)
+    method = short(name, 32, epochs=1).fit(sparse.csr_array(images), texts, labels)
+    np.testing.assert_array_equal(method.encode_image(images), method.encode_image(sparse.csr_array(images)))
+    assert method.encode_image(images).shape == (12, 4) and method.encode_text(texts[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", ["udsph", "ssah"])
+def test_the_seed_decides_what_the_trainer_of_udsph_learns(name):
+    images, texts, labels = planted(n=100)
+    first, again, other = (short(name, seed=seed, epochs=1).fit(images, texts, labels) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.encode_text(texts), again.encode_text(texts))
+    assert (first.encode_text(texts) != other.encode_text(texts)).any()
+
+
+def test_regions_with_nan_are_refused():
+    images, texts, labels = planted(n=12)
+    regions = np.tile(images[:, None].astype(np.float32), (1, 3, 1))
+    regions[2, 1, 0] = np.nan
+    with pytest.raises(InputError, match="images: holds NaN"):
+        short("cmnnh", epochs=1).fit(Modality("regions", regions), texts, labels)
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("damage", ["nan", "constant", "lengths", "one view"])
 def test_bad_input_is_one_clear_error(name, damage):
     images, texts, labels = planted(n=40)
     if damage == "nan":
@@ -88,8 +127,13 @@ def test_bad_input_is_one_clear_error(name, damage):
     elif damage == "constant":
         texts = np.ones_like(texts)
     else:
-        texts = texts[:-1]
-    wanted = {"nan": "images: holds NaN", "constant": "texts: every row", "lengths": "40 images but 39 texts"}[damage]
+        texts = texts[:-1] if damage == "lengths" else None
+    wanted = {
+        "nan": "images: holds NaN",
+        "constant": "texts: every row",
+        "lengths": "40 images but 39 texts",
+        "one view": "texts: None given",
+    }[damage]
     with pytest.raises(InputError, match=wanted):
         short(name, epochs=1).fit(images, texts, labels)
 

@@ -14,24 +14,29 @@ from udsph.errors import InputError
 MAXIMUM_DIMS = 1024
 
 
-def check_view(values: Any, name: str) -> Any:
+def check_view(values: Any, name: str, *, empty: bool = False) -> Any:
     """A view as a float64 array ``(n, dims)`` or a float64 CSR array of that shape.
 
     Raises
     ------
     InputError
-        If it is not a matrix of finite numbers, or has no rows or no columns.
+        If it is not a matrix of finite real numbers, or has no columns or (unless ``empty``) no rows.
     """
-    if sparse.issparse(values):
-        matrix = sparse.csr_array(values, dtype=np.float64)
+    if values is None:
+        raise InputError(f"{name}: None given; a method needs both views of its training pairs")
+    try:
+        matrix = values if sparse.issparse(values) else np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name}: expected a matrix (n, dims), but the rows are of different lengths") from None
+    if matrix.dtype.kind not in "buif":
+        raise InputError(f"{name}: expected an array of real numbers, got {matrix.dtype} from {type(values).__name__}")
+    if sparse.issparse(matrix):
+        matrix = sparse.csr_array(matrix, dtype=np.float64)
         finite = bool(np.isfinite(matrix.data).all())
     else:
-        try:
-            matrix = np.asarray(values, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InputError(f"{name}: expected an array of numbers, got {type(values).__name__}") from None
+        matrix = matrix.astype(np.float64, copy=False)
         finite = bool(np.isfinite(matrix).all())
-    if matrix.ndim != 2 or 0 in matrix.shape:
+    if matrix.ndim != 2 or matrix.shape[1] == 0 or (matrix.shape[0] == 0 and not empty):
         raise InputError(
             f"{name}: expected a matrix (n, dims) with at least one row and column, got shape {matrix.shape}"
         )
@@ -47,6 +52,8 @@ def check_labels(labels: Any, rows: int) -> np.ndarray:
         raise InputError(f"labels: expected ({rows}, classes) multi-hot or ({rows},) class numbers, got {values.shape}")
     if values.dtype.kind not in "buif" or not np.isfinite(values).all():
         raise InputError("labels: expected finite numbers")
+    if (values == values[0]).all():
+        raise InputError("labels: the same for every pair; nothing tells them apart")
     if values.ndim == 1:
         return (values[:, None] == np.unique(values)[None]).astype(np.float64)
     if not np.isin(values, (0, 1)).all():
@@ -68,14 +75,14 @@ class View:
         self.mean = np.asarray(values.mean(axis=0)).ravel()
         squares = values.multiply(values).sum() if sparse.issparse(values) else np.square(values).sum()
         variance = squares / len_rows(values) - self.mean @ self.mean
-        if variance <= 1e-12 * max(1.0, squares / len_rows(values)):
+        if variance <= 1e-12 * squares / len_rows(values):
             raise InputError(f"{name}: every row is the same; nothing can be learnt from constant features")
         self.scale = float(np.sqrt(variance))
         self.basis = principal_directions(values, self.mean, MAXIMUM_DIMS, rng) if self.dims > MAXIMUM_DIMS else None
 
     def __call__(self, values: Any) -> np.ndarray:
         """Rows of this view, prepared: float64 ``(n, min(dims, MAXIMUM_DIMS))``."""
-        values = check_view(values, self.name)
+        values = check_view(values, self.name, empty=True)
         if values.shape[1] != self.dims:
             raise InputError(f"{self.name}: {values.shape[1]} columns, but the method was fitted on {self.dims}")
         if self.basis is None:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from udsph.errors import InputError
+
 REGULARISATIONS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
@@ -71,6 +73,15 @@ def held_out_regularisation(images: np.ndarray, texts: np.ndarray, rng: np.rando
         found = canonical_directions(images[fitted], texts[fitted], 10, amount)
         scores.append(np.square(correlations(images[held] @ found.image, texts[held] @ found.text)).sum())
     return REGULARISATIONS[int(np.argmax(scores))]
+
+
+def regularisation_of(given: float | None, images: np.ndarray, texts: np.ndarray, rng: np.random.Generator) -> float:
+    """The regularisation that was asked for, or, where that is None, the one that held-out pairs choose."""
+    if given is None:
+        return held_out_regularisation(images, texts, rng)
+    if not 0 < given < np.inf:
+        raise InputError(f"regularisation={given}: expected a number above 0, or None to choose on held-out pairs")
+    return given
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -186,12 +186,14 @@ class DeepMethod(Method):
     def _project(self, view: str, items: Any) -> np.ndarray:
         """One real number per bit, whose sign is the bit: float32 ``(n, bits)``."""
         self._check_fitted()
-        modality, spec = as_modality(items, f"{view}s"), self.specs_[view]
+        modality, spec = as_modality(items, f"{view}s", empty=True), self.specs_[view]
         if modality.kind != spec.kind or (spec.kind != "tokens" and modality.shape[-1:] != spec.shape[-1:]):
             raise InputError(
                 f"{view}s: {modality.kind} of shape {modality.shape}, but the method was fitted on "
                 f"{spec.kind} of {spec.shape}; columns and kind must agree"
             )
+        if len(modality) == 0:
+            return np.empty((0, self.bits), np.float32)
         network = getattr(self.pair_, view).eval()
         with torch.no_grad():
             found = [
@@ -209,16 +211,18 @@ def rows_of(modality: Modality) -> np.ndarray:
 
 
 def check_varied(modality: Modality, name: str) -> None:
-    """Refuse vectors that are all the same."""
+    """Refuse vectors and regions that are not finite or all the same."""
     found = statistics(modality, rows_of(modality))
+    if found is not None and not torch.isfinite(found[1]).all():
+        raise InputError(f"{name}: holds NaN or infinite values; remove or fill those rows")
     if found is not None and not (found[1] > 0).any():
         raise InputError(f"{name}: every row is the same; nothing can be learnt from constant features")
 
 
-def as_modality(values: Any, name: str) -> Modality:
-    """An array or sparse matrix as ``vectors``; a modality as it is, its vectors checked."""
+def as_modality(values: Any, name: str, *, empty: bool = False) -> Modality:
+    """An array or sparse matrix as ``vectors``; a modality as it is, its vectors checked (see ``check_view``)."""
     if isinstance(values, Modality) and values.kind != "vectors":
         return values
     rows = values.values if isinstance(values, Modality) else values
-    matrix = check_view(rows, name)
+    matrix = check_view(rows, name, empty=empty)
     return Modality("vectors", matrix.astype(np.float32), None, getattr(values, "vocabulary", None))

@@ -17,7 +17,8 @@ DIRECTIONS = ("image_to_text", "text_to_image")
 TITLES = {"image_to_text": "image to text", "text_to_image": "text to image"}
 CSV_COLUMNS = (
     "method", "kind", "bits", "seeds", "image_to_text_map", "image_to_text_deviation", "text_to_image_map",
-    "text_to_image_deviation", "mean_map", "train_seconds", "encode_microseconds_per_item", "errors",
+    "text_to_image_deviation", "mean_map", "train_seconds", "train_cpu_seconds", "encode_microseconds_per_item",
+    "errors",
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def _summary(members: list[Row]) -> Row:
         entry[f"{direction}_map"] = float(np.mean(values)) if values else math.nan
         entry[f"{direction}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     entry["mean_map"] = (entry["image_to_text_map"] + entry["text_to_image_map"]) / 2
-    for key in ("train_seconds", "encode_microseconds_per_item"):
+    for key in ("train_seconds", "train_cpu_seconds", "encode_microseconds_per_item"):
         entry[key] = float(np.mean([row[key] for row in done])) if done else math.nan
     entry["errors"] = len(members) - len(done)
     return entry

@@ -21,20 +21,20 @@ class ACMR(DeepMethod):
 
     Source: B. Wang, Y. Yang, X. Xu, A. Hanjalic, H. T. Shen, "Adversarial cross-modal retrieval", ACM Multimedia 2017.
 
-    Objective: ``l classification + triplet + adversarial``: a linear classifier on both embeddings; a hinge that
-    wants an item's pair nearer than the most similar item of another class by a margin, both ways; a modality
-    classifier behind a gradient reversal whose strength grows as ``2 / (1 + exp(-10 p)) - 1`` over the training.
+    Objective: ``classification + w (triplet + adversarial)`` with ``w = 1/100``, the published proportion: a linear
+    classifier on both embeddings; a hinge that wants an item's pair nearer than the most similar item of another class
+    by a margin, both ways; a modality classifier behind a gradient reversal whose strength grows as ``2 / (1 + exp(-10
+    p)) - 1`` over the training.
 
     The embedding has ``bits`` dimensions. Codes are ``embedding > median over the training items`` per modality;
     :class:`RealACMR` ranks by cosine instead.
 
     Deviations: the encoders and the optimiser are those of the whole comparison; several labels an item are
-    classified by one sigmoid each; the published weight 100 of the classification assumes sums, here terms are means.
+    classified by one sigmoid each.
     """
 
-    label_weight = 1.0  # l
+    weight = 0.01  # w; at equal weights the adversary and the hinge undo what the classifier learns
     margin = 0.1
-    dissimilar = 1.0
 
     def _prepare(self, image: Modality, text: Modality, labels: np.ndarray | None) -> nn.Module:
         modality = nn.Sequential(nn.Linear(self.bits, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1))
@@ -47,14 +47,13 @@ class ACMR(DeepMethod):
         found = {}
         for real, (view, embedded) in enumerate(views.items()):
             logits = parts["classes"](embedded)
-            found[f"{view}_classify"] = self.label_weight * classification(
-                logits, batch.labels, single=self.single_label_
-            )
+            found[f"{view}_classify"] = classification(logits, batch.labels, single=self.single_label_)
             verdict = parts["modality"](reverse(embedded, strength)).squeeze(1)
-            found[f"{view}_adversary"] = F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, real))
+            guess = F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, real))
+            found[f"{view}_adversary"] = self.weight * guess
         apart = batch.labels @ batch.labels.T == 0
-        found["triplet"] = triplet(views["image"], views["text"], apart, self.margin)
-        found["triplet_back"] = triplet(views["text"], views["image"], apart, self.margin)
+        found["triplet"] = self.weight * triplet(views["image"], views["text"], apart, self.margin)
+        found["triplet_back"] = self.weight * triplet(views["text"], views["image"], apart, self.margin)
         return found
 
     def fit(self, images: Any, texts: Any, labels: Any = None) -> ACMR:

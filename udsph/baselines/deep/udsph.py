@@ -71,12 +71,12 @@ class FullUDSPH(Method):
     def encode_image(self, images: Any) -> np.ndarray:
         """Packed codes of images alone: uint8 ``(n, ceil(bits / 8))``."""
         self._check_fitted()
-        return self.model_.encode_image(as_modality(images, "images"))
+        return self.model_.encode_image(as_modality(images, "images", empty=True))
 
     def encode_text(self, texts: Any) -> np.ndarray:
         """Packed codes of texts alone: uint8 ``(n, ceil(bits / 8))``."""
         self._check_fitted()
-        return self.model_.encode_text(as_modality(texts, "texts"))
+        return self.model_.encode_text(as_modality(texts, "texts", empty=True))
 
 
 class SSAH(FullUDSPH):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import held_out_regularisation, ridge
+from udsph.baselines.linalg import regularisation_of, ridge
 
 
 class CMFH(LinearMethod):
@@ -16,12 +16,15 @@ class CMFH(LinearMethod):
 
     Source: G. Ding, Y. Guo, J. Zhou, "Collective matrix factorization hashing for multimodal data", CVPR 2014.
 
-    Objective: ``sum_v a_v ||X_v - V U_v||^2 + mu ||V - X_v W_v||^2 + g (||V||^2 + ||U_v||^2 + ||W_v||^2)`` over the
-    factor ``V`` ``(n, bits)``, the bases ``U_v`` and the maps ``W_v``. Each of the three is a ridge regression with
-    the others held, so the objective never rises. Codes are ``sign(X_v W_v)``.
+    Objective: ``sum_v a_v ||X_v - V U_v||^2 + mu (||V - X_v W_v||^2 + r_v ||W_v||^2) + g (||V||^2 + ||U_v||^2)`` over
+    the factor ``V`` ``(n, bits)``, which starts as noise, the bases ``U_v`` and the maps ``W_v``. Each of the three is
+    a ridge regression with the others held, so the objective never rises. Codes are ``sign(X_v W_v)``.
 
-    Deviations: ``V`` starts from the principal directions of both views beside each other, randomly rotated, rather
-    than from noise; the published MATLAB line for ``W`` divides by ``mu`` twice, which this form does not.
+    Deviations: the maps have a penalty ``r_v`` of their own, chosen on held-out pairs (published: ``g`` for all three,
+    with which the maps overfit wide views). Views are scaled to the same size, so ``a_v = 1/2`` weighs them equally;
+    the published code does not scale them, and on the Wikipedia features the images then have 0.15 of the weight
+    (``balance=0.15`` does the same here). The published MATLAB line for ``W`` divides by ``mu`` twice, which this form
+    does not. The published results code the database by ``sign(V)``, that is from both views.
 
     Parameters
     ----------
@@ -33,6 +36,8 @@ class CMFH(LinearMethod):
         ``mu``.
     penalty
         ``g``.
+    regularisation
+        Sets ``r_v``, relative to the mean eigenvalue of ``X_v' X_v``; None chooses it as CVH does.
     iterations
         Alternations.
     """
@@ -63,7 +68,7 @@ class CMFH(LinearMethod):
         views = (images, texts)
         weights = (self.balance, 1 - self.balance)
         factor = rng.standard_normal((len(images), self.bits))
-        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        amount = regularisation_of(self.regularisation, images, texts, rng)
         ridges = [amount * len(view) / view.shape[1] for view in views]
         grams = [_ridge_inverse(view, penalty) for view, penalty in zip(views, ridges, strict=True)]
         eye = np.eye(self.bits)
@@ -76,18 +81,17 @@ class CMFH(LinearMethod):
             weight = (2 * self.coupling + self.penalty) * eye
             weight = weight + sum(a * u @ u.T for a, u in zip(weights, bases, strict=True))
             factor = linalg.solve(weight, wanted.T, assume_a="pos").T
-            self.objective_.append(self._objective(views, weights, factor, bases, maps))
+            self.objective_.append(self._objective(views, weights, ridges, factor, bases, maps))
         self.factor_ = factor
         self.image_weights_, self.text_weights_ = (
             inverse @ (view.T @ factor) for view, inverse in zip(views, grams, strict=True)
         )
 
-    def _objective(self, views, weights, factor, bases, maps) -> float:  # type: ignore[no-untyped-def]
+    def _objective(self, views, weights, ridges, factor, bases, maps) -> float:  # type: ignore[no-untyped-def]
         total = self.penalty * np.square(factor).sum()
-        for view, a, basis, linear in zip(views, weights, bases, maps, strict=True):
-            total += a * np.square(view - factor @ basis).sum()
-            total += self.coupling * np.square(factor - view @ linear).sum()
-            total += self.penalty * (np.square(basis).sum() + np.square(linear).sum())
+        for view, a, r, basis, linear in zip(views, weights, ridges, bases, maps, strict=True):
+            total += a * np.square(view - factor @ basis).sum() + self.penalty * np.square(basis).sum()
+            total += self.coupling * (np.square(factor - view @ linear).sum() + r * np.square(linear).sum())
         return float(total)
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import canonical_directions, expansion, held_out_regularisation
+from udsph.baselines.linalg import canonical_directions, expansion, regularisation_of
 
 
 class CVH(LinearMethod):
@@ -42,7 +42,7 @@ class CVH(LinearMethod):
     def _learn(
         self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
     ) -> None:
-        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        amount = regularisation_of(self.regularisation, images, texts, rng)
         found = canonical_directions(images, texts, self.bits, amount)
         mixing = expansion(found.strength, self.bits, rng)
         self.correlations_ = found.strength

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.neighbors import kneighbors_graph
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import correlations, expansion, fix_signs, held_out_regularisation, ridge
+from udsph.baselines.linalg import correlations, expansion, fix_signs, regularisation_of, ridge
 
 LEAST_AGREEMENT = 0.1  # held-out correlation below which a direction counts as unpredictable
 
@@ -72,7 +72,7 @@ class IMH(LinearMethod):
         if len(images) > self.samples:
             index = np.sort(rng.choice(len(images), self.samples, replace=False))
             images, texts = images[index], texts[index]
-        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        amount = regularisation_of(self.regularisation, images, texts, rng)
         held, fitted = np.split(rng.permutation(len(images)), [len(images) // 10])
         views = (images[fitted], texts[fitted])
         penalties = tuple(amount * len(view) / view.shape[1] for view in views)

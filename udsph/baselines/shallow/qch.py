@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import canonical_directions, expansion, held_out_regularisation, procrustes, signs
+from udsph.baselines.linalg import canonical_directions, expansion, procrustes, regularisation_of, signs
 
 
 class QCH(LinearMethod):
@@ -56,7 +56,7 @@ class QCH(LinearMethod):
     def _learn(
         self, images: np.ndarray, texts: np.ndarray, labels: np.ndarray | None, rng: np.random.Generator
     ) -> None:
-        amount = self.regularisation or held_out_regularisation(images, texts, rng)
+        amount = regularisation_of(self.regularisation, images, texts, rng)
         found = canonical_directions(images, texts, self.bits, amount)
         mixing = found.strength[:, None] * expansion(found.strength, self.bits, rng)
         image, text = found.image @ mixing, found.text @ mixing

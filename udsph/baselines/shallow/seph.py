@@ -32,8 +32,8 @@ class SePH(ShallowMethod):
     The paper gives database items that are seen in both views the fused code, :meth:`encode_pair`; the comparison codes
     each view alone.
 
-    Deviations: step 1 costs ``n^2``, so at most ``samples`` pairs are used, drawn at random; the predictors are then
-    fitted on those.
+    Deviations: the published kernel width is the mean squared distance, here it is ``width`` of that; step 1 costs
+    ``n^2``, so at most ``samples`` pairs are used, drawn at random, and the predictors are fitted on those.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SePH(ShallowMethod):
     width
         Squared width of the kernel, relative to the mean squared distance of two training items.
     penalty
-        Of the logistic regressions, relative to the number of pairs.
+        Of the logistic regressions: half the squared norm of the weights, against the sum over the pairs.
     iterations
         Of step 1.
     samples

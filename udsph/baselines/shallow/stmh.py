@@ -19,11 +19,13 @@ class STMH(ShallowMethod):
     Objective: ``r sum_i ||x_i - F1 g1_i|| + r sum_ij G2_ij ||t_i - f2_j||^2 + l ||G2 - G1 R||^2 + g (||F1||^2 +
     ||F2||^2 + ||R||^2 + ||G1||^2)`` over image concepts ``F1``, coefficients ``G1``, text topics ``F2``, topic
     membership ``G2`` (0 or 1, half of the topics of each item) and ``R``. The unsquared norm is handled by
-    reweighting (``D_ii = 1 / (2 ||e_i||)``); every other step is exact. A text has the half of the topics that are
-    nearest to it; an image the half that its coefficients, mapped by ``R``, favour.
+    reweighting (``D_ii = 1 / (2 ||e_i||)``); every other step is exact, so the objective falls. A text has the half of
+    the topics that are nearest to it; an image the half that its coefficients, mapped by ``R``, favour.
 
-    Deviations: ``g`` is 1 on rows of mean squared norm 1 (published code: 1e-4 on unscaled data), without which the
-    image map overfits; an odd number of bits has ``bits // 2`` topics an item; topics start from random texts.
+    Deviations: a topic is the shrunk mean of its texts, which is what the objective asks for (the published code takes
+    ``T' G2 (G2'G2 + g/r I)^-1``, which belongs to ``||T - G2 F2'||^2``, and retrieves less well); ``g`` is 1 on rows of
+    mean squared norm 1 (published code: 1e-4 on unscaled data), without which the image map overfits; an odd number of
+    bits has ``bits // 2`` topics an item; topics start from random texts.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ class STMH(ShallowMethod):
             concepts = linalg.solve(
                 coefficients.T @ weighted + penalty / r * np.eye(self.bits), weighted.T @ images, assume_a="pos"
             ).T
-            topics = ridge(members, texts, penalty / r).T
+            topics = r * texts.T @ members / (r * members.sum(0) + penalty)
             link = ridge(coefficients, members, penalty / coupling)
             wanted = r * trust[:, None] * (images @ concepts) + coupling * members @ link.T
             coefficients = solve_rows(

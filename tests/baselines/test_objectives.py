@@ -5,7 +5,14 @@ import pytest
 
 from udsph.baselines import create
 from udsph.baselines.inputs import View, principal_directions
-from udsph.baselines.linalg import canonical_directions, expansion, paired_directions, procrustes, whitener
+from udsph.baselines.linalg import (
+    canonical_directions,
+    expansion,
+    leading_triplets,
+    paired_directions,
+    procrustes,
+    whitener,
+)
 from udsph.baselines.shallow.cmssh import best_offset, draw_pairs
 from udsph.baselines.shallow.stmh import solve_rows
 from udsph.baselines.stochastic import embed
@@ -129,6 +136,16 @@ def test_semantic_similarity_is_never_formed_but_right():
     similarity = 2 * labels @ labels.T - 1
     expected = paired_directions(x.T @ similarity @ y, whitener(x, 0.1), whitener(y, 0.1), 3)
     np.testing.assert_allclose(method.image_weights_, expected.image, atol=1e-8)
+
+
+def test_few_triplets_of_a_large_matrix_are_those_of_the_whole_decomposition():
+    matrix = np.random.default_rng(0).standard_normal((90, 70))
+    left, strength, right = leading_triplets(matrix, 3)
+    assert strength.shape == (3,)
+    whole = np.linalg.svd(matrix, full_matrices=False)
+    np.testing.assert_allclose(strength, whole[1][:3])
+    np.testing.assert_allclose(left * strength @ right, whole[0][:, :3] * whole[1][:3] @ whole[2][:3], atol=1e-9)
+    np.testing.assert_array_equal(leading_triplets(matrix, 3)[0], left)
 
 
 def test_expansion_keeps_directions_and_fills_the_rest():

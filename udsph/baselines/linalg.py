@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
+from scipy.sparse.linalg import svds
 
 from udsph.errors import InputError
 
@@ -31,8 +32,11 @@ def whitener(values: np.ndarray, regularisation: float) -> np.ndarray:
 
     ``regularisation`` is relative to the mean variance of a column.
     """
-    dims = values.shape[1]
-    covariance = values.T @ values / len(values)
+    return _whitener(values.T @ values / len(values), regularisation)
+
+
+def _whitener(covariance: np.ndarray, regularisation: float) -> np.ndarray:
+    dims = len(covariance)
     ridge = regularisation * max(np.trace(covariance) / dims, np.finfo(float).tiny)
     return linalg.cholesky(covariance + ridge * np.eye(dims), lower=True)
 
@@ -46,7 +50,7 @@ def paired_directions(cross: np.ndarray, image_factor: np.ndarray, text_factor: 
     """
     whitened = linalg.solve_triangular(image_factor, cross, lower=True)
     whitened = linalg.solve_triangular(text_factor, whitened.T, lower=True).T
-    left, strength, right = linalg.svd(whitened, full_matrices=False)
+    left, strength, right = leading_triplets(whitened, count)
     count = min(count, int((strength > 1e-9 * max(strength[0], 1e-300)).sum()))
     signs = fix_signs(left[:, :count])
     image = linalg.solve_triangular(image_factor, left[:, :count] * signs, lower=True, trans="T")
@@ -54,10 +58,30 @@ def paired_directions(cross: np.ndarray, image_factor: np.ndarray, text_factor: 
     return Directions(image, text, strength[:count])
 
 
+def leading_triplets(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """At least ``count`` leading singular triplets, falling; a few of a large matrix cost a few products with it."""
+    smaller = min(matrix.shape)
+    if 20 * count > smaller:
+        return linalg.svd(matrix, full_matrices=False)
+    start = np.random.default_rng(0).standard_normal(smaller)  # ARPACK's own would differ from call to call
+    left, strength, right = svds(matrix, k=count, v0=start)
+    order = np.argsort(-strength, kind="stable")
+    return left[:, order], strength[order], right[order]
+
+
 def canonical_directions(images: np.ndarray, texts: np.ndarray, count: int, regularisation: float) -> Directions:
     """Regularised canonical correlation analysis: unit-variance directions and their correlations."""
-    cross = images.T @ texts / len(images)
-    return paired_directions(cross, whitener(images, regularisation), whitener(texts, regularisation), count)
+    return _canonical(_covariances(images, texts), count, regularisation)
+
+
+def _covariances(images: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n = len(images)
+    return images.T @ texts / n, images.T @ images / n, texts.T @ texts / n
+
+
+def _canonical(covariances: tuple[np.ndarray, ...], count: int, regularisation: float) -> Directions:
+    cross, image, text = covariances
+    return paired_directions(cross, _whitener(image, regularisation), _whitener(text, regularisation), count)
 
 
 def held_out_regularisation(images: np.ndarray, texts: np.ndarray, rng: np.random.Generator) -> float:
@@ -68,9 +92,10 @@ def held_out_regularisation(images: np.ndarray, texts: np.ndarray, rng: np.rando
     """
     order = rng.permutation(len(images))
     held, fitted = np.split(order, [min(1000, max(1, len(order) // 10))])
+    covariances = _covariances(images[fitted], texts[fitted])
     scores = []
     for amount in REGULARISATIONS:
-        found = canonical_directions(images[fitted], texts[fitted], 10, amount)
+        found = _canonical(covariances, 10, amount)
         scores.append(np.square(correlations(images[held] @ found.image, texts[held] @ found.text)).sum())
     return REGULARISATIONS[int(np.argmax(scores))]
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from udsph.baselines.base import Kind, LinearMethod
-from udsph.baselines.linalg import regularisation_of, ridge
+from udsph.baselines.linalg import regularisation_of
 
 
 class CMFH(LinearMethod):
@@ -70,33 +70,36 @@ class CMFH(LinearMethod):
         factor = rng.standard_normal((len(images), self.bits))
         amount = regularisation_of(self.regularisation, images, texts, rng)
         ridges = [amount * len(view) / view.shape[1] for view in views]
-        grams = [_ridge_inverse(view, penalty) for view, penalty in zip(views, ridges, strict=True)]
+        grams = [view.T @ view + r * np.eye(view.shape[1]) for view, r in zip(views, ridges, strict=True)]
+        inverses = [linalg.inv(gram) for gram in grams]
+        sizes = [np.square(view).sum() for view in views]
         eye = np.eye(self.bits)
+        square, products = factor.T @ factor, [view.T @ factor for view in views]  # V'V and X_v'V
         self.objective_ = []
         for _ in range(self.iterations):
-            bases = [ridge(factor, view, self.penalty / a) for view, a in zip(views, weights, strict=True)]
-            maps = [inverse @ (view.T @ factor) for view, inverse in zip(views, grams, strict=True)]
-            wanted = self.coupling * sum(view @ w for view, w in zip(views, maps, strict=True))
-            wanted = wanted + sum(a * view @ u.T for a, view, u in zip(weights, views, bases, strict=True))
+            bases = [
+                linalg.solve(square + self.penalty / a * eye, product.T, assume_a="pos")
+                for product, a in zip(products, weights, strict=True)
+            ]
+            maps = [inverse @ product for product, inverse in zip(products, inverses, strict=True)]
             weight = (2 * self.coupling + self.penalty) * eye
             weight = weight + sum(a * u @ u.T for a, u in zip(weights, bases, strict=True))
+            wanted = sum(
+                view @ (a * u.T + self.coupling * w) for view, a, u, w in zip(views, weights, bases, maps, strict=True)
+            )
             factor = linalg.solve(weight, wanted.T, assume_a="pos").T
-            self.objective_.append(self._objective(views, weights, ridges, factor, bases, maps))
+            square, products = factor.T @ factor, [view.T @ factor for view in views]
+            total = self.penalty * np.trace(square)
+            for a, size, gram, product, u, w in zip(weights, sizes, grams, products, bases, maps, strict=True):
+                # ||X - V U||^2 and ||V - X W||^2 + r ||W||^2 from the products that are there
+                total += a * (size - 2 * np.sum(product * u.T) + np.sum(square * (u @ u.T)))
+                total += self.coupling * (np.trace(square) - 2 * np.sum(w * product) + np.sum(w * (gram @ w)))
+                total += self.penalty * np.square(u).sum()
+            self.objective_.append(float(total))
         self.factor_ = factor
         self.image_weights_, self.text_weights_ = (
-            inverse @ (view.T @ factor) for view, inverse in zip(views, grams, strict=True)
+            inverse @ product for product, inverse in zip(products, inverses, strict=True)
         )
-
-    def _objective(self, views, weights, ridges, factor, bases, maps) -> float:  # type: ignore[no-untyped-def]
-        total = self.penalty * np.square(factor).sum()
-        for view, a, r, basis, linear in zip(views, weights, ridges, bases, maps, strict=True):
-            total += a * np.square(view - factor @ basis).sum() + self.penalty * np.square(basis).sum()
-            total += self.coupling * (np.square(factor - view @ linear).sum() + r * np.square(linear).sum())
-        return float(total)
-
-
-def _ridge_inverse(view: np.ndarray, penalty: float) -> np.ndarray:
-    return linalg.inv(view.T @ view + penalty * np.eye(view.shape[1]))
 
 
 METHODS = {"cmfh": CMFH}

@@ -1,10 +1,15 @@
-"""The recipe of docs/baselines.md, followed to the letter: one new file is a method."""
+"""The recipe of docs/baselines.md, followed to the letter: one new file is a method, shallow or deep."""
+
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from udsph import baselines
-from udsph.baselines import create, methods, shallow
+from udsph.baselines import create, deep, methods, shallow
 from udsph.baselines.comparison import Job, Views, run_job
 
 from .test_comparison import small_set
@@ -39,13 +44,45 @@ class ClassCodes(LinearMethod):
 METHODS = {"class-codes": ClassCodes}
 '''
 
+NEW_DEEP_FILE = '''
+"""Pair codes: both networks predict the classes, and each other's codes."""
+
+from udsph.baselines.networks import DeepMethod
+from udsph.training.losses import classification
+
+
+class PairCodes(DeepMethod):
+    """Classification of both views, and squared distance of the codes of a pair."""
+
+    def _losses(self, batch):
+        views = {"image": batch.image, "text": batch.text}
+        found = {
+            view: classification(outputs.class_logits, batch.labels, single=self.single_label_)
+            for view, outputs in views.items()
+        }
+        return found | {"pair": (batch.image.codes - batch.text.codes).square().mean()}
+
+
+METHODS = {"pair-codes": PairCodes}
+'''
+
 
 @pytest.fixture
 def new_method(tmp_path, monkeypatch):
-    (tmp_path / "class_codes.py").write_text(NEW_FILE)
-    monkeypatch.setattr(shallow, "__path__", [*shallow.__path__, str(tmp_path)])
+    yield from added(shallow, "class_codes.py", NEW_FILE, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def new_deep_method(tmp_path, monkeypatch):
+    yield from added(deep, "pair_codes.py", NEW_DEEP_FILE, tmp_path, monkeypatch)
+
+
+def added(room, file, content, tmp_path, monkeypatch):
+    """The name of the method, while the file seems to lie in its room."""
+    (tmp_path / file).write_text(content)
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
     baselines.methods.cache_clear()
-    yield "class-codes"
+    yield file.removesuffix(".py").replace("_", "-")
     monkeypatch.undo()
     baselines.methods.cache_clear()
 
@@ -57,3 +94,24 @@ def test_one_file_makes_a_method(new_method):
     row = run_job(Job(new_method, 8, 0), Views(small_set(), fixed_features=True))
     assert row["kind"] == "supervised" and row["text_to_image"]["map"] > 0.9
     assert np.isfinite(row["train_seconds"])
+
+
+def test_one_file_makes_a_deep_method(new_deep_method):
+    images, texts, labels = planted(n=300)
+    assert min(both_directions(create(new_deep_method, 16, 0, epochs=8), images, texts, labels, 80)) > 0.8
+    row = run_job(Job(new_deep_method, 8, 0), Views(small_set(), fixed_features=False), epochs=2)
+    assert row["kind"] == "deep" and 0 < row["image_to_text"]["map"] <= 1
+
+
+def test_the_command_line_finds_a_new_file(tmp_path):
+    """In a copy of the room, since the command and its workers are other processes."""
+    (tmp_path / "class_codes.py").write_text(NEW_FILE)
+    hook = f"from udsph.baselines import shallow; shallow.__path__.append({str(tmp_path)!r})"
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    command = [sys.executable, "-m", "udsph", "compare", "--data", "scenes", "--set", "pairs=60", "--bits", "8"]
+    command += ["--methods", "class-codes", "--seeds", "1", "--processes", "1", "--output", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert found.returncode == 0, found.stderr
+    (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert row["method"] == "class-codes" and "error" not in row

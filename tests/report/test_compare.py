@@ -33,6 +33,23 @@ def test_means_and_deviations_over_seeds():
     assert math.isnan(second["image_to_text_deviation"])
     assert third["mean_map"] == pytest.approx(0.35)
     assert failed["errors"] == 1 and math.isnan(failed["mean_map"])
+    assert first["mean_map"] == pytest.approx(0.3) and first["mean_deviation"] == pytest.approx(math.sqrt(0.005))
+
+
+def test_times_by_clock_and_processor_even_where_earlier_rows_have_no_processor_time():
+    first, second = summarise([row("cvh", 16, 0) | {"train_cpu_seconds": 3.0}, row("qch", 16, 0)])
+    assert first["train_cpu_seconds"] == 3 and math.isnan(second["train_cpu_seconds"])
+    lines = markdown_table([first, second], 0.1, "MAP").splitlines()
+    assert lines[-2].endswith("| 1 | 2.0 | 3.0 |") and lines[-1].endswith("| 1 | 2.0 | - |")
+
+
+def test_every_method_has_a_line_of_its_own():
+    from udsph.baselines import methods
+    from udsph.report.compare import _styles
+
+    styles = _styles({name: method.kind for name, method in methods().items()})
+    looks = {(tuple(style["color"]), style["marker"], str(style["linestyle"])) for style in styles.values()}
+    assert len(looks) == len(methods())
 
 
 def test_markdown_has_the_best_in_bold_and_says_what_failed():

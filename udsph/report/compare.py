@@ -17,8 +17,8 @@ DIRECTIONS = ("image_to_text", "text_to_image")
 TITLES = {"image_to_text": "image to text", "text_to_image": "text to image"}
 CSV_COLUMNS = (
     "method", "kind", "bits", "seeds", "image_to_text_map", "image_to_text_deviation", "text_to_image_map",
-    "text_to_image_deviation", "mean_map", "train_seconds", "train_cpu_seconds", "encode_microseconds_per_item",
-    "errors",
+    "text_to_image_deviation", "mean_map", "mean_deviation", "train_seconds", "train_cpu_seconds",
+    "encode_microseconds_per_item", "errors",
 )  # fmt: skip
 
 
@@ -41,9 +41,12 @@ def _summary(members: list[Row]) -> Row:
         values = [row[direction]["map"] for row in done]
         entry[f"{direction}_map"] = float(np.mean(values)) if values else math.nan
         entry[f"{direction}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    entry["mean_map"] = (entry["image_to_text_map"] + entry["text_to_image_map"]) / 2
+    means = [float(np.mean([row[direction]["map"] for direction in DIRECTIONS])) for row in done]
+    entry["mean_map"] = float(np.mean(means)) if means else math.nan
+    entry["mean_deviation"] = float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
     for key in ("train_seconds", "train_cpu_seconds", "encode_microseconds_per_item"):
-        entry[key] = float(np.mean([row[key] for row in done])) if done else math.nan
+        values = [row[key] for row in done if key in row]  # rows of earlier versions have no processor time
+        entry[key] = float(np.mean(values)) if values else math.nan
     entry["errors"] = len(members) - len(done)
     return entry
 
@@ -74,10 +77,10 @@ def markdown_table(entries: Sequence[Row], chance: float, caption: str) -> str:
     bits = sorted({entry["bits"] for entry in entries})
     heads = [f"{short} {length}" for short in ("I→T", "T→I", "mean") for length in bits]
     lines = [f"{caption}; chance {chance:.3f}.", ""]
-    lines.append("| method | " + " | ".join(heads) + " | seeds | train s |")
-    lines.append("| --- | " + " | ".join("---:" for _ in heads) + " | ---: | ---: |")
-    for name, cells, seeds, seconds in _cells(entries, bits, "**{}**", " ± "):
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {seeds} | {seconds} |")
+    lines.append("| method | " + " | ".join(heads) + " | seeds | train s | processor s |")
+    lines.append("| --- | " + " | ".join("---:" for _ in heads) + " | ---: | ---: | ---: |")
+    for name, cells, seeds, *times in _cells(entries, bits, "**{}**", " ± "):
+        lines.append(f"| {name} | " + " | ".join([*cells, seeds, *times]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -93,15 +96,15 @@ def latex_table(entries: Sequence[Row], chance: float, caption: str) -> str:
         "method & " + " & ".join(str(length) for _ in range(3) for length in bits) + r" \\",
         r"\midrule",
     ]
-    for name, cells, _, _ in _cells(entries, bits, r"\textbf{{{}}}", r" $\pm$ "):
+    for name, cells, *_ in _cells(entries, bits, r"\textbf{{{}}}", r" $\pm$ "):
         lines.append(f"{_latex(name)} & " + " & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
 def _cells(
     entries: Sequence[Row], bits: Sequence[int], bold: str, plus_minus: str
-) -> Iterable[tuple[str, list[str], str, str]]:
-    """For each method: its name, its scores as text, its numbers of seeds, its mean training time."""
+) -> Iterable[tuple[str, list[str], str, str, str]]:
+    """For each method: name, scores as text, numbers of seeds, mean training time by clock and by processor."""
     by = {(entry["method"], entry["bits"]): entry for entry in entries}
     keys = ("image_to_text_map", "text_to_image_map", "mean_map")
     best = {
@@ -123,8 +126,15 @@ def _cells(
                 cells.append(text if math.isnan(deviation) else f"{text}{plus_minus}{deviation:.3f}")
         own = [by[name, length] for length in bits if (name, length) in by]
         seeds = sorted({entry["seeds"] for entry in own})
-        seconds = [entry["train_seconds"] for entry in own if entry["seeds"]]
-        yield name, cells, "/".join(map(str, seeds)), f"{np.mean(seconds):.1f}" if seconds else "-"
+        seconds, processor = (
+            [entry[key] for entry in own if not math.isnan(entry[key])]
+            for key in ("train_seconds", "train_cpu_seconds")
+        )
+        yield name, cells, "/".join(map(str, seeds)), _mean_text(seconds), _mean_text(processor)
+
+
+def _mean_text(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.1f}" if values else "-"
 
 
 def draw_figures(rows: Sequence[Row], chance: float, folder: Path) -> list[Path]:
@@ -174,12 +184,15 @@ def _panels(path: Path, rows: Sequence[Row], draw: Any, x: str, y: str, floor: f
     figure = _figure(11, 5)
     panels = figure.subplots(1, 2, sharey=True)
     names = list(dict.fromkeys(row["method"] for row in rows))
+    styles = _styles({row["method"]: row["kind"] for row in rows})
     for panel, direction in zip(panels, DIRECTIONS, strict=True):
-        for place, name in enumerate(names):
+        for name in names:
             own = [row for row in rows if row["method"] == name]
-            panel.plot(*draw(own, direction), label=name, **_style(place, name))
+            x_values, y_values = draw(own, direction)
+            every = max(1, len(x_values) // 8)
+            panel.plot(x_values, y_values, label=name, markevery=every, **styles[name])
         if floor is not None:
-            panel.axhline(floor, color="grey", linestyle=":", linewidth=1)
+            panel.axhline(floor, color="black", linestyle=":", linewidth=1, label="chance")
         panel.set(title=TITLES[direction], xlabel=x)
         panel.grid(alpha=0.3)
     if draw is not _draw_recall:
@@ -190,17 +203,30 @@ def _panels(path: Path, rows: Sequence[Row], draw: Any, x: str, y: str, floor: f
         for panel in panels:
             panel.set_xticks(ticks, [str(tick) for tick in ticks])
     panels[0].set_ylabel(y)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside right center", fontsize="small", handlelength=3.5
+    )
     return _save(figure, path)
 
 
-def _style(place: int, name: str) -> dict[str, Any]:
-    """Twenty hues, four markers; UDSPH stands out."""
-    if name == "udsph":
-        return {"color": "black", "linewidth": 2.5, "marker": "*", "zorder": 5}
+DASHES = {"floor": (0, (1, 1)), "unsupervised": (0, (4, 2)), "supervised": (0, (6, 2, 1, 2)), "deep": "-"}
+
+
+def _styles(kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The line of each method: dashes tell the kind, hue and marker the method within its kind; UDSPH stands out."""
     from matplotlib import colormaps
 
-    return {"color": colormaps["tab20"](place % 20), "marker": "osv^"[place % 4], "markersize": 4, "linewidth": 1.2}
+    styles: dict[str, dict[str, Any]] = {}
+    places = dict.fromkeys(kinds.values(), 0)
+    for name, kind in kinds.items():
+        place = places[kind]
+        colour, marker = colormaps["tab10"](place % 10), "osv^DPXp<>"[place % 10]
+        styles[name] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3}
+        styles[name]["linestyle"] = DASHES.get(kind, "-")
+        places[kind] += 1
+    if "udsph" in styles:
+        styles["udsph"] |= {"color": "black", "linewidth": 2.5, "marker": "*", "markersize": 10, "zorder": 5}
+    return styles
 
 
 def _draw_map(rows: Sequence[Row], direction: str) -> tuple[list[int], list[float]]:

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from udsph.cli.app import command, console
@@ -38,8 +40,16 @@ def evaluate(
             raise InputError(f"give the folder of a run, or all four files (missing: {', '.join(missing)})")
         from udsph.evaluation import evaluate_files
 
-        result = evaluate_files(*files.values(), convention=convention, ties=ties)  # type: ignore[arg-type]
-        console.print(repr(result), highlight=False, markup=False)
+        shown = Console(stderr=True)
+        with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bars:
+            bar = bars.add_task("pairs", total=None)
+            result = evaluate_files(
+                *files.values(),  # type: ignore[arg-type]
+                convention=convention,
+                ties=ties,
+                progress=lambda done, total: bars.update(bar, completed=done, total=total),
+            )
+        console.print(repr(result), highlight=False, markup=False, soft_wrap=True)
         return
     if len(missing) < len(files) or convention is not None or ties is not None:
         raise InputError(

@@ -34,7 +34,8 @@ import attention_forms as forms  # noqa: E402
 from udsph.attention import backends, cross_attention_scores  # noqa: E402
 
 REGIONS, DIM = 36, 1024
-GPU_ONLY = ("two-pass hard negatives", "cuda", "cuda, recompute")
+TWO_PASS = "two-pass hard negatives"
+GPU_ONLY = ("cuda", "cuda, recompute")
 
 
 def all_forms() -> dict[str, forms.Form]:
@@ -171,18 +172,26 @@ def print_times(args: argparse.Namespace, lengths: list[int], chosen: dict[str, 
     pair = forms.products(*batch)
     runs = {"its own matrix products alone": lambda: time_products(pair, args.device)}
     runs |= {name: (lambda form=form: time_form(form, batch, args.device)) for name, form in chosen.items()}
-    if args.device == "cuda" and "cuda" in chosen:
-        runs["two-pass hard negatives"] = lambda: time_two_pass(chosen["cuda"], batch, args.device)
+    if args.device in chosen:
+        runs[TWO_PASS] = lambda: time_two_pass(chosen[args.device], batch, args.device)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for repeat in range(args.repeats + 1):
-        for name, run in runs.items():
-            seconds = run()
+        for name in list(runs):
+            try:
+                seconds = runs[name]()
+            except torch.OutOfMemoryError:
+                del runs[name], found[name]
+                torch.cuda.empty_cache()
+                continue
             if repeat:  # the first round warms up
                 found[name].append(seconds)
     n_words, longest = int(batch[2].sum()), int(batch[2].max())
     print(f"\nbatch {args.batch}: {n_words} words, longest caption {longest}; ms, medians of {args.repeats}")
     print(f"| {'form':30s} | forward | backward |    both |")
     print(f"| {'-' * 30} | ------: | -------: | ------: |")
+    for name in (*chosen, TWO_PASS):
+        if name not in found and (name != TWO_PASS or args.device in chosen):
+            print(f"| {name:30s} | does not fit into the memory |")
     medians = {}
     for name, seconds in found.items():
         f, b = (1e3 * statistics.median(x[i] for x in seconds) for i in (0, 1))

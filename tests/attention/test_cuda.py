@@ -3,10 +3,12 @@
 ``test_backends.py`` runs the kernel's program through the whole contract on the host, and on a GPU where there is one.
 """
 
+import contextlib
 import ctypes
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -153,6 +155,77 @@ def test_a_launch_without_a_gpu_returns_an_error_code():
     assert library.udsph_attention_forward(ctypes.byref(problem), None) != 0
     assert library.udsph_attention_backward(ctypes.byref(problem), None) != 0
     assert library.udsph_attention_check() != 0
+
+
+class FailingLibrary:
+    """The C interface on a GPU where every launch returns one error."""
+
+    def __init__(self, name, shared_limit):
+        self.name, self.shared_limit = name, shared_limit
+
+    def udsph_attention_forward(self, problem, stream):
+        return 1
+
+    udsph_attention_backward = udsph_attention_forward
+
+    def udsph_attention_check(self):
+        return 1
+
+    def udsph_cuda_error_name(self, code):
+        return self.name.encode()
+
+    def udsph_cuda_error_text(self, code):
+        return b"as the driver describes it"
+
+    def udsph_cuda_shared_limit(self, limit):
+        limit._obj.value = self.shared_limit
+        return 0
+
+    def udsph_attention_shared_bytes(self, *sizes):
+        return 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "error", "message"),
+    [
+        (
+            "cudaErrorNoKernelImageForDevice",
+            10**6,
+            InputError,
+            r"holds no code for Some GPU \(compute capability 7.5\).*75",
+        ),
+        ("cudaErrorUnsupportedPtxVersion", 10**6, InputError, "reinstall udsph with UDSPH_CUDA_ARCHS=75"),
+        ("cudaErrorInvalidValue", 10**5, InputError, "need 200000 bytes of shared memory, Some GPU has 100000"),
+        ("cudaErrorLaunchFailure", 10**6, RuntimeError, r"as the driver describes it \(cudaErrorLaunchFailure\)"),
+    ],
+)
+def test_every_code_that_a_launch_returns_is_an_error(monkeypatch, name, limit, error, message):
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: types.SimpleNamespace(cuda_stream=0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    library = object.__new__(cuda.Library)
+    library._library = FailingLibrary(name, limit)
+    for backward in (False, True):
+        with pytest.raises(error, match=message):
+            library.run(cuda.Problem(max_queries=60, gram_width=36), backward, torch.device("cuda"))
+    if error is InputError and limit > 10**5:  # "auto" asks before, and takes another backend
+        assert not library.has_code_for(torch.device("cuda"))
+    else:
+        with pytest.raises(RuntimeError, match="as the driver describes it"):
+            library.has_code_for(torch.device("cuda"))
+
+
+def test_auto_needs_a_driver_and_code_for_the_gpu(monkeypatch):
+    gpu = torch.device("cuda")
+    for state, code, backend in (
+        ("no driver", True, "gram"),
+        ("available", False, "gram"),
+        ("available", True, "cuda"),
+    ):
+        monkeypatch.setattr(scores, "cuda_state", lambda state=state: state)
+        monkeypatch.setattr(cuda, "has_code_for", lambda device, code=code: code)
+        assert scores._choose("auto", gpu) == backend
 
 
 def test_a_library_that_cannot_be_loaded_is_a_reason(tmp_path, monkeypatch):

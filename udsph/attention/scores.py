@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from udsph.attention import cuda, fused, gram, pieces, reference
-from udsph.attention.backends import NAMES, cpu_state, cuda_library_state, cuda_state
+from udsph.attention.backends import NAMES, cpu_state, cuda_state
 from udsph.attention.checks import check_features, check_finite
 from udsph.attention.formula import formulas
 from udsph.attention.rows import rows
@@ -104,7 +104,7 @@ def _choose(backend: str, device: torch.device) -> str:
     """The backend that serves a call, or InputError. A compiled graph keeps the answer that it got when it was made."""
     if backend == "auto":
         if device.type == "cuda":
-            served = cuda_library_state() == "available" and cuda.has_code_for(device)
+            served = cuda_state() == "available" and cuda.has_code_for(device)
         else:
             served = device.type == "cpu" and cpu_state() == "available"
             if cpu_state().startswith("UDSPH_SIMD"):  # a level that was asked for and is not there

@@ -19,7 +19,7 @@ enum : size_t {
   RANK_PLANES = 4,
   RANK_LEAF = 1 << RANK_PLANES,              // distances that are ranked together
   GRADE_PLANES = 13,                         // 4096 shared labels
-  LOG_BITS = 7,
+  LOG_BITS = 4,
   LOG_STEPS = 1 << LOG_BITS,
 };
 
@@ -58,7 +58,7 @@ struct DiscountTile {
   size_t n_stops;
   uint64_t *discounts;            // [n][n_stops + 1][levels][2]: sums of 1 / log2(rank + 1), low and high words in units of 2^-52
   size_t levels;                  // one more than the greatest grade
-  const double *logs;             // [LOG_STEPS][2]: 1 / c and log2(c) for the middle c of each step of [1, 2)
+  const double *logs;             // [2][LOG_STEPS]: 1 / c and log2(c) for the middle c of each step of [1, 2)
 };
 
 // Queries counted together against one piece, by one thread.

@@ -204,11 +204,11 @@ void discount_relevant(const CountKernels &level, const Piece &piece, const Quer
   const Counting counting(level, piece, queries, 0, threads);
   Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
   std::atomic<size_t> next{0};
-  double logs[LOG_STEPS][2];
+  double logs[2][LOG_STEPS];
   for (size_t i = 0; i < LOG_STEPS; i++) {
     const double middle = 1 + (static_cast<double>(i) + 0.5) / LOG_STEPS;
-    logs[i][0] = 1 / middle;
-    logs[i][1] = std::log2(middle);
+    logs[0][i] = 1 / middle;
+    logs[1][i] = std::log2(middle);
   }
   workers.run([&](size_t worker) {
     TileMemory memory = counting.memory();

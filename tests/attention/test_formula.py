@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from udsph.attention.formula import formulas
@@ -23,6 +24,10 @@ def test_default_smooth():
 def test_smooth_for_both_may_be_one_number_or_a_pair():
     assert smooth_of("both", 5) == [("t2i", 5.0), ("i2t", 5.0)]
     assert smooth_of("both", (7, 3)) == [("t2i", 7.0), ("i2t", 3.0)]
+
+
+def test_numpy_numbers_are_numbers():
+    assert smooth_of("t2i", np.float32(5.0)) == smooth_of("t2i", np.int64(5)) == [("t2i", 5.0)]
 
 
 def test_a_pair_for_one_direction_is_refused():

@@ -27,6 +27,7 @@ def whole_batch(**kwargs):
         (lambda r, w: (r.int(), w.int()), "dtype torch.int32"),
         (lambda r, w: (r.to(torch.complex64), w), "dtype torch.complex64"),
         (lambda r, w: (r.numpy(), w), "regions is a ndarray"),
+        (lambda r, w: (r, w.to_sparse()), "words has the layout torch.sparse_coo"),
     ],
 )
 def test_features_that_do_not_fit(change, message):

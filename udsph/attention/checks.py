@@ -17,6 +17,8 @@ def check_features(regions: Any, words: Any) -> None:
     for name, features in (("regions", regions), ("words", words)):
         if not isinstance(features, Tensor):
             raise InputError(f"{name} is a {type(features).__name__}, not a torch tensor")
+        if features.layout != torch.strided:
+            raise InputError(f"{name} has the layout {features.layout}: expected a dense tensor")
         if features.dim() != 3:
             raise InputError(f"{name} has shape {tuple(features.shape)}: expected (items, rows, dimensions)")
         if 0 in features.shape:

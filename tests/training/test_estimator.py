@@ -86,11 +86,11 @@ def test_an_interrupted_training_continues_to_the_same_model(scenes_like, tmp_pa
     whole = codes_of(train(scenes_like, refit=refit), scenes_like)
     settings, epochs, original = QUICK | {"refit": refit}, [], Trainer._step
 
-    def interrupted(self, batch, *, last):
+    def interrupted(self, batch, **settings):
         epochs.append((self.phase, self.done_epochs))
         if len(set(epochs)) > stop:
             raise KeyboardInterrupt
-        return original(self, batch, last=last)
+        return original(self, batch, **settings)
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "_step", interrupted)

@@ -23,7 +23,7 @@ from udsph.training.batches import augment, pieces, read, sequence, spec_of, sta
 from udsph.training.config import Config
 from udsph.training.estimator import DEFAULT_EPOCHS
 from udsph.training.launch import launch
-from udsph.training.trainer import one_cycle
+from udsph.training.schedule import one_cycle
 
 GRADIENT_NORM = 5.0
 PART_WIDTH = 64

@@ -29,6 +29,7 @@ def train(
     """Train a model; the same command resumes a run that was interrupted."""
     from udsph.data import load
     from udsph.training import UDSPH, Config
+    from udsph.training.launch import first_process
 
     given = settings_of(set_ or [])
     settings: dict[str, Any] = {key: value for key, value in given.items() if not key.startswith("data.")}
@@ -42,5 +43,6 @@ def train(
         loader_settings["on_error"] = on_error
     dataset = load(data, root=root, **loader_settings)
     UDSPH(config=config).fit(dataset, output=output, progress=True)
-    print_left_out(dataset)
-    console.print(f"trained: {output}    next: udsph evaluate {output}")
+    if first_process():
+        print_left_out(dataset)
+        console.print(f"trained: {output}    next: udsph evaluate {output}")

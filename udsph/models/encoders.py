@@ -104,7 +104,7 @@ class VectorEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
         self.dropout = nn.Dropout(dropout)
-        hidden = 2 * width
+        hidden = width
         self.direct = nn.Linear(dims, hidden)
         self.scales = nn.ModuleList(
             nn.Sequential(nn.Linear(dims, scale), nn.BatchNorm1d(scale), nn.ReLU(), nn.Linear(scale, hidden))

@@ -38,11 +38,7 @@ class Outputs(NamedTuple):
 
 
 class ModalityNetwork(nn.Module):
-    """From items of one modality to high-level features, codes and class logits; needs no other modality.
-
-    The ``branches`` are equal networks with their own initial weights whose outputs are averaged, in training too:
-    an ensemble that is trained as one network.
-    """
+    """From items of one modality to high-level features, codes and class logits; needs no other modality."""
 
     def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from udsph.data import Dataset, Modality
@@ -20,7 +21,7 @@ from udsph.training import run as run_folder
 from udsph.training.batches import sequence, spec_of, statistics
 from udsph.training.config import Config
 from udsph.training.inputs import Inputs
-from udsph.training.launch import launch
+from udsph.training.launch import launch, single_device
 from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
@@ -96,13 +97,9 @@ class UDSPH:
         self.inputs = Inputs.of(dataset)
         description = describe(dataset)
         folder = None if output is None else Path(output)
-        if folder is not None:
-            there = run_folder.create(folder, self._content(description), dataset.splits)
-            if there and resume == "never":
-                raise InputError(f"{folder} holds a run already; choose another output or remove it")
-            if (folder / run_folder.WEIGHTS).exists():
-                return self._adopt(UDSPH.load(folder))
         fabric = launch(self.config)
+        if folder is not None and self._open_run(fabric, folder, description, dataset, resume):
+            return self._adopt(UDSPH.load(folder))
         torch.manual_seed(self.config.seed)
         model = Model(description, self.config, fabric.device)
         for view in ("image", "text"):
@@ -115,10 +112,29 @@ class UDSPH:
             self._store(folder)
         return self
 
+    def _open_run(
+        self, fabric: Fabric, folder: Path, description: Description, dataset: Dataset, resume: str
+    ) -> bool:
+        """Make or find the run folder, in the first process for all; whether its training is complete."""
+        complete, problem = False, ""
+        if fabric.is_global_zero:
+            try:
+                there = run_folder.create(folder, self._content(description), dataset.splits)
+                if there and resume == "never":
+                    raise InputError(f"{folder} holds a run already; choose another output or remove it")
+                complete = (folder / run_folder.WEIGHTS).exists()
+            except InputError as error:
+                problem = str(error)
+        complete, problem = fabric.broadcast((complete, problem))
+        if problem:
+            raise InputError(problem)
+        return complete
+
     def _train(self, trainer: Trainer, folder: Path | None) -> None:
         state = None if folder is None else run_folder.read_checkpoint(folder)
         if state is not None:
             trainer.restore(state)
+        trainer.fabric.barrier()  # all have read before the first writes again
         written = 0.0
         for _ in trainer.run():
             due = time.monotonic() - written >= self.config.checkpoint_seconds
@@ -212,7 +228,7 @@ class UDSPH:
             description = Description.from_json(content["model"])
         except (KeyError, TypeError):
             raise InputError(f"{folder}: its configuration does not describe the networks") from None
-        model = Model(description, config, launch(config).device)
+        model = Model(description, config, single_device(config))
         for name, module in model.modules().items():
             tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
             try:

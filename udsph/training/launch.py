@@ -1,7 +1,12 @@
-"""Device, precision and processes, from Lightning Fabric."""
+"""Device, precision and processes, from Lightning Fabric.
+
+With ``devices`` above 1 every process runs the same program: Fabric starts it again, once for every further process,
+or finds the processes that ``torchrun`` started. A batch is parted among them and gradients are averaged.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import torch
@@ -11,8 +16,18 @@ from udsph.errors import InputError
 from udsph.training.config import Config
 
 
+def first_process() -> bool:
+    """Whether this is the only process or the first of several: the one that prints and writes."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def single_device(config: Config) -> torch.device:
+    """The device on which one process computes, whatever the number of processes that trained."""
+    return launch(dataclasses.replace(config, devices=1)).device
+
+
 def launch(config: Config) -> Fabric:
-    """A Fabric for the configuration's device, number of processes and precision.
+    """A Fabric for the configuration's device, number of processes and precision; its processes are running.
 
     Raises
     ------
@@ -33,9 +48,12 @@ def launch(config: Config) -> Fabric:
         devices = [int(number)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*16-mixed.*")
-        return Fabric(
+        fabric = Fabric(
             accelerator="gpu" if name == "cuda" else name,
             devices=devices,
             precision=config.precision,  # type: ignore[arg-type]
             strategy="auto" if config.devices == 1 else "ddp",
         )
+    if config.devices > 1:
+        fabric.launch()
+    return fabric

@@ -97,15 +97,15 @@ def discriminator_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, 
     text (0).
     """
     if teacher is None:
-        critic = critics["pair"]
-        real = losses.discrimination(critic(image.features.detach()), real=True)
-        return {"critic": real + losses.discrimination(critic(text.features.detach()), real=False)}
-    found = {}
-    for name, view in (("image", image), ("text", text)):
-        real = losses.discrimination(critics[name](teacher.features.detach()), real=True)
-        fake = losses.discrimination(critics[name](view.features.detach()), real=False)
-        found[f"{name}_critic"] = real + fake
-    return found
+        return {"critic": _verdict(critics["pair"], image.features, text.features)}
+    views = ("image", image), ("text", text)
+    return {f"{name}_critic": _verdict(critics[name], teacher.features, view.features) for name, view in views}
+
+
+def _verdict(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """A discriminator's loss on both kinds of features, in one pass."""
+    said_real, said_fake = critic(torch.cat([real, fake]).detach()).split([len(real), len(fake)])
+    return losses.discrimination(said_real, real=True) + losses.discrimination(said_fake, real=False)
 
 
 class frozen:
@@ -121,6 +121,16 @@ class frozen:
     def __exit__(self, *_: object) -> None:
         for parameter in self.parameters:
             parameter.requires_grad_(True)
+
+
+def check_finite(found: Losses) -> None:
+    """Raise a FloatingPointError that names the first loss which is NaN or infinite, and its value."""
+    if bool(torch.isfinite(total(found).detach())):
+        return
+    for name, value in found.items():
+        if not bool(torch.isfinite(value.detach())):
+            raise FloatingPointError(f"{name} is {float(value.detach())}")
+    raise FloatingPointError(f"sum of {', '.join(found)} is {float(total(found).detach())}")
 
 
 def total(found: Losses) -> Tensor:

@@ -9,8 +9,6 @@ own number, so that a training that continues from a checkpoint is the same as o
 from __future__ import annotations
 
 import copy
-import math
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -20,12 +18,15 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from udsph.data import Dataset, split_validation
+from udsph.errors import InputError
 from udsph.models.networks import Discriminator, Outputs
 from udsph.training import objective
 from udsph.training.batches import augment, pieces, read
 from udsph.training.config import Config
 from udsph.training.model import Model
 from udsph.training.progress import Progress
+from udsph.training.schedule import one_cycle, seed_of
+from udsph.training.teacher import train_label_network
 from udsph.training.validation import validation_map
 
 GRADIENT_NORM = 5.0
@@ -37,6 +38,12 @@ class Trainer:
     def __init__(self, fabric: Fabric, config: Config, dataset: Dataset, model: Model, progress: Progress) -> None:
         self.fabric, self.config, self.dataset, self.model, self.progress = fabric, config, dataset, model, progress
         self.fitted, self.held = split_validation(dataset.splits["train"], config.validation, config.seed)
+        smallest = min(len(piece) for piece in pieces(self.fitted, config.batch_size)) // fabric.world_size
+        if smallest < 2:
+            raise InputError(
+                f"{dataset.name}: {len(self.fitted)} items to fit leave less than 2 to each of {fabric.world_size} "
+                "processes; give fewer devices"
+            )
         labels = dataset.labels[dataset.splits["train"]]
         self.single = bool((labels.sum(1) == 1).all())
         self.device = fabric.device
@@ -57,12 +64,13 @@ class Trainer:
         """Train to the end; yields after every epoch, where the state may be stored."""
         while self.phase != "done":
             while self.done_epochs < self.epochs_of(self.phase):
-                torch.manual_seed(_seed(self.config.seed, self.phase, self.done_epochs))
+                # Every process draws its own noise; the order of the items is the same in all.
+                torch.manual_seed(seed_of(self.config.seed, self.phase, self.done_epochs) + self.fabric.global_rank)
                 found = self._label_epoch() if self.phase == "label" else self._epoch()
                 self.done_epochs += 1
                 score = self._validate() if self.phase == "select" else None
                 self.progress.epoch(self.phase, self.done_epochs, self.epochs_of(self.phase), found, score)
-                if self.phase == "select" and self._out_of_patience():
+                if score is not None and self._out_of_patience():
                     break
                 yield
             self._next_phase()
@@ -82,19 +90,20 @@ class Trainer:
     def _start_phase(self) -> None:
         """Fresh networks and optimisers; the teacher, once trained, stays."""
         config = self.config
-        torch.manual_seed(_seed(config.seed, "weights", 0))
+        torch.manual_seed(seed_of(config.seed, "weights", 0))
         if self.phase == "label":
-            self.teacher_optimiser = torch.optim.Adam(self.model.teacher.parameters(), lr=config.label_rate)
             return
         self.model.reset_modalities()
         self.pair = self.model.pair
         names = ("image", "text") if config.label_net else ("pair",)
         self.critics = nn.ModuleDict({name: Discriminator() for name in names}).to(self.device)
+        # A fused step unscales half precision itself, which leaves no room to clip the gradients between.
+        fused = config.precision != "16-mixed"
         self.optimiser = torch.optim.AdamW(
-            self.pair.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.pair.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
         )
         self.critic_optimiser = torch.optim.AdamW(
-            self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99)
+            self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99), fused=fused
         )
         self.average = copy.deepcopy(self.pair.state_dict())
         self.best_weights = copy.deepcopy(self.average)
@@ -104,29 +113,19 @@ class Trainer:
     # -- epochs ---------------------------------------------------------------------------------------------------
 
     def _label_epoch(self) -> dict[str, float]:
-        """The whole training of the label network: it is small, and its input is only the labels."""
-        teacher, config = self.model.teacher, self.config
+        """The whole training of the label network."""
         labels = self.dataset.labels[self.dataset.splits["train"]]
-        order = np.random.default_rng(_seed(config.seed, "label order", 0))
-        teacher.train()
-        size = min(config.batch_size, len(labels))
-        for step in range(config.label_steps):
-            for group in self.teacher_optimiser.param_groups:
-                group["lr"] = config.label_rate * one_cycle(step / config.label_steps)
-            rows = torch.from_numpy(labels[order.choice(len(labels), size, replace=False)]).to(self.device)
-            found = objective.label_losses(teacher(rows), rows, config, self.single)
-            self.teacher_optimiser.zero_grad()
-            objective.total(found).backward()
-            self.teacher_optimiser.step()
-            if step % 100 == 0:
-                self.progress.step("label", step / config.label_steps, found)
-        return {name: float(value.detach()) for name, value in found.items()}
+
+        def report(done: float, found: objective.Losses) -> None:
+            self.progress.step("label", done, found)
+
+        return train_label_network(self.model.teacher, labels, self.config, single=self.single, report=report)
 
     def _epoch(self) -> dict[str, float]:
         """One pass of both modality networks over the items of the phase."""
         config, phase = self.config, self.phase
         items = self.fitted if phase == "select" else self.dataset.splits["train"]
-        order = np.random.default_rng(_seed(config.seed, phase + " order", self.done_epochs)).permutation(items)
+        order = np.random.default_rng(seed_of(config.seed, phase + " order", self.done_epochs)).permutation(items)
         batches = pieces(order, config.batch_size)
         epochs = self.config.epochs  # the learning rate falls towards the planned end
         sums: dict[str, float] = {}
@@ -140,43 +139,52 @@ class Trainer:
                 for group in optimiser.param_groups:
                     group["lr"] = rate * one_cycle(done)
             share = batch[self.fabric.global_rank :: self.fabric.world_size]
+            # The last group of accumulated batches may be a shorter one.
+            group_size = min(config.accumulate, len(batches) - k // config.accumulate * config.accumulate)
+            last = (k + 1) % config.accumulate == 0 or k + 1 == len(batches)
             try:
-                found = self._step(share, last=(k + 1) % config.accumulate == 0 or k + 1 == len(batches))
+                found = self._step(share, weight=1 / group_size, last=last)
             except FloatingPointError as error:
                 where = f"{phase} epoch {self.done_epochs + 1}, batch {k + 1} of {len(batches)}"
-                raise FloatingPointError(f"the loss {error} in {where}; the last checkpoint is kept") from None
+                raise FloatingPointError(
+                    f"the loss {error} in {where}; the last checkpoint is kept; try a lower learning_rate"
+                ) from None
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             self.progress.step(phase, (k + 1) / len(batches), found)
         return {name: value / len(batches) for name, value in sums.items()}
 
-    def _step(self, batch: np.ndarray, *, last: bool) -> objective.Losses:
-        """Forward, the losses, backward; the optimisers step with the last of the accumulated batches."""
+    def _step(self, batch: np.ndarray, *, weight: float = 1.0, last: bool = True) -> objective.Losses:
+        """Forward, the losses, backward; the optimisers step with the ``last`` of the accumulated batches, each of
+        which has its ``weight`` in the gradient.
+        """
         config = self.config
         image_batch = read(self.dataset.image, batch, self.device)
         if config.augment and self.dataset.image.kind == "pixels":
             image_batch = augment(image_batch[0]), image_batch[1]
         text_batch = read(self.dataset.text, batch, self.device)
         labels = torch.from_numpy(self.dataset.labels[batch]).to(self.device).float()
+        adversarial = config.adversarial and config.adversary
         with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
             image, text = self.wrapped(image_batch, text_batch)
             teacher = self._teach(labels)
             found = objective.modality_losses(image, text, teacher, labels, config, self.single)
-            if config.adversarial and config.adversary:
+            if adversarial:
                 found |= objective.deception_losses(self.critics, image, text, config)
-            self._check_finite(found)
-            self.fabric.backward(objective.total(found) / config.accumulate)
+            objective.check_finite(found)
+            self.fabric.backward(objective.total(found) * weight)
         if last:
             self.fabric.clip_gradients(self.wrapped, self.optimiser, max_norm=GRADIENT_NORM)
             self.optimiser.step()
             self.optimiser.zero_grad()
             self._update_average()
-        if config.adversarial and config.adversary:
+        if adversarial:
             found |= self._critic_step(image, text, teacher)
         return found
 
     def _critic_step(self, image: Outputs, text: Outputs, teacher: Outputs | None) -> objective.Losses:
         losses = objective.discriminator_losses(self.critics, image, text, teacher)
+        objective.check_finite(losses)
         self.critic_optimiser.zero_grad()
         objective.total(losses).backward()
         for parameter in self.critics.parameters():
@@ -191,21 +199,17 @@ class Trainer:
         with torch.no_grad():
             return self.model.teacher(labels)
 
-    def _check_finite(self, found: objective.Losses) -> None:
-        for name, value in found.items():
-            if not math.isfinite(float(value.detach())):
-                raise FloatingPointError(f"{name} is {float(value.detach())}")
-
     def _update_average(self) -> None:
         self.updates += 1
         decay = min(self.config.averaging, self.updates / (10 + self.updates))  # short memory while weights move fast
+        current = self.pair.state_dict()
+        smooth = [name for name, value in current.items() if value.dtype.is_floating_point]
         with torch.no_grad():
-            for name, value in self.pair.state_dict().items():
-                kept = self.average[name]
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(value, 1 - decay)
-                else:
-                    kept.copy_(value)
+            torch._foreach_lerp_(
+                [self.average[name] for name in smooth], [current[name] for name in smooth], 1 - decay
+            )
+            for name in current.keys() - smooth:
+                self.average[name].copy_(current[name])
 
     # -- validation -----------------------------------------------------------------------------------------------
 
@@ -215,13 +219,17 @@ class Trainer:
         every = max(1, epochs // 20)
         if self.done_epochs % every and self.done_epochs != epochs:
             return None
+        score = self.fabric.broadcast(self._score() if self.fabric.is_global_zero else 0.0)  # one verdict for all
+        if score > self.best[0]:
+            self.best = (score, self.done_epochs)
+            self.best_weights = copy.deepcopy(self.average)
+        return score
+
+    def _score(self) -> float:
         current = copy.deepcopy(self.pair.state_dict())
         self.pair.load_state_dict(self.average)
         score = validation_map(self.model, self.dataset, self.fitted, self.held)
         self.pair.load_state_dict(current)
-        if score > self.best[0]:
-            self.best = (score, self.done_epochs)
-            self.best_weights = copy.deepcopy(self.average)
         return score
 
     def _out_of_patience(self) -> bool:
@@ -242,11 +250,25 @@ class Trainer:
                 "critics": self.critics.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "critic_optimiser": self.critic_optimiser.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
             }
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from what ``state`` returned."""
+        """Continue from what ``state`` returned.
+
+        Raises
+        ------
+        InputError
+            If the state is of other networks or another kind of training.
+        """
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"the checkpoint is of another training ({reason}); remove it to start again") from None
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.phase, self.done_epochs = state["phase"], state["done_epochs"]
         self.best = (state["best"][0], state["best"][1])
         if self.config.label_net:
@@ -256,18 +278,8 @@ class Trainer:
             self.critics.load_state_dict(state["critics"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.updates = state["updates"]
             self.average, self.best_weights = dict(state["average"]), dict(state["best_weights"])
         self.model.pair.load_state_dict(state["pair"])
 
-
-def one_cycle(done: float, warm: float = 0.1) -> float:
-    """Factor on the learning rate: up in a straight line for the first tenth, then down along a cosine."""
-    if done < warm:
-        return (done + 1e-3) / (warm + 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / (1 - warm))))
-
-
-def _seed(*parts: Any) -> int:
-    """A seed from names and numbers, the same in every process."""
-    return zlib.crc32(repr(parts).encode())

@@ -112,9 +112,7 @@ class UDSPH:
             self._store(folder)
         return self
 
-    def _open_run(
-        self, fabric: Fabric, folder: Path, description: Description, dataset: Dataset, resume: str
-    ) -> bool:
+    def _open_run(self, fabric: Fabric, folder: Path, description: Description, dataset: Dataset, resume: str) -> bool:
         """Make or find the run folder, in the first process for all; whether its training is complete."""
         complete, problem = False, ""
         if fabric.is_global_zero:

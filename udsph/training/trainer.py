@@ -205,9 +205,7 @@ class Trainer:
         current = self.pair.state_dict()
         smooth = [name for name, value in current.items() if value.dtype.is_floating_point]
         with torch.no_grad():
-            torch._foreach_lerp_(
-                [self.average[name] for name in smooth], [current[name] for name in smooth], 1 - decay
-            )
+            torch._foreach_lerp_([self.average[name] for name in smooth], [current[name] for name in smooth], 1 - decay)
             for name in current.keys() - smooth:
                 self.average[name].copy_(current[name])
 
@@ -282,4 +280,3 @@ class Trainer:
             self.updates = state["updates"]
             self.average, self.best_weights = dict(state["average"]), dict(state["best_weights"])
         self.model.pair.load_state_dict(state["pair"])
-

@@ -141,7 +141,7 @@ def test_the_switch_of_attention_drops_its_loss():
 
 def test_a_loss_that_is_not_finite_is_named():
     objective.check_finite({"good": torch.tensor(1.0), "other": torch.tensor(0.0)})
-    with pytest.raises(FloatingPointError, match="^other is nan$"):
+    with pytest.raises(FloatingPointError, match=r"^other is nan$"):
         objective.check_finite({"good": torch.tensor(1.0), "other": torch.tensor(torch.nan)})
-    with pytest.raises(FloatingPointError, match="^good is inf$"):
+    with pytest.raises(FloatingPointError, match=r"^good is inf$"):
         objective.check_finite({"good": torch.tensor(torch.inf), "other": torch.tensor(-torch.inf)})

@@ -1,16 +1,26 @@
-"""Whether the network waits for the data: encoding a folder of images, and training on memory-mapped features.
+"""The figures of the data paths: does the network wait for the data, how fast does a large training start.
 
-``python bench/streams.py encode [FOLDER]`` prints the rate at which images are encoded and the rate at which the same
-threads only decode them, for the pictures of a folder (several megapixels a second of real photographs) and for
-64 x 64 files that it writes itself. ``python bench/streams.py train`` prints the share of a training step that is spent
-on reading the batch.
+``python bench/streams.py all DATA`` prints one table, each figure beside the one asked for; ``encode``, ``train``,
+``start`` or ``coco`` instead of ``all`` print their rows alone. DATA is the folder of real data (``coco-mini`` and
+``coco``); without it the rows that need it are left out.
+
+``encode``: images of a folder are encoded, and only decoded by the same threads, in turns; medians. Photographs as they
+are, and files of 64 x 64 that are written here. ``train``: the share of a training step that is spent on reading the
+batch. ``start``: a process of its own trains on half a million pairs until the first step; its memory is what is
+resident beside mapped files. ``coco``: the captions of 5000 images.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +28,8 @@ import torch
 from PIL import Image
 
 from udsph import data
+from udsph.data.coco import read_annotations
+from udsph.data.problems import Problems
 from udsph.models.networks import ModalitySpec
 from udsph.training import UDSPH, trainer
 from udsph.training.config import Config
@@ -25,7 +37,9 @@ from udsph.training.inputs import Inputs
 from udsph.training.model import Description, Model
 from udsph.training.streaming import Tally, encode_file, image_batches
 
-SIDE, WORKERS, ROUNDS = 64, 2, 3
+SIDE, WORKERS, ROUNDS = 64, 2, 5
+PHOTOGRAPHS, SMALL_FILES, STEP_PAIRS, PAIRS = 800, 4000, 8000, 500_000
+Row = tuple[str, str, str]
 
 
 def untrained(bits: int = 64) -> UDSPH:
@@ -37,78 +51,188 @@ def untrained(bits: int = 64) -> UDSPH:
     return made
 
 
-def compare(folder: Path, what: str) -> None:
-    """Best of some rounds, decoding and encoding in turns."""
-    model, best = untrained(), {"decode": 0.0, "encode": 0.0}
+def compare(folder: Path, what: str) -> Row:
+    """Decoding and encoding in turns; medians."""
+    model = untrained()
+    rates: dict[str, list[float]] = {"decode": [], "encode": []}
     for _ in range(ROUNDS):
         started = time.perf_counter()
         count = sum(len(batch.items) for batch in image_batches(folder, SIDE, WORKERS, Tally()))
-        best["decode"] = max(best["decode"], count / (time.perf_counter() - started))
+        rates["decode"].append(count / (time.perf_counter() - started))
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as place:
             encode_file(model, folder, Path(place) / "codes.npy", modality="image", workers=WORKERS)
-        best["encode"] = max(best["encode"], count / (time.perf_counter() - started))
-    share = best["encode"] / best["decode"]
-    print(f"{what}: decode {best['decode']:.0f}/s, encode {best['encode']:.0f}/s, {share:.0%}", flush=True)
+        rates["encode"].append(count / (time.perf_counter() - started))
+    decode, encoded = (statistics.median(rates[name]) for name in ("decode", "encode"))
+    measured = f"{encoded / decode:.0%} ({encoded:.0f} of {decode:.0f} images/s)"
+    return f"encoding {what}, of the rate of decoding", measured, "80%"
 
 
-def encode(folder: str | None) -> None:
-    """Photographs (each linked several times, so that the run is long enough) and files of 64 x 64 pixels."""
+def encode(root: Path | None) -> list[Row]:
+    """Photographs (each linked several times, so that a round is long enough) and files of 64 x 64 pixels."""
+    rows = []
     with tempfile.TemporaryDirectory() as place:
-        if folder is not None:
-            photographs = sorted(Path(folder).rglob("*.jpg"))
+        if root is not None:
+            photographs = sorted((root / "coco-mini").rglob("*.jpg"))
             linked = Path(place) / "photographs"
             linked.mkdir()
-            for number in range(1500):
-                source = photographs[number % len(photographs)].resolve()
-                (linked / f"{number}.jpg").symlink_to(source)
-            sizes = {Image.open(path).size for path in photographs[:20]}
-            compare(linked, f"photographs of {min(sizes)} to {max(sizes)}")
+            for number in range(PHOTOGRAPHS):
+                (linked / f"{number}.jpg").symlink_to(photographs[number % len(photographs)].resolve())
+            rows.append(compare(linked, "photographs (COCO) at 64 x 64"))
         small = Path(place) / "small"
         small.mkdir()
-        scenes = data.load("scenes", pairs=2000)
-        for number, pixels in enumerate(scenes.image.values):
+        for number, pixels in enumerate(data.load("scenes", pairs=SMALL_FILES).image.values):
             Image.fromarray(pixels).save(small / f"{number}.jpg", quality=90)
-        compare(small, "files of 64 x 64")
+        rows.append(compare(small, "files of 64 x 64"))
+    return rows
 
 
-def train() -> None:
-    """One epoch on 20,000 pairs of 4096 and 1386 numbers; the clock runs around every read of a batch."""
+def write_features(folder: Path, pairs: int, image: int, text: int) -> None:
+    """Random features as ``udsph extract`` would write them, with 24 classes."""
     random = np.random.default_rng(0)
+    labels = (random.random((pairs, 24)) < 0.15).astype(np.uint8)
+    labels[:, 0] |= labels.sum(1) == 0
+    np.save(folder / "labels.npy", labels)
+    arrays = {"labels": [list(labels.shape), "uint8"]}
+    for name, dims in (("image", image), ("text", text)):
+        array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (pairs, dims))
+        for start in range(0, pairs, 10_000):
+            block = array[start : start + 10_000]
+            block[:] = random.standard_normal(block.shape, np.float32)
+        array.flush()
+        arrays[name] = [[pairs, dims], "float32"]
+    content = {"arrays": arrays, "image": {"kind": "vectors"}, "text": {"kind": "vectors"}}
+    (folder / "features.json").write_text(json.dumps(content))
+
+
+def train(_: Path | None) -> list[Row]:
+    """One epoch on memory-mapped features; the clock runs around every read of a batch."""
+    spent = {"read": 0.0, "step": 0.0, "steps": 0.0}
+    real_read, real_step = trainer.read, trainer.Trainer._step
+
+    def read(*arguments):
+        started = time.perf_counter()
+        found = real_read(*arguments)
+        spent["read"] += time.perf_counter() - started
+        return found
+
+    def step(self, *arguments, **options):
+        started = time.perf_counter()
+        found = real_step(self, *arguments, **options)
+        spent["step"] += time.perf_counter() - started
+        spent["steps"] += 1
+        return found
+
     with tempfile.TemporaryDirectory() as place:
-        labels = (random.random((20_000, 24)) < 0.15).astype(np.uint8)
-        labels[:, 0] |= labels.sum(1) == 0
-        for name, dims in (("image", 4096), ("text", 1386)):
-            array = np.lib.format.open_memmap(Path(place) / f"{name}.npy", "w+", np.float32, (len(labels), dims))
-            for start in range(0, len(labels), 1000):
-                array[start : start + 1000] = random.standard_normal((1000, dims), np.float32)
-            array.flush()
-        np.save(Path(place) / "labels.npy", labels)
+        write_features(Path(place), STEP_PAIRS, 4096, 1386)
         dataset = data.load("features", root=place)
-        spent = {"read": 0.0, "step": 0.0, "steps": 0.0}
-        real_read, real_step = trainer.read, trainer.Trainer._step
-
-        def read(*arguments):
-            started = time.perf_counter()
-            found = real_read(*arguments)
-            spent["read"] += time.perf_counter() - started
-            return found
-
-        def step(self, *arguments, **options):
-            started = time.perf_counter()
-            found = real_step(self, *arguments, **options)
-            spent["step"] += time.perf_counter() - started
-            spent["steps"] += 1
-            return found
-
         trainer.read, trainer.Trainer._step = read, step
-        UDSPH(bits=64, epochs=1, refit="false", label_steps=20, device="cpu").fit(dataset, progress=False)
-        per_step = spent["step"] / spent["steps"] * 1e3
-        print(f"{spent['steps']:.0f} steps of {per_step:.1f} ms, reading {spent['read'] / spent['step']:.1%} of them")
+        try:
+            UDSPH(bits=64, epochs=1, refit="false", label_steps=20, device="cpu").fit(dataset, progress=False)
+        finally:
+            trainer.read, trainer.Trainer._step = real_read, real_step
+    share = f"{spent['read'] / spent['step']:.1%} of {spent['step'] / spent['steps'] * 1e3:.0f} ms"
+    return [("data waiting, of a step on mapped features (4096 and 1386 numbers)", share, "under 5%")]
+
+
+def write_folder(folder: Path) -> None:
+    """A table of half a million rows, each with an image file of its own (linked to a few) and ten words."""
+    random = np.random.default_rng(0)
+    (folder / "base").mkdir()
+    for number in range(20):
+        pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "base" / f"{number}.jpg")
+    with (folder / "pairs.csv").open("w") as table:
+        table.write("image,caption,labels\n")
+        for row, words in enumerate(random.integers(0, 5000, (PAIRS, 10)).tolist()):
+            name = f"part{row % 20}/{row}.jpg"
+            (folder / name).parent.mkdir(exist_ok=True)
+            os.link(folder / "base" / f"{row % 20}.jpg", folder / name)
+            table.write(f"{name},{row} {' '.join(f'word{word}' for word in words)},class{row % 24};class{row % 7}\n")
+
+
+def start(_: Path | None) -> list[Row]:
+    """Half a million pairs, from images and a table and from mapped features."""
+    rows = []
+    forms: dict[str, Callable[[Path], None]] = {
+        "folder": write_folder,
+        "features": lambda folder: write_features(folder, PAIRS, 512, 300),
+    }
+    for name, fill in forms.items():
+        with tempfile.TemporaryDirectory() as place:
+            fill(Path(place))
+            command = [sys.executable, "-W", "ignore", __file__, "first-step", name, place, repr(time.time())]
+            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        what = f"start of training on {PAIRS:,} pairs, {name}"
+        rows.append((f"{what}: first step", f"{found['label']:.1f} s", "under 10 s"))
+        rows.append((f"{what}: first step of the modality networks", f"{found['pair']:.1f} s", ""))
+        rows.append((f"{what}: memory beside the page cache", f"{found['mebibytes']:.0f} MiB", "under 2 GiB"))
+    return rows
+
+
+class _Started(Exception):
+    """The first step is done."""
+
+
+def first_step(name: str, root: str, started: float) -> None:
+    """In a process of its own: train until the first step, and print when it was done and what memory was needed."""
+    found = {"mebibytes": 0.0}
+    real_losses, real_step = trainer.objective.label_losses, trainer.Trainer._step
+
+    def losses(*arguments):
+        found.setdefault("label", time.time() - started)
+        return real_losses(*arguments)
+
+    def step(self, *arguments, **options):
+        real_step(self, *arguments, **options)
+        found["pair"] = time.time() - started
+        raise _Started
+
+    def watch() -> None:
+        while True:
+            status = Path("/proc/self/status").read_text()
+            kibibytes = int(status.partition("RssAnon:")[2].split()[0])
+            found["mebibytes"] = max(found["mebibytes"], kibibytes / 1024)
+            time.sleep(0.02)
+
+    threading.Thread(target=watch, daemon=True).start()
+    trainer.objective.label_losses, trainer.Trainer._step = losses, step
+    dataset = data.load(name, root)
+    try:
+        UDSPH(bits=64, epochs=1, device="cpu").fit(dataset, progress=False)
+    except _Started:
+        print(json.dumps(found))
+
+
+def coco(root: Path | None) -> list[Row]:
+    """The captions of all images of val2017."""
+    if root is None:
+        return []
+    spent = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        found = read_annotations(root / "coco" / "captions_val2017.json", Problems("coco", "stop"), ("caption",))
+        spent.append(time.perf_counter() - started)
+    what = f"{len(found.anns):,} COCO captions of {len(found.imgs):,} images"
+    return [(what, f"{statistics.median(spent):.2f} s", "under 2 s")]
+
+
+PARTS: dict[str, Callable[[Path | None], list[Row]]] = {"encode": encode, "train": train, "start": start, "coco": coco}
+
+
+def main(arguments: list[str]) -> None:
+    """Print the rows of a part, or of all."""
+    if arguments[:1] == ["first-step"]:
+        first_step(arguments[1], arguments[2], float(arguments[3]))
+        return
+    if not arguments or arguments[0] not in (*PARTS, "all"):
+        sys.exit(f"usage: python bench/streams.py {'|'.join(PARTS)}|all [DATA]")
+    root = Path(arguments[1]) if len(arguments) > 1 else None
+    print("| case | measured | asked |\n| --- | ---: | ---: |")
+    for name in PARTS if arguments[0] == "all" else arguments[:1]:
+        for row in PARTS[name](root):
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["train"]:
-        train()
-    else:
-        encode(sys.argv[2] if len(sys.argv) > 2 else None)
+    main(sys.argv[1:])

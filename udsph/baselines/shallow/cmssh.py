@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, svds
+from scipy.sparse.linalg import svds
 
 from udsph.baselines.base import Kind, LinearMethod
 from udsph.baselines.linalg import signs
@@ -58,7 +58,7 @@ class CMSSH(LinearMethod):
         found = []
         for _ in range(self.bits):
             weighted = sparse.csr_array((weights * similar, (rows, columns)), shape=shape)
-            p, q = leading_pair(images, weighted, texts)
+            p, q = leading_pair(images.T @ (weighted @ texts))
             x, y = images @ p, texts @ q
             a = b = 0.0
             for _ in range(self.sweeps):
@@ -100,22 +100,12 @@ def draw_pairs(labels: np.ndarray, count: int, rng: np.random.Generator) -> tupl
     return np.concatenate([anchors, rows[apart]]), np.concatenate([partners, columns[apart]]), similar
 
 
-def leading_pair(images: np.ndarray, weighted: sparse.csr_array, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The leading singular vectors of ``images' weighted texts``, the largest entry of the left one positive.
-
-    The product is not formed where it is large: Lanczos iterations need it times a few vectors.
-    """
-    shape = images.shape[1], texts.shape[1]
-    if min(shape) <= 20:
-        left, _, right = np.linalg.svd(images.T @ (weighted @ texts), full_matrices=False)
+def leading_pair(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The leading singular vectors, with the sign fixed by the largest entry of the left one."""
+    if min(matrix.shape) <= 2:
+        left, _, right = np.linalg.svd(matrix, full_matrices=False)
     else:
-        product = LinearOperator(
-            shape,
-            matvec=lambda v: images.T @ (weighted @ (texts @ v)),
-            rmatvec=lambda v: texts.T @ (weighted.T @ (images @ v)),
-            dtype=np.float64,
-        )
-        left, _, right = svds(product, k=1, v0=np.ones(min(shape)))
+        left, _, right = svds(matrix, k=1, v0=np.ones(min(matrix.shape)), solver="arpack")
     p, q = left[:, 0], right[0]
     return (-p, -q) if p[np.abs(p).argmax()] < 0 else (p, q)
 

@@ -7,6 +7,7 @@ from udsph.baselines import create
 from udsph.baselines.comparison import Job, Views, chance, run_job
 from udsph.data import load
 from udsph.evaluation import mean_average_precision
+from udsph.hamming import pack
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,18 @@ def test_fused_database_codes_are_what_seph_reports(wiki, views):
         for codes in (method.encode_image(parts["image", "query"]), method.encode_text(parts["text", "query"]))
     ]
     np.testing.assert_allclose(found, [0.28, 0.63], atol=0.06)
+
+
+def test_codes_of_both_views_and_unscaled_weights_are_what_cmfh_reports(wiki, views):
+    """Its code weighs unscaled views, where the images have 0.15 of the weight, and loses the coupling of the maps."""
+    parts, labels = views.parts, views.labels
+    sizes = [parts[view, "train"].values.astype(float).var(axis=0).sum() for view in ("image", "text")]
+    assert sizes[0] / sum(sizes) == pytest.approx(0.15, abs=0.01)
+    method = create("cmfh", 64, 0, balance=0.15, coupling=0.01)
+    method.fit(parts["image", "train"], parts["text", "train"])
+    database = pack(method.factor_)
+    found = [
+        mean_average_precision(codes, database, labels["query"], labels["database"])
+        for codes in (method.encode_image(parts["image", "query"]), method.encode_text(parts["text", "query"]))
+    ]
+    assert 0.19 < found[0] < 0.25 and 0.49 < found[1] < 0.56

@@ -17,18 +17,19 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-udsph::Piece label_piece(const std::string &level, const Array<uint8_t> &codes, const Array<uint8_t> &labels) {
+udsph::Piece label_piece(const std::string &level, const Array<uint8_t> &codes, const Array<uint8_t> &labels, size_t threads) {
   const udsph::CountKernels &kernels = udsph::count_kernels(level);
   const size_t n = codes.shape(0), bytes = codes.shape(1), label_count = labels.shape(1);
   py::gil_scoped_release released;
-  return udsph::Piece(kernels, codes.data(), n, bytes, labels.data(), label_count);
+  return udsph::Piece(kernels, codes.data(), n, bytes, labels.data(), label_count, threads);
 }
 
-udsph::Piece class_piece(const std::string &level, const Array<uint8_t> &codes, const Array<int32_t> &classes, size_t class_bits) {
+udsph::Piece class_piece(const std::string &level, const Array<uint8_t> &codes, const Array<int32_t> &classes, size_t class_bits,
+                         size_t threads) {
   const udsph::CountKernels &kernels = udsph::count_kernels(level);
   const size_t n = codes.shape(0), bytes = codes.shape(1);
   py::gil_scoped_release released;
-  return udsph::Piece(kernels, codes.data(), n, bytes, classes.data(), class_bits);
+  return udsph::Piece(kernels, codes.data(), n, bytes, classes.data(), class_bits, threads);
 }
 
 udsph::Queries queries_of(const Array<uint8_t> &codes, const Array<uint32_t> &labels, const Array<uint64_t> &label_begin) {

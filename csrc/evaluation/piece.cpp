@@ -14,11 +14,17 @@ enum : size_t {
   MOST_QUERIES = 128,            // of a tile: a table costs about as much as ten
 };
 
-void slice(const CountKernels &level, const uint8_t *rows, size_t n, size_t bytes, size_t bits, Words &to) {
-  const size_t blocks = (n + BLOCK - 1) / BLOCK;
-  to = allocate_words(blocks * bits * BLOCK_WORDS);
-  for (size_t i = 0; i < blocks; i++)
-    level.slice_rows(rows + i * BLOCK * bytes, std::min<size_t>(BLOCK, n - i * BLOCK), bits, to.get() + i * bits * BLOCK_WORDS);
+// Run work(i) for every block of up to BLOCK of n items. Blocks are independent of each other.
+template <class Work>
+void each_block(size_t n, size_t threads, const Work &work) {
+  const size_t blocks = (n + BLOCK - 1) / BLOCK, step = 8;
+  const Poll nothing = [] {};
+  Workers workers(std::max<size_t>(1, std::min(threads, blocks / step)), nothing);
+  std::atomic<size_t> next{0};
+  workers.run([&](size_t) {
+    for (size_t first; (first = next.fetch_add(step)) < blocks;)
+      for (size_t i = first; i < std::min(first + step, blocks); i++) work(i);
+  });
 }
 
 // Eight bytes of 0 and 1 as eight bits: the product gathers bit 0 of every byte in the highest byte.
@@ -135,27 +141,42 @@ const CountKernels &count_kernels(const std::string &level) {
   throw std::invalid_argument("level=" + level + " is not available on this CPU");
 }
 
-Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const uint8_t *labels, size_t label_count)
-    : n_(n), bits_(8 * bytes), label_slices_(label_count), classes_(false) {
-  slice(level, codes, n, bytes, bits_, codes_);
+Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const uint8_t *labels, size_t label_count,
+             size_t threads)
+    : Piece(n, bytes, label_count, false) {
   const size_t label_bytes = (label_count + 7) / 8;
-  std::vector<uint8_t> packed(n * label_bytes + 8);
-  for (size_t i = 0; i < n; i++)
+  fill(level, codes, label_bytes, threads, [&](size_t item, uint8_t *row) {
     for (size_t c = 0; c < label_count; c += 8)
-      packed[i * label_bytes + c / 8] = gather(labels + i * label_count + c, std::min<size_t>(8, label_count - c));
-  slice(level, packed.data(), n, label_bytes, label_count, labels_);
+      row[c / 8] = gather(labels + item * label_count + c, std::min<size_t>(8, label_count - c));
+  });
 }
 
-Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const int32_t *classes, size_t class_bits)
-    : n_(n), bits_(8 * bytes), label_slices_(class_bits), classes_(true) {
-  slice(level, codes, n, bytes, bits_, codes_);
+Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const int32_t *classes, size_t class_bits,
+             size_t threads)
+    : Piece(n, bytes, class_bits, true) {
   const size_t label_bytes = (class_bits + 7) / 8;
-  std::vector<uint8_t> packed(n * label_bytes + 8);
-  for (size_t i = 0; i < n; i++) {
-    const uint32_t number = static_cast<uint32_t>(classes[i]) & ((uint64_t{1} << class_bits) - 1);  // -1: all bits set
-    for (size_t b = 0; b < label_bytes; b++) packed[i * label_bytes + b] = static_cast<uint8_t>(number >> (8 * b));
-  }
-  slice(level, packed.data(), n, label_bytes, class_bits, labels_);
+  fill(level, codes, label_bytes, threads, [&](size_t item, uint8_t *row) {
+    const uint32_t number = static_cast<uint32_t>(classes[item]) & ((uint64_t{1} << class_bits) - 1);  // -1: all bits set
+    for (size_t b = 0; b < label_bytes; b++) row[b] = static_cast<uint8_t>(number >> (8 * b));
+  });
+}
+
+Piece::Piece(size_t n, size_t bytes, size_t label_slices, bool classes)
+    : n_(n), bits_(8 * bytes), label_slices_(label_slices), classes_(classes) {
+  const size_t blocks = (n + BLOCK - 1) / BLOCK;
+  codes_ = allocate_words(blocks * bits_ * BLOCK_WORDS);
+  labels_ = allocate_words(blocks * label_slices * BLOCK_WORDS);
+}
+
+template <class Pack>
+void Piece::fill(const CountKernels &level, const uint8_t *codes, size_t label_bytes, size_t threads, const Pack &pack) {
+  each_block(n_, threads, [&](size_t i) {
+    const size_t first = i * BLOCK, count = std::min<size_t>(BLOCK, n_ - first);
+    std::vector<uint8_t> packed(count * label_bytes + 8);
+    for (size_t item = 0; item < count; item++) pack(first + item, packed.data() + item * label_bytes);
+    level.slice_rows(codes + first * bits_ / 8, count, bits_, codes_.get() + i * bits_ * BLOCK_WORDS);
+    level.slice_rows(packed.data(), count, label_slices_, labels_.get() + i * label_slices_ * BLOCK_WORDS);
+  });
 }
 
 void count_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,

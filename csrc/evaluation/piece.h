@@ -17,14 +17,22 @@ const CountKernels &count_kernels(const std::string &level);
 class Piece {
  public:
   // `codes` are packed rows. `labels` are rows of 0 and 1, one byte per class.
-  Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const uint8_t *labels, size_t label_count);
+  Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const uint8_t *labels, size_t label_count,
+        size_t threads);
 
   // `classes` are class numbers below 2^class_bits; -1 is a class that no query has.
-  Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const int32_t *classes, size_t class_bits);
+  Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const int32_t *classes, size_t class_bits,
+        size_t threads);
 
   SlicedPiece view() const { return {codes_.get(), labels_.get(), n_, bits_, label_slices_, classes_}; }
 
  private:
+  Piece(size_t n, size_t bytes, size_t label_slices, bool classes);
+
+  // Slice the codes, and the packed labels that pack(item, row) writes.
+  template <class Pack>
+  void fill(const CountKernels &level, const uint8_t *codes, size_t label_bytes, size_t threads, const Pack &pack);
+
   size_t n_, bits_, label_slices_;
   bool classes_;
   Words codes_, labels_;

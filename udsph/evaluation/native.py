@@ -113,7 +113,7 @@ def _running_sums(totals: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def pieces(checked: Problem, level: str) -> Iterator[Any]:
     """Sliced pieces of the database, in order."""
-    labels = checked.relevance
+    labels, threads = checked.relevance, thread_count(checked.threads)
     assert isinstance(labels, (MultiHotLabels, ClassNumbers))
     class_bits = int(labels.query.max(initial=0) + 1).bit_length() if labels.classes == 0 else 0
     row = checked.database.shape[1] + (labels.classes or 8)  # bytes of an item while its piece is made
@@ -122,9 +122,9 @@ def pieces(checked: Problem, level: str) -> Iterator[Any]:
         items = slice(begin, min(begin + step, checked.n_items))
         codes = checked.database[items]
         if isinstance(labels, MultiHotLabels):
-            yield _native.Piece.of_labels(level, codes, labels.items(items))
+            yield _native.Piece.of_labels(level, codes, labels.items(items), threads)
         else:
-            yield _native.Piece.of_classes(level, codes, labels.items(items), class_bits)
+            yield _native.Piece.of_classes(level, codes, labels.items(items), class_bits, threads)
         checked.report(items.stop * checked.n_queries)
 
 

@@ -57,11 +57,10 @@ class TiedRanking:
     @classmethod
     def from_counts(cls, counts: Counts, ties: str) -> TiedRanking:
         queries = []
+        held, items, relevant = counts.items > 0, counts.items.astype(np.float64), counts.relevant.astype(np.float64)
         for q in range(counts.n_queries):
-            held = counts.items[q] > 0
-            joint = None if counts.shared is None else counts.shared[q, held].astype(np.float64)
-            n, r = counts.items[q, held], counts.relevant[q, held]
-            queries.append(QueryGroups(n.astype(np.float64), r.astype(np.float64), joint))
+            joint = None if counts.shared is None else counts.shared[q, held[q]].astype(np.float64)
+            queries.append(QueryGroups(items[q, held[q]], relevant[q, held[q]], joint))
         return cls(queries, counts.n_items, ties)
 
     def relevant(self) -> Values:
@@ -69,6 +68,8 @@ class TiedRanking:
 
     def hits(self, cutoffs: Values) -> Values:
         rows = self._rows(cutoffs)
+        if rows.shape[1] == 0:
+            return rows
         return _stack(
             [metrics.hits_at(q.n, q.r, k, self._ties) for q, k in zip(self._queries, rows, strict=True)], rows
         )

@@ -28,7 +28,7 @@ void each_block(size_t n, size_t threads, const Work &work) {
 }
 
 // Eight bytes of 0 and 1 as eight bits: the product gathers bit 0 of every byte in the highest byte.
-inline uint8_t gather(const uint8_t *from, size_t n) {
+inline __attribute__((always_inline)) uint8_t gather(const uint8_t *from, size_t n) {
   uint64_t word = 0;
   std::memcpy(&word, from, n);
   return static_cast<uint8_t>(word * 0x0102040810204080u >> 56);
@@ -146,8 +146,10 @@ Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t b
     : Piece(n, bytes, label_count, false) {
   const size_t label_bytes = (label_count + 7) / 8;
   fill(level, codes, label_bytes, threads, [&](size_t item, uint8_t *row) {
-    for (size_t c = 0; c < label_count; c += 8)
-      row[c / 8] = gather(labels + item * label_count + c, std::min<size_t>(8, label_count - c));
+    const uint8_t *from = labels + item * label_count;
+    size_t c = 0;
+    for (; c + 8 <= label_count; c += 8) row[c / 8] = gather(from + c, 8);
+    if (c < label_count) row[c / 8] = gather(from + c, label_count - c);
   });
 }
 

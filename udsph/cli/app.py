@@ -32,7 +32,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except (InputError, MissingExtra) as error:
+        except (InputError, MissingExtra, FloatingPointError) as error:
             print(f"udsph: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:

@@ -1,12 +1,13 @@
 """``udsph train``: a model from a dataset."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from udsph.cli.app import command, console, settings_of
 from udsph.cli.data import print_left_out
+from udsph.errors import InputError
 
 Settings = Annotated[
     list[str] | None,
@@ -16,13 +17,16 @@ Settings = Annotated[
 
 @command
 def train(
-    data: Annotated[str, typer.Option(help="Dataset: scenes, wiki, features, ...")],
     output: Annotated[Path, typer.Option(help="Folder of the run: configuration, splits, checkpoints, log")],
+    data: Annotated[str | None, typer.Option(help="Dataset: scenes, wiki, features, ...")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
-    bits: Annotated[int, typer.Option(help="Length of the codes")] = 64,
+    config: Annotated[
+        Path | None, typer.Option(help="A run or its config.json, to train again as it was; other options change it")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(help="Length of the codes", show_default="64")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and splits")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and validation part", show_default="0")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
     on_error: Annotated[str | None, typer.Option(help="skip or stop: what a bad item of the dataset does")] = None,
     set_: Settings = None,
 ) -> None:
@@ -30,19 +34,26 @@ def train(
     from udsph.data import load
     from udsph.training import UDSPH, Config
     from udsph.training.launch import first_process
+    from udsph.training.run import read_recipe
 
+    settings, name, place, loader_settings = ({}, None, None, {}) if config is None else read_recipe(config)
+    if data is not None and data != name:
+        name, place, loader_settings = data, None, {}
+    if name is None:
+        raise InputError("name a dataset (--data) or an earlier run (--config)")
+    place = place if root is None else str(root)
     given = settings_of(set_ or [])
-    settings: dict[str, Any] = {key: value for key, value in given.items() if not key.startswith("data.")}
-    settings |= {"bits": bits, "seed": seed, "device": device}
-    if epochs is not None:
-        settings["epochs"] = epochs
-    config, loader_settings = Config.from_settings(settings, rest=True)
+    settings |= {key: value for key, value in given.items() if not key.startswith("data.")}
+    options = {"bits": bits, "epochs": epochs, "seed": seed, "device": device}
+    settings |= {key: value for key, value in options.items() if value is not None}
+    training, rest = Config.from_settings(settings, rest=True)
     # A key that both know, such as the seed, means the training; with the prefix it reaches the dataset.
+    loader_settings |= rest
     loader_settings |= {key.removeprefix("data."): value for key, value in given.items() if key.startswith("data.")}
     if on_error is not None:
         loader_settings["on_error"] = on_error
-    dataset = load(data, root=root, **loader_settings)
-    UDSPH(config=config).fit(dataset, output=output, progress=True)
+    dataset = load(name, root=place, **loader_settings)
+    UDSPH(config=training).fit(dataset, output=output, progress=True)
     if first_process():
         print_left_out(dataset)
         console.print(f"trained: {output}    next: udsph evaluate {output}")

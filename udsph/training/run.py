@@ -102,8 +102,8 @@ def _short(value: Any) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` of a run, or an InputError that says why the folder is not one."""
-    path = folder / CONFIG
+    """``config.json`` of a run (or that file itself), or an InputError that says why it is not one."""
+    path = folder if folder.is_file() else folder / CONFIG
     if not path.is_file():
         raise InputError(
             f"{folder} is not a run: it has no {CONFIG}; give the folder that 'udsph train --output' wrote"
@@ -118,6 +118,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     if content["format"] != FORMAT:
         raise InputError(f"{folder} has run format {content['format']}, this version reads {FORMAT}; train it again")
     return content
+
+
+def read_recipe(path: Path) -> tuple[dict[str, Any], str, str | None, dict[str, Any]]:
+    """What a run was made from, to make it again: training settings; the dataset's name, root and settings.
+
+    Parameters
+    ----------
+    path
+        The folder of a run, complete or not, or its ``config.json`` wherever it lies.
+    """
+    content = read_config(path)
+    data = content["data"]
+    return dict(content["training"]), data["name"], data["root"], dict(data["settings"])
 
 
 def read_splits(folder: Path) -> dict[str, np.ndarray]:

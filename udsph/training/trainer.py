@@ -105,10 +105,10 @@ class Trainer:
         self.critic_optimiser = torch.optim.AdamW(
             self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99), fused=fused
         )
+        self.wrapped, self.optimiser = self.fabric.setup(self.pair, self.optimiser)
         self.average = copy.deepcopy(self.pair.state_dict())
         self.best_weights = copy.deepcopy(self.average)
         self.updates = 0  # of the average
-        self.wrapped, self.optimiser = self.fabric.setup(self.pair, self.optimiser)
 
     # -- epochs ---------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def train(
     ] = None,
     bits: Annotated[int | None, typer.Option(help="Length of the codes", show_default="64")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and validation part", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order, validation part", show_default="0")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
     on_error: Annotated[str | None, typer.Option(help="skip or stop: what a bad item of the dataset does")] = None,
     set_: Settings = None,

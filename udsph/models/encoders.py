@@ -95,7 +95,7 @@ class VectorEncoder(nn.Module):
         part_width: int,
         *,
         scales: tuple[int, ...] = (),
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         parts: int = 0,
     ) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class VectorEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
         self.dropout = nn.Dropout(dropout)
-        hidden = width
+        hidden = 2 * width
         self.direct = nn.Linear(dims, hidden)
         self.scales = nn.ModuleList(
             nn.Sequential(nn.Linear(dims, scale), nn.BatchNorm1d(scale), nn.ReLU(), nn.Linear(scale, hidden))

@@ -43,7 +43,7 @@ class ModalityNetwork(nn.Module):
     def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH) -> None:
         super().__init__()
         self.encoder = encoder
-        self.to_features = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.2))
+        self.to_features = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())
         self.to_code = nn.Linear(width, bits)
         self.to_classes = nn.Linear(width, classes)
 

@@ -67,9 +67,9 @@ class Config:
     label_rate: float = 1e-3
     pairwise: float = 1.0
     feature: float = 0.1
-    bit: float = 1.0
+    bit: float = 4.0
     classify: float = 0.5
-    adversary: float = 0.05
+    adversary: float = 0.005
     match: float = 0.2
     equal: float = 0.1
     attention: bool = True

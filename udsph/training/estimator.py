@@ -26,7 +26,7 @@ from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
-DEFAULT_EPOCHS = {"pixels": 24, "vectors": 60, "regions": 40, "tokens": 24}
+DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
 
 
 class UDSPH:

@@ -1,0 +1,298 @@
+"""The study of the model: datasets x variants x code lengths x seeds, one file a run, one table of all.
+
+    python bench/study.py --data /path/to/data --output DIR                     the published runs
+    python bench/study.py --data ... --output DIR --cases wiki --seeds 1        some of them
+    python bench/study.py --output DIR --into docs/results.md                   write the tables of what was run
+
+Every run is one file in ``DIR/rows``, written beside and renamed: the same command continues where it was interrupted,
+and a run that failed is tried again. Each process computes with one thread, unless OMP_NUM_THREADS says otherwise.
+
+A table gives the mean over the seeds, the standard deviation of a single run, and for each variant the paired t-test
+against the full model over the seeds that both have (mean of both directions, two-sided).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "attention=false": {"attention": False},
+    "adversarial=false": {"adversarial": False},
+    "label_net=false": {"label_net": False},
+}
+DIRECTIONS = ("image_to_text", "text_to_image")
+BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One dataset in one setting."""
+
+    title: str
+    data: str
+    bits: tuple[int, ...]
+    seeds: int
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    place: str | None = None  # below the folder of the data
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the dataset
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+CASES = {
+    "wiki": Case("Wiki, LDA + TF-IDF text", "wiki", (64, 16), 5, place="wiki"),
+    "scenes-1000": Case(
+        "Scenes, 1,000 training pairs", "scenes", (16,), 5, settings={"pairs": 2000, "query": 500, "train": 1000}
+    ),
+    "webnews": Case("Web news, raw pixels and raw text", "webnews", (64,), 3, variants=("full",), place="webnews"),
+    "scenes": Case("Scenes, 20,000 pairs", "scenes", (64, 16), 1, variants=("full",), settings={"pairs": 20000}),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    case: str
+    variant: str
+    bits: int
+    seed: int
+
+    @property
+    def file(self) -> str:
+        return f"{self.case}-{self.variant.replace('=', '-')}-{self.bits}-{self.seed}.json"
+
+
+def runs_of(cases: Sequence[str], variants: Sequence[str], bits: Sequence[int], seeds: int) -> Iterator[Run]:
+    """The runs to make, seed by seed, so that what is there after an interruption can be compared."""
+    for name in cases:
+        case = CASES[name]
+        for seed in range(seeds or case.seeds):
+            for length in bits or case.bits:
+                for variant in variants or case.variants:
+                    yield Run(name, variant, length, seed)
+
+
+@functools.lru_cache(maxsize=1)
+def dataset_of(name: str, root: str | None) -> Any:
+    """The dataset of a case, kept for the next run of the same process."""
+    from udsph.data import load
+
+    case = CASES[name]
+    place = None if case.place is None else str(Path(root or ".") / case.place)
+    return load(case.data, root=place, **case.settings)
+
+
+def make(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]:
+    """Train, score, and say what it took."""
+    import torch
+
+    from udsph.training import UDSPH, Config, evaluate
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    case = CASES[run.case]
+    dataset = dataset_of(run.case, root)
+    settings = {"bits": run.bits, "seed": run.seed, **case.training, **VARIANTS[run.variant], **extra}
+    wall, processor = time.perf_counter(), time.process_time()
+    model = UDSPH(config=Config.from_settings(settings)).fit(dataset, progress=False)
+    row = {
+        **dataclasses.asdict(run),
+        "wall_seconds": time.perf_counter() - wall,
+        "processor_seconds": time.process_time() - processor,
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "torch": torch.__version__,
+        "training": dataclasses.asdict(model.config),
+    }
+    return row | {database: evaluate(model, dataset, database=database) for database in ("database", "query")}
+
+
+def machine() -> str:
+    """Name of the processor and how many there are."""
+    name = platform.processor() or platform.machine()
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    return f"{name}, {os.cpu_count()} CPUs"
+
+
+def guarded(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]:
+    """A run's row, or the error in its place."""
+    try:
+        return make(run, root, extra)
+    except Exception:  # the other runs go on; the table leaves this one out and says so
+        return {**dataclasses.asdict(run), "error": traceback.format_exc()}
+
+
+def store(folder: Path, name: str, row: Mapping[str, Any]) -> None:
+    part = folder / f".{name}.part"
+    part.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / name)
+
+
+def rows_in(output: Path) -> list[dict[str, Any]]:
+    """All rows of a study's folder."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((output / "rows").glob("*.json"))]
+
+
+def conduct(wanted: Iterable[Run], output: Path, root: str | None, processes: int, extra: Mapping[str, str]) -> int:
+    """Make the runs that are not there yet; the number of those that failed."""
+    folder = output / "rows"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = {Run(row["case"], row["variant"], row["bits"], row["seed"]) for row in rows_in(output) if "error" not in row}
+    todo = [run for run in wanted if run not in done]
+    failed = 0
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the workers
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        pending = {pool.submit(guarded, run, root, extra): run for run in todo}
+        for k, future in enumerate(as_completed(pending), 1):
+            run, row = pending[future], future.result()
+            store(folder, run.file, row)
+            failed += "error" in row
+            print(f"{k} of {len(todo)}: {run.file} {summary(row)}", flush=True)
+    return failed
+
+
+def summary(row: Mapping[str, Any]) -> str:
+    if "error" in row:
+        return "failed: " + row["error"].strip().splitlines()[-1]
+    found = " ".join(f"{row['database'][direction]['map']:.4f}" for direction in DIRECTIONS)
+    return f"{found} in {row['processor_seconds']:.0f} s of processor time"
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def tables(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown: one table a case."""
+    good = [row for row in rows if "error" not in row]
+    pieces = [table_of(CASES[name], [row for row in good if row["case"] == name]) for name in CASES]
+    failed = [row for row in rows if "error" in row]
+    if failed:
+        pieces.append("Failed and left out: " + ", ".join(f"{r['case']} {r['variant']} {r['bits']}" for r in failed))
+    return "\n\n".join(piece for piece in pieces if piece) + "\n"
+
+
+def table_of(case: Case, rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each code length and variant."""
+    if not rows:
+        return ""
+    lines = [
+        "| bits | variant | seeds | I→T | T→I | I→T, test pairs | T→I, test pairs | mean | full minus this | p | "
+        "label to label | processor s |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for bits in sorted({row["bits"] for row in rows}, reverse=True):
+        by_variant = {
+            variant: {row["seed"]: row for row in rows if row["bits"] == bits and row["variant"] == variant}
+            for variant in VARIANTS
+        }
+        for variant, found in by_variant.items():
+            if found:
+                lines.append(line_of(bits, variant, found, by_variant["full"]))
+    machines = ", ".join(sorted({row["machine"] for row in rows}))
+    dates = sorted({row["date"] for row in rows})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    first = rows[0]["database"]
+    size = f"{first['n_query']:,} queries, {first['n_database']:,} items, chance {first['chance']:.3f}"
+    return f"**{case.title}** ({size}; {when}; {machines})\n\n" + "\n".join(lines)
+
+
+def line_of(bits: int, variant: str, found: Mapping[int, Any], full: Mapping[int, Any]) -> str:
+    cells = [str(bits), f"`{variant}`" if variant != "full" else "full", str(len(found))]
+    for database in ("database", "query"):
+        cells += [spread([row[database][direction]["map"] for row in found.values()]) for direction in DIRECTIONS]
+    cells.append(spread([mean_map(row) for row in found.values()]))
+    both = sorted(set(found) & set(full)) if variant != "full" else []
+    differences = [mean_map(full[seed]) - mean_map(found[seed]) for seed in both]
+    cells += [f"{statistics.mean(differences):+.4f}" if differences else "", p_value(differences)]
+    ceilings = [row["database"]["label_to_label"] for row in found.values() if "label_to_label" in row["database"]]
+    cells.append(f"{statistics.mean(ceilings):.3f}" if ceilings else "")
+    cells.append(f"{statistics.mean(row['processor_seconds'] for row in found.values()):.0f}")
+    return "| " + " | ".join(cells) + " |"
+
+
+def mean_map(row: Mapping[str, Any]) -> float:
+    return statistics.mean(row["database"][direction]["map"] for direction in DIRECTIONS)
+
+
+def spread(values: Sequence[float]) -> str:
+    """``mean ± standard deviation of one value``; the value alone if there is one."""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def p_value(differences: Sequence[float]) -> str:
+    """Of the paired t-test that the mean difference is zero; none for fewer than 3 pairs."""
+    if len(differences) < 3 or statistics.stdev(differences) == 0:
+        return ""
+    from scipy.stats import ttest_1samp
+
+    return f"{ttest_1samp(differences, 0).pvalue:.2g}"
+
+
+def write_into(page: Path, text: str) -> None:
+    """Put the tables between the page's two marks."""
+    content = page.read_text(encoding="utf-8")
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page} has no lines '{BEGIN}' and '{END}'")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the study")
+    parser.add_argument("--data", help="folder that holds wiki/ and webnews/; without it only scenes can run")
+    parser.add_argument("--cases", type=names, default=[], help=f"of {','.join(CASES)}; default: all with their data")
+    parser.add_argument("--variants", type=names, default=[], help=f"of {','.join(VARIANTS)}")
+    parser.add_argument("--bits", type=lambda text: [int(b) for b in names(text)], default=[], help="code lengths")
+    parser.add_argument("--seeds", type=int, default=0, help="how many, from 0; default: as published")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting of all runs"
+    )
+    parser.add_argument("--into", type=Path, help="write the tables of what was run into this page, and run nothing")
+    arguments = parser.parse_args()
+    for given, known in ((arguments.cases, CASES), (arguments.variants, VARIANTS)):
+        strange = [name for name in given if name not in known]
+        if strange:
+            parser.error(f"unknown '{strange[0]}'; known: {', '.join(known)}")
+    if arguments.into is not None:
+        write_into(arguments.into, tables(rows_in(arguments.output)))
+        return
+    cases = arguments.cases or [name for name, case in CASES.items() if arguments.data or case.place is None]
+    if not arguments.data and any(CASES[name].place for name in cases):
+        parser.error("--data is missing")
+    extra = dict(pair.split("=", 1) for pair in arguments.set)
+    wanted = runs_of(cases, arguments.variants, arguments.bits, arguments.seeds)
+    failed = conduct(wanted, arguments.output, arguments.data, arguments.processes, extra)
+    print("\n" + tables(rows_in(arguments.output)))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -144,3 +144,10 @@ def test_label_network_and_discriminator():
     said = LabelNetwork(24, 3)(torch.tensor([[1, 0, 1], [0, 1, 0]], dtype=torch.uint8))
     assert said.features.shape == (2, 512) and said.code_logits.shape == (2, 24) and said.class_logits.shape == (2, 3)
     assert Discriminator()(said.features).shape == (2,)
+
+
+def test_what_attention_teaches_a_vectors_parts_reaches_its_code():
+    network = build_modality(SPECS["vectors"], "text", 24, 3, part_width=8, parts=4)
+    said = network(*items("vectors"))
+    said.code_logits.square().mean().backward()
+    assert network.encoder.columns.weight.grad.abs().sum() > 0

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from tests.training.conftest import QUICK, make_dataset
@@ -129,6 +130,18 @@ def test_evaluate_run_writes_its_metrics(toy, tmp_path):
     assert against["n_database"] == against["n_query"] == 24
     assert json.loads((tmp_path / "run" / "metrics-query.json").read_text()) == against
     assert 0 <= metrics["codes"]["bit_entropy"] <= 1 and 0 <= metrics["codes"]["bit_correlation"] <= 1
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_the_ceiling_is_measured_with_and_without_a_label_network(multi):
+    dataset = make_dataset(multi=multi)
+    found = {}
+    for label_net in (True, False):
+        model = train(dataset, label_net=label_net, epochs=1)
+        before = torch.get_rng_state()
+        found[label_net] = evaluate(model, dataset)["label_to_label"]
+        assert torch.equal(before, torch.get_rng_state())
+    assert found[True] == pytest.approx(found[False], abs=0.05) and found[True] > 0.8
 
 
 def test_save_and_load(toy, tmp_path):

@@ -85,7 +85,8 @@ class VectorEncoder(nn.Module):
     supposes that the order of the columns means something.)
 
     The parts are the ``parts`` largest standardised columns of an item, each a learnt embedding of the column,
-    scaled by its value: visual words of an image, words of a text.
+    scaled by its value: visual words of an image, words of a text. Their mean joins the hidden layer, so that what
+    attention teaches the embeddings reaches the codes.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class VectorEncoder(nn.Module):
         self.parts = min(parts, dims)
         if self.parts:
             self.columns = nn.Embedding(dims, part_width)
+            self.from_parts = nn.Linear(part_width, hidden, bias=False)
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Mean and standard deviation of each column of the training split."""
@@ -128,7 +130,10 @@ class VectorEncoder(nn.Module):
         hidden = self.direct(x)
         for scale in self.scales:
             hidden = hidden + scale(x)
-        return Encoded(self.to_vector(self.fuse(hidden)), self._largest_columns(standard), None)
+        parts = self._largest_columns(standard)
+        if parts is not None:
+            hidden = hidden + self.from_parts(parts.mean(1))
+        return Encoded(self.to_vector(self.fuse(hidden)), parts, None)
 
     def _largest_columns(self, standard: Tensor) -> Tensor | None:
         if not self.parts:

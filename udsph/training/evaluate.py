@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from udsph import data
 from udsph.data import Dataset
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
+from udsph.models.networks import LabelNetwork
 from udsph.training import run as run_folder
 from udsph.training.estimator import UDSPH, describe
+from udsph.training.schedule import seed_of
+from udsph.training.teacher import train_label_network
 
 
 def load_run(run: str | os.PathLike[str]) -> tuple[UDSPH, dict[str, Any], dict[str, np.ndarray]]:
@@ -50,8 +55,8 @@ def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> d
     """MAP of both directions on a dataset, with the ceiling and the floor to read it against.
 
     ``label_to_label`` is the MAP of the label network's codes of the true labels of the same items: what perfect
-    modality networks would reach. ``chance`` is the MAP of codes that are all equal, in expectation over their
-    order.
+    modality networks would reach. For a model without a label network one is trained here. ``chance`` is the MAP of
+    codes that are all equal, in expectation over their order.
     """
     queries, items = dataset.splits["query"], dataset.splits[database]
     labels = dataset.labels[queries], dataset.labels[items]
@@ -69,14 +74,24 @@ def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> d
         "n_database": len(items),
         "ties": "expected",
     }
-    if model.config.label_net:
-        network = model._trained()
-        taught = [network.encode_labels(part) for part in labels]
-        found["label_to_label"] = mean_average_precision(taught[0], taught[1], *labels)
+    taught = label_codes(model, dataset, labels)
+    found["label_to_label"] = mean_average_precision(taught[0], taught[1], *labels)
     blank = [np.zeros((len(part), 1), np.uint8) for part in labels]
     found["chance"] = mean_average_precision(blank[0], blank[1], *labels)
     found["codes"] = code_statistics(bits["item"])
     return found
+
+
+def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Codes of labels by the model's label network, or, where it has none, by the one that it would have had."""
+    network, config = model._trained(), model.config
+    if not config.label_net:
+        train = dataset.labels[dataset.splits["train"]]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(config.seed, "weights", 0))
+            network.teacher = LabelNetwork(config.bits, len(dataset.classes)).to(network.device)
+            train_label_network(network.teacher, train, config, single=bool((train.sum(1) == 1).all()))
+    return [network.encode_labels(part) for part in labels]
 
 
 def unpacked(image: np.ndarray, text: np.ndarray, bits: int) -> np.ndarray:

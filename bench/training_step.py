@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python bench/training_step.py            CPU: reference, gram, auto
     python bench/training_step.py --device cuda
 
-Two cases, on random values: pixels of 64 x 64 with captions at the default settings (32 pairs of a batch, 64 dimensions),
+Two cases, on random values: pixels with captions at the default settings (32 pairs of a batch, 64 dimensions),
 and 36 regions of 2048 dimensions with captions as in SCAN (all 128 pairs of the batch, 256 dimensions). The forms take
 turns, step by step, on networks of the same weights; after a warm-up the medians count. The whole step counts: reading
 the batch, both networks, all losses, backward, optimisers, moving average, discriminators.

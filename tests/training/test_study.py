@@ -1,0 +1,89 @@
+"""The study: which runs it makes, that it continues, and what its tables say."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from scipy.stats import ttest_rel
+
+SCRIPT = Path(__file__).parents[2] / "bench" / "study.py"
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch):
+    spec = importlib.util.spec_from_file_location("study", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "study", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda processes, mp_context: ThreadPoolExecutor(processes))
+    return module
+
+
+def row(run, image: float, text: float) -> dict:
+    metrics = {"image_to_text": {"map": image}, "text_to_image": {"map": text}, "chance": 0.111,
+               "label_to_label": 1.0, "n_query": 693, "n_database": 2173}  # fmt: skip
+    return {
+        **{"case": run.case, "variant": run.variant, "bits": run.bits, "seed": run.seed},
+        **{"database": metrics, "query": metrics, "machine": "M", "date": "2026-11-25", "processor_seconds": 10.0},
+    }
+
+
+def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp_path):
+    wanted = list(study.runs_of(["wiki"], ["full", "attention=false"], [16], 2))
+    assert [(r.variant, r.seed) for r in wanted] == [
+        ("full", 0), ("attention=false", 0), ("full", 1), ("attention=false", 1)
+    ]  # fmt: skip
+    made = []
+
+    def make(run, root, extra):
+        made.append(run)
+        if run.seed == 1 and len(made) <= 4:
+            raise ValueError("no luck")
+        return row(run, 0.4, 0.8)
+
+    study.make = make
+    assert study.conduct(wanted, tmp_path, None, 1, {}) == 2
+    assert made == wanted
+    assert sum("error" in found for found in study.rows_in(tmp_path)) == 2
+    assert "Failed and left out: wiki" in study.tables(study.rows_in(tmp_path))
+    assert study.conduct(wanted, tmp_path, None, 1, {}) == 0
+    assert made[4:] == [run for run in wanted if run.seed == 1], "only what was missing"
+    assert not any("error" in found for found in study.rows_in(tmp_path))
+
+
+def test_the_table_gives_mean_spread_and_paired_significance(study):
+    full = {0: (0.40, 0.86), 1: (0.42, 0.88), 2: (0.41, 0.90)}
+    other = {0: (0.39, 0.84), 1: (0.40, 0.87), 2: (0.38, 0.86)}
+    rows = [
+        row(study.Run("wiki", variant, 16, seed), *found)
+        for variant, seeds in (("full", full), ("attention=false", other))
+        for seed, found in seeds.items()
+    ]
+    lines = study.tables(rows).splitlines()
+    first, second = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[-2:])
+    assert first[:3] == ["16", "full", "3"] and first[3] == "0.410 ± 0.010" and first[8] == ""
+    means = [[(a + b) / 2 for a, b in seeds.values()] for seeds in (full, other)]
+    difference = sum(means[0]) / 3 - sum(means[1]) / 3
+    assert second[1] == "`attention=false`" and second[8] == f"{difference:+.4f}"
+    assert second[9] == f"{ttest_rel(*means).pvalue:.2g}"
+
+
+def test_only_seeds_that_both_have_are_compared(study):
+    rows = [row(study.Run("wiki", "full", 16, seed), 0.5, 0.5) for seed in (0, 1)]
+    rows += [row(study.Run("wiki", "label_net=false", 16, seed), 0.4, 0.4) for seed in (1, 2)]
+    cells = study.tables(rows).splitlines()[-1].split("|")
+    assert cells[9].strip() == "+0.1000" and cells[10].strip() == "", "no test on one pair"
+
+
+def test_the_tables_go_between_the_marks_of_the_page(study, tmp_path):
+    page = tmp_path / "results.md"
+    page.write_text(f"above\n{study.BEGIN}\nold\n{study.END}\nbelow\n", encoding="utf-8")
+    study.write_into(page, "new\n")
+    assert page.read_text(encoding="utf-8") == f"above\n{study.BEGIN}\n\nnew\n\n{study.END}\nbelow\n"
+    page.write_text("nothing", encoding="utf-8")
+    with pytest.raises(SystemExit, match="has no lines"):
+        study.write_into(page, "new\n")

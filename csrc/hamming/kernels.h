@@ -44,12 +44,13 @@ struct Found {
 
 // Queries that are searched together, and the memory that they need.
 struct Tile {
-  size_t n, columns;       // queries; columns of 64 bits
-  const uint64_t *words;   // [columns][n]: the queries
-  uint32_t *limits;        // [n]: only codes closer than this are wanted
-  const uint64_t *biases;  // [value][planes], see table.inc
+  size_t n, columns;        // queries; columns of 64 bits
+  const uint64_t *words;    // [columns][n]: the queries by column
+  const uint64_t *queries;  // [n][columns]: and by query
+  uint32_t *limits;         // [n]: only codes closer than this are wanted
+  const uint64_t *biases;   // [value][planes], see table.inc
   uint64_t *table, *partial, *rows;
-  Best *best;              // [n], or null: a range search
+  Best *best;               // [n], or null: a range search
   Found *found;
 };
 

@@ -9,7 +9,7 @@
 namespace udsph {
 namespace {
 
-constexpr size_t TABLE_WORDS = 16 * 16 * 2 * BLOCK_WORDS;
+constexpr size_t TABLE_WORDS = 32 * 16 * 2 * BLOCK_WORDS;  // of two columns
 constexpr size_t MAX_PARTIAL = 13;
 constexpr size_t MAX_SLACK = size_t{1} << 20;
 
@@ -41,7 +41,7 @@ size_t key_capacity(size_t k) { return k == 0 ? 0 : k + std::min(std::max<size_t
 
 size_t tile_bytes_per_query(size_t bits, size_t k) {
   const size_t partial = bits > COLUMN ? MAX_PARTIAL * BLOCK_WORDS * 8 : 0;
-  return column_count(bits) * 8 + partial + key_capacity(k) * 8 + (bits + 2) * 4 + sizeof(Best);
+  return 2 * column_count(bits) * 8 + partial + key_capacity(k) * 8 + (bits + 2) * 4 + sizeof(Best);
 }
 
 TileMemory::TileMemory(size_t bits, size_t queries, size_t k) : bits_(bits), k_(k), capacity_(key_capacity(k)) {
@@ -51,9 +51,11 @@ TileMemory::TileMemory(size_t bits, size_t queries, size_t k) : bits_(bits), k_(
   if (memory == nullptr) throw std::bad_alloc();
   vectors_.reset(static_cast<uint64_t *>(memory));
   words_.resize(columns * queries);
+  queries_.resize(columns * queries);
   limits_.resize(queries);
   tile_.columns = columns;
   tile_.words = words_.data();
+  tile_.queries = queries_.data();
   tile_.limits = limits_.data();
   tile_.biases = biases(bias_planes(bits));
   tile_.table = vectors_.get();
@@ -78,7 +80,7 @@ Tile &TileMemory::load(const uint8_t *queries, size_t n, size_t limit) {
     for (size_t q = 0; q < n; q++) {
       uint64_t word = 0;
       std::memcpy(&word, queries + q * bytes + 8 * c, std::min<size_t>(8, bytes - 8 * c));
-      words_[c * n + q] = word;
+      words_[c * n + q] = queries_[q * tile_.columns + c] = word;
     }
   std::fill_n(limits_.begin(), n, static_cast<uint32_t>(limit));
   std::fill(counts_.begin(), counts_.end(), 0);

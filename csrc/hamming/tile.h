@@ -35,7 +35,7 @@ class TileMemory {
 
   size_t bits_, k_, capacity_;
   std::unique_ptr<uint64_t[], Free> vectors_;  // table, partial sums, rows
-  std::vector<uint64_t> words_, keys_;
+  std::vector<uint64_t> words_, queries_, keys_;
   std::vector<uint32_t> limits_, counts_;
   std::vector<Best> best_;
   std::vector<Found::Pair> pairs_;

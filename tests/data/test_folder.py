@@ -121,8 +121,8 @@ def test_rows_that_are_no_whole_text_or_have_too_many_fields(root):
     path.write_bytes(b"\n".join(lines))
     found = data.load("folder", root)
     assert found.notes == (
-        "left out 1: the row is not utf-8 (--set encoding=NAME for another) (pairs.csv, row 3)",
-        "left out 1: the row has 4 fields and the header 3; quote a caption that holds commas (pairs.csv, row 5)",
+        "left out 1: the row is not utf-8 (--set encoding=NAME for another) (pairs.csv, row 3: photos/2.png)",
+        "left out 1: the row has 4 fields, not 3; quote captions with commas (pairs.csv, row 5: photos/4.png)",
     )
     with pytest.raises(InputError, match=r"the row is not utf-8 .* row 3"):
         data.load("folder", root, on_error="stop")

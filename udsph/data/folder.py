@@ -89,35 +89,36 @@ def _usable_rows(
     path: Path, known: tuple[str, ...] | None, problems: Problems, settings: Mapping[str, Any]
 ) -> Iterator[Row]:
     """Rows with the keys image, caption, labels, split; the others are counted."""
-    columns = {key: settings[key] for key in ("image", "caption", "labels")}
+    columns = tuple(settings[key] for key in ("image", "caption", "labels"))
     seen: set[str] = set()
-    for number, found in _rows(path, settings["encoding"], tuple(columns.values())):
-        row = {key: found[column] for key, column in columns.items()} | {"split": found.get("split", "")}
-        fault = found.get(_FAULT)
-        if fault:
-            problems.leave_out(fault, f"{path.name}, row {number}")
-            continue
-        where = f"{path.name}, row {number}: {row['image']}"
-        names = [name for name in map(str.strip, row["labels"].split(settings["separator"])) if name]
-        row["labels"] = _PARTED.join(names)
-        strange = [name for name in names if known is not None and name not in known]
+    for number, found in _rows(path, settings["encoding"], columns):
+        image, caption, labels = (found[column] for column in columns)
+        split = found.get("split", "")
+        names = [name for name in map(str.strip, labels.split(settings["separator"])) if name]
         # The same image may stand in several rows, with several captions; a row may not stand there twice.
-        key = found.get("id") or f"{row['image']}\n{row['caption']}"
-        if not _inside(row["image"]):
-            problems.leave_out("the image's path leaves the folder or is empty", where)
-        elif not row["caption"]:
-            problems.leave_out("the caption is empty", where)
-        elif not names:
-            problems.leave_out("there are no labels", where)
-        elif strange:
-            problems.leave_out(f"the class '{strange[0]}' is not in classes.txt", where)
-        elif key in seen:
-            problems.leave_out("the id or the pair is repeated", where)
-        elif row["split"] and row["split"] not in SPLITS:
-            problems.leave_out(f"the split '{row['split']}' is none of {', '.join(SPLITS)}", where)
+        key = found.get("id") or f"{image}\n{caption}"
+        fault = found.get(_FAULT) or _fault_of(image, caption, names, split, known)
+        if not fault and key in seen:
+            fault = "the id or the pair is repeated"
+        if fault:
+            problems.leave_out(fault, f"{path.name}, row {number}: {image}")
         else:
             seen.add(key)
-            yield row
+            yield {"image": image, "caption": caption, "labels": _PARTED.join(names), "split": split}
+
+
+def _fault_of(image: str, caption: str, names: list[str], split: str, known: tuple[str, ...] | None) -> str:
+    """What is wrong with the fields of a row; empty for most."""
+    if not _inside(image):
+        return "the image's path leaves the folder or is empty"
+    if not caption:
+        return "the caption is empty"
+    if not names:
+        return "there are no labels"
+    strange = [] if known is None else [name for name in names if name not in known]
+    if strange:
+        return f"the class '{strange[0]}' is not in classes.txt"
+    return f"the split '{split}' is none of {', '.join(SPLITS)}" if split and split not in SPLITS else ""
 
 
 def _rows(path: Path, encoding: str, columns: tuple[str, ...]) -> Iterator[tuple[int, Row]]:
@@ -143,21 +144,22 @@ def _csv_rows(path: Path, encoding: str) -> Iterator[Row]:
             for row in reader:
                 if row:
                     found = dict(zip_longest(header, map(str.strip, row[: len(header)]), fillvalue=""))
-                    yield found | _fault(row, len(header), encoding)
+                    fault = _fault_of_row(row, len(header), encoding)
+                    yield {**found, _FAULT: fault} if fault else found
     except UnicodeError:  # of encodings in which a wrong byte spoils all that follows, such as utf-16
         raise InputError(f"folder: {path.name} is not {encoding}; --set encoding=NAME names another") from None
     except csv.Error as error:
         raise InputError(f"folder: {path.name} is no whole CSV table ({error})") from None
 
 
-def _fault(row: list[str], width: int, encoding: str) -> Row:
+def _fault_of_row(row: list[str], width: int, encoding: str) -> str:
     """What is wrong with the whole row; empty for most."""
     if len(row) > width:
-        return {_FAULT: f"the row has {len(row)} fields and the header {width}; quote a caption that holds commas"}
+        return f"the row has {len(row)} fields, not {width}; quote captions with commas"
     text = "".join(row)
     if not text.isascii() and _UNDECODED.search(text):
-        return {_FAULT: f"the row is not {encoding} (--set encoding=NAME for another)"}
-    return {}
+        return f"the row is not {encoding} (--set encoding=NAME for another)"
+    return ""
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,13 +118,13 @@ def as_tokens(
 
 def _numbered(texts: Sequence[str], split: Callable[[str], list[str]]) -> tuple[list[str], np.ndarray, np.ndarray]:
     """All different words, the words of all texts as their numbers one after the other, and how many each text has."""
-    numbers: dict[str, int] = {}
+    numbers: defaultdict[str, int] = defaultdict(itertools.count().__next__)  # a new word gets the next number
     flat = array("i")
     counts = np.zeros(len(texts), np.int64)
     for item, text in enumerate(texts):
         found = split(text)
         counts[item] = len(found)
-        flat.extend([numbers.setdefault(word, len(numbers)) for word in found])
+        flat.extend(map(numbers.__getitem__, found))
     return list(numbers), np.frombuffer(flat, np.int32) if flat else np.zeros(0, np.int32), counts
 
 

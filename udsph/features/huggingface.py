@@ -1,4 +1,7 @@
-"""Vision backbones, CLIP and text encoders of Hugging Face's ``transformers``, frozen.
+"""Vision backbones, CLIP and text encoders of Hugging Face's ``transformers``.
+
+As extractors they are frozen; a vision backbone may also be the image network's encoder and be fine-tuned
+(:mod:`udsph.models.backbone`).
 
 A model is a folder in the hub's layout (or a name on the hub, where the network reaches it) with ``config.json``,
 ``model.safetensors``, and for images ``preprocessor_config.json``, for text the tokenizer's files. Weights in any other
@@ -8,7 +11,7 @@ form are refused, and no code of a repository is run.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +36,10 @@ def load_model(place: str, *, vision: bool) -> Any:
     """
     try:
         from transformers import AutoModel
+        from transformers.utils import logging
     except ImportError as error:
         raise missing("Hugging Face models", error) from error
+    logging.disable_progress_bar()  # of reading a file that is there already
     try:
         model = AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False)
     except Exception as error:  # whatever transformers, the hub's client and safetensors answer
@@ -68,6 +73,9 @@ class VisionBackbone(torch.nn.Module):
         super().__init__()
         self.size, self._mean, self._deviation = size, tuple(mean), tuple(deviation)
         self.projected = hasattr(model, "get_image_features")
+        for name in ("text_model", "text_projection", "logit_scale", "logit_bias"):  # of CLIP; not needed for images
+            if self.projected and hasattr(model, name):
+                delattr(model, name)
         self.model = model
         with torch.inference_mode():
             vector, regions = self.eval()(torch.zeros(1, 3, size, size))
@@ -79,6 +87,34 @@ class VisionBackbone(torch.nn.Module):
         model = load_model(place, vision=True)
         settings = _preprocessing(place)
         return cls(model, settings["image_mean"], settings["image_std"], _side(settings, place))
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the network's shape and its input, as JSON."""
+        config = json.loads(self.model.config.to_json_string(use_diff=False))
+        config.pop("_name_or_path", None)  # the place on this machine
+        return {
+            "config": config, "image_mean": list(self._mean), "image_std": list(self._deviation), "size": self.size,
+        }  # fmt: skip
+
+    @classmethod
+    def from_description(cls, content: Mapping[str, Any]) -> VisionBackbone:
+        """A backbone with random weights, from what :meth:`describe` said; no code and no file is read.
+
+        Raises
+        ------
+        InputError
+            If it describes no model that ``transformers`` itself has.
+        """
+        try:
+            from transformers import AutoConfig, AutoModel
+        except ImportError as error:
+            raise missing("Hugging Face models", error) from error
+        try:
+            config = {key: value for key, value in content["config"].items() if key != "auto_map"}
+            model = AutoModel.from_config(AutoConfig.for_model(**config), trust_remote_code=False)
+            return cls(model, content["image_mean"], content["image_std"], content["size"])
+        except Exception as error:  # whatever transformers says of a configuration
+            raise InputError(f"the description of the backbone is damaged ({_first_line(error)})") from error
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, 3, size, size)`` of 0 to 255 to ``(n, dims)`` and ``(n, regions, region_dims)``."""

@@ -41,6 +41,9 @@ class Config:
     backend, attention_pairs, margin, part_width, parts
         Of the attention: which implementation, on how many pairs of a batch, the hinge's margin, the width of the local
         parts, and how many columns of a feature vector stand in for local parts (0: none).
+    backbone, backbone_rate
+        A Hugging Face vision model as the image network's encoder: a folder or a name on the hub, empty for none; and
+        the factor on its learning rate, 0 to keep it frozen.
     validation, patience, refit
         Share of the training split that selects the epoch; epochs without improvement before stopping (0: never);
         whether the model is then trained again on the whole training split for as many epochs (``true``, ``false``;
@@ -80,6 +83,8 @@ class Config:
     margin: float = 0.2
     part_width: int = 64
     parts: int = 0
+    backbone: str = ""
+    backbone_rate: float = 0.1
     validation: float = 0.1
     patience: int = 0
     refit: str = "auto"
@@ -138,6 +143,7 @@ _RANGES = (
     ("margin", 0, 10),
     ("part_width", 1, 65_536),
     ("parts", 0, 4096),
+    ("backbone_rate", 0, 1),
     ("validation", 0.001, 0.9),
     ("patience", 0, 100_000),
     ("checkpoint_seconds", 0, 1e9),

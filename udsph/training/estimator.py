@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class UDSPH:
         self.config = resolve(self.config, dataset)
         self.data = {"name": dataset.name, "root": dataset.root, "settings": dict(dataset.settings)}
         self.inputs = Inputs.of(dataset)
-        description = describe(dataset)
+        description = with_backbone(describe(dataset), self.config.backbone)
         folder = None if output is None else Path(output)
         fabric = launch(self.config)
         if folder is not None and self._open_run(fabric, folder, description, dataset, resume):
@@ -226,7 +227,7 @@ class UDSPH:
             description = Description.from_json(content["model"])
         except (KeyError, TypeError):
             raise InputError(f"{folder}: its configuration does not describe the networks") from None
-        model = Model(description, config, single_device(config))
+        model = Model(description, config, single_device(config), pretrained=False)
         for name, module in model.modules().items():
             tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
             try:
@@ -295,6 +296,24 @@ def resolve(config: Config, dataset: Dataset) -> Config:
 def describe(dataset: Dataset) -> Description:
     """What decides the networks' shapes."""
     return Description(spec_of(dataset.image), spec_of(dataset.text), tuple(dataset.classes))
+
+
+def with_backbone(description: Description, place: str) -> Description:
+    """The description with that of a pretrained vision model, where the configuration names one."""
+    if not place:
+        return description
+    if description.image.kind != "pixels":
+        raise InputError(f"backbone={place}: it reads pixels, the dataset's images are {description.image.kind}")
+    from udsph.features.huggingface import VisionBackbone
+
+    found = VisionBackbone.load(place).describe()
+    if description.image.shape[0] < found["size"]:
+        warnings.warn(
+            f"images of {description.image.shape[0]} pixels are enlarged to the {found['size']} that {place} reads; "
+            f"--set size={found['size']} decodes them at that size",
+            stacklevel=3,
+        )
+    return dataclasses.replace(description, backbone=found)
 
 
 def check_trainable(dataset: Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -119,7 +120,7 @@ def check_same(model: UDSPH, dataset: Dataset, splits: dict[str, np.ndarray]) ->
     known = model._trained().description
     if tuple(dataset.classes) != known.classes:
         raise InputError(f"{dataset.name}: its classes or their order are not those of the run")
-    if describe(dataset) != known:
+    if describe(dataset) != dataclasses.replace(known, backbone=None):
         raise InputError(f"{dataset.name}: its items are not of the form that the run was trained on")
     for name, index in splits.items():
         if name in dataset.splits and not np.array_equal(index, dataset.splits[name]):

@@ -11,18 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from udsph import hamming
-from udsph.models.networks import LabelNetwork, ModalityPair, ModalitySpec, build_modality
+from udsph.models.backbone import BackboneEncoder
+from udsph.models.networks import WIDTH, LabelNetwork, ModalityPair, ModalitySpec, build_modality
 from udsph.training.batches import Batch
 from udsph.training.config import Config
 
 
 @dataclass(frozen=True)
 class Description:
-    """What decides the networks' shapes, besides the configuration."""
+    """What decides the networks' shapes, besides the configuration.
+
+    ``backbone`` is what :meth:`udsph.features.huggingface.VisionBackbone.describe` says of the image network's, if it
+    has one.
+    """
 
     image: ModalitySpec
     text: ModalitySpec
     classes: tuple[str, ...]
+    backbone: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -33,13 +39,19 @@ class Description:
             ModalitySpec(view["kind"], tuple(view["shape"]), view["vocabulary"])
             for view in (content["image"], content["text"])
         )
-        return cls(image, text, tuple(content["classes"]))
+        return cls(image, text, tuple(content["classes"]), content.get("backbone"))
 
 
 class Model:
-    """The two modality networks and, if the configuration has one, the label network."""
+    """The two modality networks and, if the configuration has one, the label network.
 
-    def __init__(self, description: Description, config: Config, device: torch.device) -> None:
+    ``pretrained``: start a backbone from the weights that the configuration names, not from random ones.
+    """
+
+    def __init__(
+        self, description: Description, config: Config, device: torch.device, *, pretrained: bool = True
+    ) -> None:
+        self.pretrained = pretrained
         self.description, self.config, self.device = description, config, device
         self.statistics: dict[str, tuple[Tensor, Tensor] | None] = {"image": None, "text": None}
         self.teacher = LabelNetwork(config.bits, len(description.classes)).to(device)
@@ -54,7 +66,16 @@ class Model:
             )
             for view in ("image", "text")
         }
+        if self.description.backbone is not None:
+            built["image"].encoder = self._backbone(self.description.backbone)
         return ModalityPair(built["image"], built["text"])
+
+    def _backbone(self, description: dict[str, Any]) -> BackboneEncoder:
+        from udsph.features.huggingface import VisionBackbone
+
+        place = self.config.backbone
+        one = VisionBackbone.load(place) if self.pretrained else VisionBackbone.from_description(description)
+        return BackboneEncoder(one, WIDTH, self.config.part_width, frozen=self.config.backbone_rate == 0)
 
     def reset_modalities(self) -> None:
         """New initial weights from torch's generator, with the statistics of the data in place."""

@@ -76,7 +76,7 @@ def save_pretrained(
         "torch": str(torch.__version__),
         # The dataset's place on this machine is nobody else's business.
         "data": {key: value for key, value in model.data.items() if key != "root"},
-        "training": dataclasses.asdict(model.config),
+        "training": dataclasses.asdict(model.config) | {"backbone": Path(model.config.backbone).name},
         "model": trained.description.as_json(),
         "inputs": model.inputs.as_json(),
         "metrics": dict(metrics or {}),

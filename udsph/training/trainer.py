@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from udsph.data import Dataset, split_validation
 from udsph.errors import InputError
+from udsph.models.backbone import parameter_groups
 from udsph.models.networks import Discriminator, Outputs
 from udsph.training import objective
 from udsph.training.batches import augment, pieces, read
@@ -100,7 +101,10 @@ class Trainer:
         # A fused step unscales half precision itself, which leaves no room to clip the gradients between.
         fused = config.precision != "16-mixed"
         self.optimiser = torch.optim.AdamW(
-            self.pair.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
+            parameter_groups(self.pair, config.backbone_rate),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=fused,
         )
         self.critic_optimiser = torch.optim.AdamW(
             self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99), fused=fused
@@ -137,7 +141,7 @@ class Trainer:
                 (self.critic_optimiser, config.discriminator_rate),
             ):
                 for group in optimiser.param_groups:
-                    group["lr"] = rate * one_cycle(done)
+                    group["lr"] = rate * group.get("factor", 1.0) * one_cycle(done)
             share = batch[self.fabric.global_rank :: self.fabric.world_size]
             # The last group of accumulated batches may be a shorter one.
             group_size = min(config.accumulate, len(batches) - k // config.accumulate * config.accumulate)

@@ -88,8 +88,10 @@ def test_a_failing_method_loses_no_other_and_is_tried_again(planted_data, tmp_pa
 def test_another_comparison_or_folder_is_refused(planted_data, tmp_path):
     out = tmp_path / "out"
     Runner(comparing("cvh"), out, 1)
-    with pytest.raises(InputError, match="holds a comparison with epochs 0, not 3"):
+    with pytest.raises(InputError, match="holds a comparison with epochs 40, not 3"):
         Runner(comparing("cvh", epochs=3), out, 1)
+    with pytest.raises(InputError, match="precision 32-true, not bf16-mixed"):
+        Runner(comparing("cvh", precision="bf16-mixed"), out, 1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="exists and is not a comparison"):
@@ -103,6 +105,7 @@ def test_another_comparison_or_folder_is_refused(planted_data, tmp_path):
         ({"methods": ()}, "at least one method"),
         ({"bits": (0,)}, "bits=0"),
         ({"seeds": 0}, "seeds"),
+        ({"precision": "8-bit"}, "precision=8-bit: expected one of 32-true, bf16-mixed"),
     ],
 )
 def test_impossible_comparisons(wrong, message):

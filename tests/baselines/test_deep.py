@@ -67,6 +67,18 @@ def test_the_loss_falls_and_the_seed_decides(name):
     assert torch.equal(before, torch.random.get_rng_state())  # the caller's generator is left alone
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_half_precision_learns_the_same(name):
+    images, texts, labels = planted(n=200)
+    whole, half = (
+        create(name, 16, 0, epochs=2, precision=p).fit(images, texts, labels) for p in ("32-true", "bf16-mixed")
+    )
+    np.testing.assert_allclose(half.history_, whole.history_, rtol=0.1)
+    assert half.history_ != whole.history_
+    with pytest.raises(InputError, match="precision=4: expected one of"):
+        create(name, 16, precision="4").fit(images, texts, labels)
+
+
 def test_ugach_never_sees_labels():
     images, texts, labels = planted(n=120)
     without, given = (short("ugach", epochs=1).fit(images, texts, marks) for marks in (None, labels))

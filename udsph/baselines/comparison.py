@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,11 @@ from udsph._version import __version__
 from udsph.baselines import create, methods
 from udsph.baselines.base import Method
 from udsph.baselines.features import Describer
+from udsph.baselines.networks import PRECISIONS
 from udsph.data import Dataset, Modality, load
 from udsph.errors import InputError
 from udsph.evaluation import evaluate, evaluate_scores, mean_average_precision
+from udsph.training.estimator import DEFAULT_EPOCHS
 
 CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 METRICS = ("map", "precision")
@@ -62,8 +64,8 @@ class Comparison:
         How many, from 0.
     deep_seeds
         How many for the deep methods; None for as many as ``seeds``, or one where there are pixels.
-    epochs
-        Of the deep methods; 0 chooses by the kind of data.
+    epochs, precision
+        Of the deep methods; 0 epochs: as many as UDSPH has by default for the kind of data.
     """
 
     data: str
@@ -74,6 +76,7 @@ class Comparison:
     seeds: int
     deep_seeds: int | None = None
     epochs: int = 0
+    precision: str = "32-true"
 
     def __post_init__(self) -> None:
         for name in self.names:
@@ -86,6 +89,8 @@ class Comparison:
                 raise InputError(f"bits={bits}: expected 1 to 8192")
         if self.seeds < 1 or (self.deep_seeds is not None and self.deep_seeds < 1) or self.epochs < 0:
             raise InputError("seeds and deep seeds must be at least 1, epochs at least 0")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision={self.precision}: expected one of {', '.join(PRECISIONS)}")
 
     def jobs(self, dataset: Dataset) -> list[Job]:
         """All jobs, the deep ones first, because they take longest."""
@@ -102,7 +107,12 @@ class Comparison:
             "data": self.data,
             "settings": {key: str(value) for key, value in self.settings.items()},
             "epochs": self.epochs,
+            "precision": self.precision,
         }
+
+    def resolved(self, dataset: Dataset) -> Comparison:
+        """The comparison with the number of epochs in place that 0 stands for."""
+        return replace(self, epochs=self.epochs or max(DEFAULT_EPOCHS[v.kind] for v in (dataset.image, dataset.text)))
 
 
 class Views:
@@ -122,9 +132,11 @@ class Views:
                 self.parts[view, split] = part if describe is None else Modality("vectors", describe(part))
 
 
-def run_job(job: Job, views: Views, epochs: int = 0) -> dict[str, Any]:
+def run_job(job: Job, views: Views, epochs: int = 0, precision: str = "32-true") -> dict[str, Any]:
     """The row of one job."""
-    settings = {"epochs": epochs} if methods()[job.method].kind == "deep" else {}
+    settings: dict[str, Any] = {}
+    if methods()[job.method].kind == "deep":
+        settings = {"epochs": epochs, "precision": precision}
     method = create(job.method, bits=job.bits, random_state=job.seed, **settings)
     parts = views.parts
     started, worked = time.perf_counter(), time.process_time()
@@ -201,9 +213,10 @@ class Runner:
     def __init__(self, comparison: Comparison, output: Path, processes: int) -> None:
         if processes < 1:
             raise InputError(f"processes={processes}: expected at least 1")
-        self.comparison, self.output, self.processes = comparison, output, processes
+        self.output, self.processes = output, processes
         self.dataset = load(comparison.data, root=comparison.root, **comparison.settings)
-        self.jobs = comparison.jobs(self.dataset)
+        self.comparison = comparison.resolved(self.dataset)
+        self.jobs = self.comparison.jobs(self.dataset)
         self._claim()
 
     def _claim(self) -> None:
@@ -320,7 +333,8 @@ def _work(job: Job) -> dict[str, Any]:
         views = f"views, fixed features {fixed}"
         if views not in _state:
             _state[views] = Views(_state["dataset"], fixed_features=fixed)
-        return run_job(job, _state[views], _state["comparison"].epochs)
+        comparison = _state["comparison"]
+        return run_job(job, _state[views], comparison.epochs, comparison.precision)
     except Exception as error:  # whatever a method does, the others go on
         return failed_row(job, f"{type(error).__name__}: {error}", traceback.format_exc())
 

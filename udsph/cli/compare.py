@@ -23,6 +23,7 @@ def compare(
         int | None, typer.Option(help="Seeds of deep methods; as --seeds, but one where there are pixels")
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes of the deep methods; 0: by the kind of data")] = 0,
+    precision: Annotated[str, typer.Option(help="Of the deep methods: 32-true or bf16-mixed")] = "32-true",
     processes: Annotated[int | None, typer.Option(help="Jobs at once; one a core")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the dataset; repeatable")] = None,
 ) -> None:
@@ -40,6 +41,7 @@ def compare(
         seeds=seeds,
         deep_seeds=deep_seeds,
         epochs=epochs,
+        precision=precision,
     )
     runner = Runner(comparison, output, processes or os.cpu_count() or 1)
     failed = _run(runner)

@@ -48,7 +48,8 @@ class CMDVH(DeepMethod):
         return nn.ModuleDict(parts)
 
     def _batch(self, image: Modality, text: Modality, labels: np.ndarray, rows: np.ndarray) -> Batch:
-        self.fused_ = self.fusion_(read(image, rows, self.device_), read(text, rows, self.device_))
+        image_rows, text_rows = read(image, rows, self.device_), read(text, rows, self.device_)
+        self.fused_ = self._forward(self.fusion_, image_rows, text_rows)
         return super()._batch(image, text, labels, rows)
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -23,19 +23,27 @@ class FullUDSPH(Method):
         Length of the codes; seed.
     epochs
         Passes over the pairs; 0 chooses by the kind of data.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
+    device, precision
+        As :class:`~udsph.training.Config` has them.
     """
 
     kind: ClassVar[Kind] = "deep"
     supervised: ClassVar[bool] = True
     settings: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, bits: int = 64, random_state: int = 0, epochs: int = 0, device: str = "auto") -> None:
+    def __init__(
+        self,
+        bits: int = 64,
+        random_state: int = 0,
+        epochs: int = 0,
+        device: str = "auto",
+        precision: str = "32-true",
+    ) -> None:
         self.bits = bits
         self.random_state = random_state
         self.epochs = epochs
         self.device = device
+        self.precision = precision
 
     def fit(self, images: Any, texts: Any, labels: Any = None) -> FullUDSPH:
         """Learn from pairs with labels; nothing but these pairs is looked at, the validation part is cut from them."""
@@ -62,6 +70,7 @@ class FullUDSPH(Method):
             seed=int(self.random_state),
             epochs=self.epochs,
             device=self.device,
+            precision=self.precision,
             **self.settings,
         )
         self.model_ = UDSPH(config=config).fit(dataset, progress=False)
@@ -87,12 +96,13 @@ class SSAH(FullUDSPH):
 
     Objective: pairwise likelihood of the features and of the codes of each modality against those of the label network,
     quantisation, classification, and a discriminator per modality between its features and the label network's. These
-    are UDSPH's losses without cross-modal attention and without the balance of the codes (``match = equal = 0``).
+    are UDSPH's losses without cross-modal attention and without the balance of the codes (``match = equal = 0``), each
+    with weight 1 but for the adversarial one.
 
-    Deviations: the label network is trained first and then fixed; losses are means, the likelihood is linear in the
-    logarithm, and the adversarial loss reaches the modality networks (the published code squares the one and cuts off
-    the other); discriminators use cross-entropy; the encoders are those of the whole comparison; the epoch is chosen
-    on a part of the training pairs, not on the queries.
+    Deviations: the adversarial loss has weight 0.05; the label network is trained first and then fixed; losses are
+    means, the likelihood is linear in the logarithm, and the adversarial loss reaches the modality networks (the
+    published code squares the one and cuts off the other); discriminators use cross-entropy; the encoders are those of
+    the whole comparison; the epoch is chosen on a part of the training pairs, not on the queries.
     """
 
     settings: ClassVar[dict[str, Any]] = {
@@ -101,6 +111,9 @@ class SSAH(FullUDSPH):
         "equal": 0.0,
         "pairwise": 1.0,
         "feature": 1.0,
+        "bit": 1.0,
+        "classify": 1.0,
+        "adversary": 0.05,
     }
 
 

@@ -51,9 +51,9 @@ class UGACH(DeepMethod):
         image_rows, text_rows = read(image, rows, self.device_), read(text, rows, self.device_)
         if image.kind == "pixels":
             image_rows = augment(image_rows[0]), image_rows[1]
-        self.proposed_ = self.generator_(image_rows, text_rows)
+        self.proposed_ = self._forward(self.generator_, image_rows, text_rows)
         marks = torch.zeros(len(rows), 1, device=self.device_)
-        image_outputs, text_outputs = self.pair_(image_rows, text_rows)
+        image_outputs, text_outputs = self._forward(self.pair_, image_rows, text_rows)
         return Batch(image_outputs, text_outputs, marks, torch.from_numpy(rows).to(self.device_))
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:

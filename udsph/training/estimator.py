@@ -22,7 +22,7 @@ from udsph.training import run as run_folder
 from udsph.training.batches import sequence, spec_of, statistics
 from udsph.training.config import Config
 from udsph.training.inputs import Inputs
-from udsph.training.launch import launch, single_device
+from udsph.training.launch import launch, no_denormals, single_device
 from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
@@ -106,7 +106,7 @@ class UDSPH:
         for view in ("image", "text"):
             model.statistics[view] = statistics(getattr(dataset, view), dataset.splits["train"])
         log = None if folder is None else folder / run_folder.LOG
-        with Progress(progress and fabric.is_global_zero, log if fabric.is_global_zero else None) as shown:
+        with no_denormals(), Progress(progress and fabric.is_global_zero, log if fabric.is_global_zero else None) as shown:
             self._train(Trainer(fabric, self.config, dataset, model, shown), folder)
         self.model = model
         if folder is not None and fabric.is_global_zero:

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from lightning_fabric import Fabric
 
 from udsph.errors import InputError
 from udsph.training.config import Config
+
+
+@contextmanager
+def no_denormals() -> Iterator[None]:
+    """Within it the CPU takes denormal numbers for zero: Adam's moments of a silent unit decay through them, slowly."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def first_process() -> bool:

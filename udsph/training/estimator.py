@@ -105,8 +105,9 @@ class UDSPH:
         model = Model(description, self.config, fabric.device)
         for view in ("image", "text"):
             model.statistics[view] = statistics(getattr(dataset, view), dataset.splits["train"])
-        log = None if folder is None else folder / run_folder.LOG
-        with no_denormals(), Progress(progress and fabric.is_global_zero, log if fabric.is_global_zero else None) as shown:
+        first = fabric.is_global_zero
+        log = folder / run_folder.LOG if folder is not None and first else None
+        with no_denormals(), Progress(progress and first, log) as shown:
             self._train(Trainer(fabric, self.config, dataset, model, shown), folder)
         self.model = model
         if folder is not None and fabric.is_global_zero:

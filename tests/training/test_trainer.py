@@ -91,10 +91,10 @@ def test_early_stopping_ends_the_selection_and_keeps_its_best_epoch(tmp_path, mo
     UDSPH(**settings).fit(dataset, output=tmp_path / "run", progress=False)
     rows = log_of(tmp_path / "run")
     selected = [row for row in rows if row["phase"] == "select"]
-    # Measured every second epoch; the best is epoch 4, and 5 epochs without a better one are over at epoch 10.
-    assert [row["epoch"] for row in selected][-1] == "10"
-    assert [row["validation_map"] for row in selected][:4] == ["", "0.1", "", "0.5"]
-    assert [row["epoch"] for row in rows if row["phase"] == "refit"][-1] == "4"
+    # Measured every fourth epoch; the best is epoch 8, and 5 epochs without a better one are over at epoch 16.
+    assert [row["epoch"] for row in selected][-1] == "16"
+    assert [row["validation_map"] for row in selected][3:8] == ["0.1", "", "", "", "0.5"]
+    assert [row["epoch"] for row in rows if row["phase"] == "refit"][-1] == "8"
 
 
 def test_impatience_waits_for_the_first_measurement(tmp_path):

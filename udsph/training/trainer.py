@@ -216,9 +216,9 @@ class Trainer:
     # -- validation -----------------------------------------------------------------------------------------------
 
     def _validate(self) -> float | None:
-        """Measure the averaged weights on the validation part, some twenty times in a phase; keep the best."""
+        """Measure the averaged weights on the validation part, some ten times in a phase; keep the best."""
         epochs = self.config.epochs
-        every = max(1, epochs // 20)
+        every = max(1, epochs // 10)
         if self.done_epochs % every and self.done_epochs != epochs:
             return None
         score = self.fabric.broadcast(self._score() if self.fabric.is_global_zero else 0.0)  # one verdict for all

@@ -1,5 +1,7 @@
 #include "hamming/blocks.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -10,11 +12,17 @@
 namespace udsph {
 namespace {
 
-constexpr size_t ALIGNMENT = 64;
+constexpr size_t ALIGNMENT = 64, HUGE_PAGE = size_t{2} << 20;
 
+// Long runs of blocks ask for huge pages: a scan then meets 512 times fewer pages, and prefetching does not stop at their ends.
 uint64_t *allocate_words(size_t words) {
-  void *memory = std::aligned_alloc(ALIGNMENT, words * sizeof(uint64_t));
-  if (memory == nullptr) throw std::bad_alloc();
+  const size_t bytes = words * sizeof(uint64_t);
+  const bool large = bytes >= 2 * HUGE_PAGE;
+  void *memory = nullptr;
+  if (posix_memalign(&memory, large ? HUGE_PAGE : ALIGNMENT, bytes) != 0) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (large) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   return static_cast<uint64_t *>(memory);
 }
 

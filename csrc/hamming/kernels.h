@@ -60,6 +60,9 @@ struct Kernels {
   // out[i] = Hamming distance of `query` and row i of `rows`; rows are packed, `bytes` long each.
   void (*row_distances)(const uint8_t *query, const uint8_t *rows, size_t n, size_t bytes, int32_t *out);
 
+  // The sum of words, aligned to 64 bytes and a multiple of BLOCK_WORDS: a plain read of memory, as fast as the level's vectors go.
+  uint64_t (*sum_words)(const uint64_t *words, size_t n);
+
   // Slice n <= BLOCK packed rows into a block; the lanes beyond them become 0.
   void (*slice_rows)(const uint8_t *rows, size_t n, size_t bits, uint64_t *block);
 

@@ -241,14 +241,14 @@ RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_q
 }
 
 uint64_t sum_words(const Blocks &codes, size_t threads) {
+  const Kernels &level = kernels();
   const Poll never = [] {};
   Workers workers(threads, never);
   std::atomic<uint64_t> total{0};
   workers.run([&](size_t worker) {
     const size_t begin = codes.block_count() * worker / threads, end = codes.block_count() * (worker + 1) / threads;
     uint64_t sum = 0;
-    for (size_t b = begin; b < end; b++)
-      for (size_t i = 0; i < codes.block_words(); i++) sum += codes.block(b)[i];
+    for (size_t b = begin; b < end; b++) sum += level.sum_words(codes.block(b), codes.block_words());
     total += sum;
   });
   return total;

@@ -191,13 +191,15 @@ def _inside(path: str) -> bool:
 
 
 def _labels(rows: list[Row], known: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    names = [row["labels"].split(_PARTED) for row in rows]
+    different: dict[str, int] = {}  # combinations of labels, far fewer than rows
+    combination = [different.setdefault(row["labels"], len(different)) for row in rows]
+    names = [one.split(_PARTED) for one in different]
     classes = known or tuple(sorted({name for found in names for name in found}))
     column = {name: place for place, name in enumerate(classes)}
-    labels = np.zeros((len(rows), len(classes)), np.uint8)
+    labels = np.zeros((len(names), len(classes)), np.uint8)
     counts = [len(found) for found in names]
-    labels[np.repeat(np.arange(len(rows)), counts), [column[name] for found in names for name in found]] = 1
-    return labels, classes
+    labels[np.repeat(np.arange(len(names)), counts), [column[name] for found in names for name in found]] = 1
+    return labels[combination], classes
 
 
 def _splits(rows: list[Row], path: Path, seed: int) -> dict[str, np.ndarray]:

@@ -229,13 +229,13 @@ RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_q
   }
   result.distances.resize(total);
   result.positions.resize(total);
+  std::vector<uint64_t> sorted;
+  Workers caller(1, poll);
   for (size_t q = 0; q < n_queries; q++) {
-    const size_t first = result.offsets[q], last = result.offsets[q + 1];
-    std::sort(keys.begin() + first, keys.begin() + last);
-    for (size_t i = first; i < last; i++) {
-      result.distances[i] = static_cast<int32_t>(keys[i] >> POSITION_BITS);
-      result.positions[i] = static_cast<int64_t>(keys[i] & ((uint64_t{1} << POSITION_BITS) - 1));
-    }
+    caller.proceed(0);
+    const size_t first = static_cast<size_t>(result.offsets[q]), count = static_cast<size_t>(result.offsets[q + 1]) - first;
+    sorted.assign(keys.begin() + first, keys.begin() + first + count);
+    finish_top_k(sorted, codes.bits(), count, result.distances.data() + first, result.positions.data() + first);
   }
   return result;
 }

@@ -118,6 +118,18 @@ def test_complements_and_equal_codes(engine, bits):
         assert (np.diff(offsets) == 1200).all() and distances.max() == bits
 
 
+def test_a_range_search_of_everything_keeps_the_order(engine):
+    """More results than distances, from several blocks and threads: sorted by distance, then by position."""
+    rng = np.random.default_rng(5)
+    codes, queries = random_codes(rng, 5000, 24), random_codes(rng, 3, 24)
+    index = hamming.FlatIndex(24)
+    index.add(codes)
+    truth = reference.within(queries, codes, 24)
+    for threads in (1, 3):
+        for ours, other in zip(index.range_search(queries, 24, threads=threads), truth, strict=True):
+            np.testing.assert_array_equal(ours, other)
+
+
 def test_every_level_thread_count_and_batch_gives_the_same():
     rng = np.random.default_rng(3)
     centres = random_codes(rng, 50, 96)

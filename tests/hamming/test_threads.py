@@ -60,6 +60,31 @@ def test_a_search_after_fork_works_on_one_thread():
     child.join()
 
 
+class _Counts:
+    """A data set whose items are the number of threads that a search would use where they are read."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, _):
+        return thread_count()
+
+
+def test_one_thread_in_the_workers_of_a_data_loader(monkeypatch):
+    data = pytest.importorskip("torch.utils.data")
+    for variable in ("UDSPH_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    assert [int(batch) for batch in data.DataLoader(_Counts(), num_workers=1)] == [1, 1]
+
+
+def test_joblib_shares_the_cores_out(monkeypatch):
+    joblib = pytest.importorskip("joblib")
+    for variable in ("UDSPH_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    counts = joblib.Parallel(n_jobs=2)(joblib.delayed(thread_count)() for _ in range(2))
+    assert all(count <= max(1, cores() // 2) for count in counts)
+
+
 def test_searches_from_many_threads_agree():
     index = make()
     queries = index.reconstruct(np.arange(200))

@@ -41,7 +41,7 @@ def encode(
             trained, input_, output, modality=modality, on_error=on_error, workers=workers, encoding=encoding,
             report=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
-    for line in (*tally.left_out[:10], *tally.remarks):
+    for line in (*tally.left_out, *tally.remarks):
         console.print(line, highlight=False, markup=False)
     left = f"; {len(tally.left_out):,} items left out" if tally.left_out else ""
     console.print(f"{tally.encoded:,} codes of {trained.bits} bits: {output}{left}")

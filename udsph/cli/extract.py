@@ -53,7 +53,7 @@ def extract(
             bar.update(task, completed=len(dataset))
     for note in dataset.notes:
         console.print(note, highlight=False, markup=False)
-    for item, reason in list(spoilt.items())[:10]:
+    for item, reason in spoilt.items():
         console.print(f"item {item}: {reason}", highlight=False, markup=False)
     cut = getattr(texts, "cut", 0)
     if cut and texts is not None:

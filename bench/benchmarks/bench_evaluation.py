@@ -14,6 +14,7 @@ KINDS = {
     "insertion": lambda case: mean_average_precision(*case, ties="insertion", threads=1),
     "all but NDCG": lambda case: evaluate(*case, metrics=["map", "precision", "recall", "f1", "mrr"], threads=1),
     "ndcg": lambda case: evaluate(*case, metrics=["ndcg"], threads=1),
+    "ndcg, insertion": lambda case: evaluate(*case, metrics=["ndcg"], ties="insertion", threads=1),
 }
 
 

@@ -151,3 +151,11 @@ def test_what_attention_teaches_a_vectors_parts_reaches_its_code():
     said = network(*items("vectors"))
     said.code_logits.square().mean().backward()
     assert network.encoder.columns.weight.grad.abs().sum() > 0
+
+
+def test_a_rare_word_does_not_outweigh_the_others():
+    bag, plain = VectorEncoder(2, 512, 8, scales=(2,)), VectorEncoder(2, 512, 8)
+    for encoder in (bag, plain):
+        encoder.set_statistics(torch.zeros(2), torch.tensor([1.0, 0.01]))
+    assert plain.deviation.tolist() == pytest.approx([1.0, 0.01])
+    assert bag.deviation.tolist() == pytest.approx([1.5**0.5, 0.5**0.5], rel=1e-3)

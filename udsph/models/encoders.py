@@ -82,7 +82,8 @@ class VectorEncoder(nn.Module):
 
     With ``scales`` the vector is a bag of words, described at several scales: a narrow bottleneck keeps the few broad
     topics, a wide one the single words; the descriptions are fused. (SSAH pools neighbouring columns instead, which
-    supposes that the order of the columns means something.)
+    supposes that the order of the columns means something.) The mean variance of all columns is added to that of each,
+    so that a word which a handful of texts have does not outweigh the others a hundredfold.
 
     The parts are the ``parts`` largest standardised columns of an item, each a learnt embedding of the column,
     scaled by its value: visual words of an image, words of a text. Their mean joins the hidden layer, so that what
@@ -121,6 +122,8 @@ class VectorEncoder(nn.Module):
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Mean and standard deviation of each column of the training split."""
         self.mean.copy_(mean)
+        if self.scales:
+            deviation = (deviation.square() + deviation.square().mean()).sqrt()
         self.deviation.copy_(deviation.clamp_min(1e-6))
 
     def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Encoded:

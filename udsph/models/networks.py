@@ -118,6 +118,6 @@ def build_modality(
     elif spec.kind == "regions":
         encoder = RegionEncoder(spec.shape[-1], WIDTH, part_width)
     else:
-        scales = (16, 64, 256) if view == "text" else ()
-        encoder = VectorEncoder(spec.shape[0], WIDTH, part_width, scales=scales, parts=parts)
+        scales, dropout = ((16, 64, 256), 0.4) if view == "text" else ((), 0.1)
+        encoder = VectorEncoder(spec.shape[0], WIDTH, part_width, scales=scales, dropout=dropout, parts=parts)
     return ModalityNetwork(encoder, bits, classes)

@@ -46,6 +46,12 @@ def taken(n: Groups, k: float) -> Groups:
 
 
 @jit
+def reached(n: Groups, k: float) -> int:
+    """How many groups the first ``k`` items reach into; what stands behind them is of no matter at rank ``k``."""
+    return min(len(n), np.searchsorted(np.cumsum(n), k) + 1)
+
+
+@jit
 def hits_taken(n: Groups, r: Groups, m: Groups, ties: int) -> Groups:
     """Relevant items among the first ``m`` of each group: ``m r / n`` expected, the most or the least there can be."""
     if ties == OPTIMISTIC:
@@ -58,7 +64,8 @@ def hits_taken(n: Groups, r: Groups, m: Groups, ties: int) -> Groups:
 @jit
 def hits(n: Groups, r: Groups, k: float, ties: int) -> Any:
     """Relevant items among the first ``k``: precision@k is hits / k, recall@k hits / R, F1@k 2 hits / (k + R)."""
-    return np.sum(hits_taken(n, r, taken(n, k), ties))
+    near = reached(n, k)
+    return np.sum(hits_taken(n[:near], r[:near], taken(n[:near], k), ties))
 
 
 @jit
@@ -90,10 +97,12 @@ def average_precision(n: Groups, r: Groups, k: float, ties: int, denominator: in
         return 0.0
     if denominator == FIRST:
         return _first_relevant(n, r, min(k, total), ties)
-    m = taken(n, k)
+    near = reached(n, k)
+    n_near, r_near = n[:near], r[:near]
+    m = taken(n_near, k)
     if denominator == RETRIEVED:
-        return _retrieved(n, r, m, ties)
-    numerator = np.sum(precision_sum(n, r, m, ties))
+        return _retrieved(n_near, r_near, m, ties)
+    numerator = np.sum(precision_sum(n_near, r_near, m, ties))
     return numerator / (total if denominator == RELEVANT else min(k, total))
 
 
@@ -155,17 +164,27 @@ def reciprocal_rank(n: Groups, r: Groups, ties: int) -> Any:
 
 
 @jit
+def items_of(joint: Groups) -> Groups:
+    """Items of each group, of all levels."""
+    n = np.zeros(len(joint))
+    for level in range(joint.shape[1]):
+        n += joint[:, level]
+    return n
+
+
+@jit
 def dcg(joint: Groups, gains: Groups, k: float, ties: int) -> float:
     """DCG@k = sum over the first k of gain / log2(rank + 1); ``gains[level]`` grows with the level.
 
     In expectation every place of a group carries the group's mean gain; the bounds sort each group by gain.
     """
-    n = np.sum(joint, axis=1)
+    n = items_of(joint)
     if ties == EXPECTED:
-        mean = np.zeros(len(n))
+        gain = np.zeros(len(n))
         for level in range(len(gains)):
-            mean += joint[:, level] * gains[level] / n
-        return np.sum(mean * discount_between(before(n), taken(n, k)))
+            if gains[level] > 0:
+                gain += joint[:, level] * gains[level]
+        return np.sum(gain / n * discount_between(before(n), taken(n, k)))
     total, start = 0.0, before(n)
     for step in range(len(gains)):
         level = len(gains) - 1 - step if ties == OPTIMISTIC else step
@@ -203,15 +222,15 @@ def average_precision_at(n: Groups, r: Groups, cutoffs: Groups, ties: int, denom
 
 @jit
 def dcg_at(joint: Groups, gains: Groups, cutoffs: Groups, ties: int) -> Groups:
-    out = np.empty(len(cutoffs))
+    out, n = np.empty(len(cutoffs)), items_of(joint)
     for i in range(len(cutoffs)):
-        out[i] = dcg(joint, gains, cutoffs[i], ties)
+        out[i] = dcg(joint[: reached(n, cutoffs[i])], gains, cutoffs[i], ties)
     return out
 
 
 @jit
 def ideal_dcg_at(joint: Groups, gains: Groups, cutoffs: Groups) -> Groups:
-    out = np.empty(len(cutoffs))
+    out, all_of_them = np.empty(len(cutoffs)), np.sum(joint, axis=0).reshape(1, -1)
     for i in range(len(cutoffs)):
-        out[i] = ideal_dcg(joint, gains, cutoffs[i])
+        out[i] = ideal_dcg(all_of_them, gains, cutoffs[i])
     return out

@@ -31,6 +31,8 @@ def harmonic_between(start: NDArray[np.float64], count: NDArray[np.float64]) -> 
 @jit
 def discount_between(start: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
     """``sum_{t=start+1}^{start+count} 1 / log2(t + 1)`` for each pair of whole numbers; relative error about 1e-14."""
+    if len(count) > 0 and np.max(count) <= 1:  # single terms: a ranking without ties
+        return count / np.log2(start + 2)
     end = start + count
     low, high = np.minimum(start, _TABLE).astype(np.int64), np.minimum(end, _TABLE).astype(np.int64)
     a, b = np.maximum(start, _TABLE) + 1.5, np.maximum(end, _TABLE) + 1.5

@@ -21,6 +21,7 @@ import os
 import platform
 import statistics
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,6 +142,17 @@ def guarded(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, A
         return {**dataclasses.asdict(run), "error": traceback.format_exc()}
 
 
+def follow(parent: int) -> None:
+    """In a worker: end with the parent, which may have been killed without a word."""
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def store(folder: Path, name: str, row: Mapping[str, Any]) -> None:
     part = folder / f".{name}.part"
     part.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
@@ -160,7 +172,8 @@ def conduct(wanted: Iterable[Run], output: Path, root: str | None, processes: in
     todo = [run for run in wanted if run not in done]
     failed = 0
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the workers
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=follow, initargs=(os.getpid(),)) as pool:
         pending = {pool.submit(guarded, run, root, extra): run for run in todo}
         for k, future in enumerate(as_completed(pending), 1):
             run, row = pending[future], future.result()

@@ -19,7 +19,7 @@ def study(monkeypatch: pytest.MonkeyPatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "study", module)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda processes, mp_context: ThreadPoolExecutor(processes))
+    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda processes, **_: ThreadPoolExecutor(processes))
     return module
 
 

@@ -15,7 +15,7 @@ def table(results: dict[str, Any]) -> str:
         "| --- | ---: | --- | ---: | ---: |",
     ]
     for name, row in results["rows"].items():
-        if name == "shape":
+        if name in ("shape", "popcount limit"):
             continue
         lines.append(_line(name, row))
     return "\n".join(lines)
@@ -68,7 +68,7 @@ def _draw_widths(results: dict[str, Any], path: Path) -> None:
         ("numpy", "NumPy"),
     ):
         axes.loglog(list(rows), [row[key] for row in rows.values()], marker="o", label=label)
-    limit = {int(bits): rate for bits, rate in results.get("popcount limit", {}).items()}
+    limit = {int(bits): rate for bits, rate in results["rows"].get("popcount limit", {}).items()}
     if limit:
         axes.loglog(list(limit), list(limit.values()), "k--", label="xor + VPOPCNTQ, no top-k")
     axes.set_xticks(list(rows), [str(bits) for bits in rows])
@@ -83,18 +83,20 @@ def _draw_widths(results: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
-def _draw_shape(shape: dict[str, Any], path: Path) -> None:
+def _draw_shape(kinds: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
     names = {"k": "neighbours (k)", "nq": "queries", "n": "codes"}
     for axes, (key, label) in zip(panels, names.items(), strict=True):
-        points = {int(x): rate for x, rate in shape[key].items()}
-        axes.semilogx(list(points), list(points.values()), marker="o", markersize=3)
+        for kind, measured in kinds.items():
+            points = {int(x): rate for x, rate in measured[key].items()}
+            axes.semilogx(list(points), list(points.values()), marker="o", markersize=3, label=kind)
         axes.set_xlabel(label)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("Gpairs/s, one thread")
+    panels[0].legend(fontsize=8)
     figure.suptitle("64 bits; otherwise k=10, 1000 queries, a million codes", fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

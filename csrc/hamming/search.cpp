@@ -97,7 +97,7 @@ class Guess {
   }
 
  private:
-  enum : size_t { BLOCKS = 32, LEAST_K = 50 };
+  enum : size_t { BLOCKS = 32, LEAST_K = 20 };
 
   const Job &job_;
   std::vector<const uint64_t *> blocks_;

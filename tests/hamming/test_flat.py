@@ -81,7 +81,7 @@ def test_larger_problems_match_the_reference(engine, bits):
     for part in np.split(codes, [1, 512, 700, 1000]):
         index.add(part)
     assert len(index) == 3000
-    for k, nq in ((1, 30), (10, 3), (2000, 2), (4000, 1)):
+    for k, nq in ((1, 30), (10, 3), (10, 9), (2000, 2), (4000, 1)):
         found, truth = index.search(queries[:nq], k), reference.top_k(queries[:nq], codes, k)
         np.testing.assert_array_equal(found.distances, truth[0])
         np.testing.assert_array_equal(found.ids, truth[1])
@@ -130,6 +130,26 @@ def test_a_range_search_of_everything_keeps_the_order(engine):
             np.testing.assert_array_equal(ours, other)
 
 
+@pytest.mark.parametrize("k", [20, 300])
+@pytest.mark.parametrize("kind", ["uniform", "sorted", "equal", "few allowed"])
+def test_limits_guessed_from_a_sample_never_lose_a_neighbour(engine, kind, k):
+    """Enough codes and neighbours that limits are guessed; then codes whose evenly spaced sample is not like the rest."""
+    rng = np.random.default_rng(k)
+    codes, queries = random_codes(rng, 40_000, 32), random_codes(rng, 9, 32)
+    if kind == "sorted":
+        codes = codes[np.argsort(reference.distances(queries[:1], codes)[0], kind="stable")]
+    if kind == "equal":
+        codes[512 * 3 :] = codes[0]
+    mask = rng.random(40_000) < 0.01 if kind == "few allowed" else None
+    index = hamming.FlatIndex(32)
+    index.add(codes)
+    truth = reference.top_k(queries, codes, k, mask)
+    for threads in (1, 2):
+        found = index.search(queries, k, where=mask, threads=threads)
+        np.testing.assert_array_equal(found.ids, truth[1])
+        np.testing.assert_array_equal(found.distances, truth[0])
+
+
 def test_every_level_thread_count_and_batch_gives_the_same():
     rng = np.random.default_rng(3)
     centres = random_codes(rng, 50, 96)
@@ -139,7 +159,7 @@ def test_every_level_thread_count_and_batch_gives_the_same():
     queries = codes[:300]
     truth, ranges = index.search(queries, 50, threads=1), index.range_search(queries, 9, threads=1)
     for threads in (2, 3, 7):
-        for step in (1, 19, 300):
+        for step in (1, 7, 8, 19, 300):
             parts = [index.search(queries[i : i + step], 50, threads=threads) for i in range(0, 300, step)]
             np.testing.assert_array_equal(np.concatenate([part.ids for part in parts]), truth.ids)
             np.testing.assert_array_equal(np.concatenate([part.distances for part in parts]), truth.distances)

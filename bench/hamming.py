@@ -291,6 +291,7 @@ def resident_memory(field: str) -> int:
 def measure_shape(sizes: Sizes) -> dict[str, Any]:
     """Between the listed values, on uniform and on learned-like codes: is there a cliff? For the second figure."""
     short = Sizes(True)
+    short.seconds = min(sizes.seconds, 0.15)
     kinds: dict[str, Any] = {}
     for kind, made in (("uniform", random_codes), ("learned-like", learned_like)):
         both = made(sizes.codes + 4 * sizes.queries, 64, 3)

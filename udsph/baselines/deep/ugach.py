@@ -24,7 +24,7 @@ class UGACH(DeepMethod):
     text. With ``d`` the squared distance of relaxed codes in (0, 1):
 
     - discriminator: ``max(0, m + d(q, positive) - d(q, negative))`` both ways, negatives drawn by the generator from
-      ``softmax(-d)``;
+      ``softmax(-d / bits)``;
     - generator: policy gradient ``-log p(negative | q) * reward`` with the reward ``sigmoid`` of the discriminator's
       hinge.
 
@@ -32,7 +32,9 @@ class UGACH(DeepMethod):
 
     Deviations: negatives and positives come from the batch, which holds each item's pair and one random neighbour of
     it, instead of the whole set (published: more than 12 hours); generator and discriminator take their steps side by
-    side; the reward is centred to lessen its variance; the pair itself is a positive too.
+    side, without a first training on random negatives; the policy has distances per bit (published: whole ones, whose
+    draws are so near, among them unmarked relatives, that on weakly related views nothing is learnt); the reward is
+    centred to lessen its variance; the pair itself is a positive too.
     """
 
     supervised = False
@@ -68,7 +70,7 @@ class UGACH(DeepMethod):
         proposals = (self.proposed_[0], self.proposed_[1]), (self.proposed_[1], self.proposed_[0])
         for name, (query, answer), (asker, asked) in zip(("image", "text"), views, proposals, strict=True):
             distance = squared(query, answer)
-            policy = (-squared(asker, asked)).masked_fill(neighbour, -torch.inf)
+            policy = (-squared(asker, asked) / self.bits).masked_fill(neighbour, -torch.inf)
             usable = torch.isfinite(policy).any(1)
             policy = policy[usable].log_softmax(1)
             drawn = torch.multinomial(policy.exp(), 1)

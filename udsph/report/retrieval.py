@@ -59,7 +59,8 @@ def draw_retrieval(
                     continue
                 item = database[position]
                 shared = int(np.count_nonzero(dataset.labels[query] & dataset.labels[item]))
-                show(axis, dataset, item, f"{shared} labels shared", RIGHT if shared else WRONG)
+                shared_labels = "1 label shared" if shared == 1 else f"{shared} labels shared"
+                show(axis, dataset, item, shared_labels, RIGHT if shared else WRONG)
     for text in (text for axis in axes.flat for text in axis.texts):
         text.set_family(fonts)
     part = path.with_name(path.name + ".part")

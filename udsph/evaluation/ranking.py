@@ -56,11 +56,14 @@ class TiedRanking:
 
     @classmethod
     def from_counts(cls, counts: Counts, ties: str) -> TiedRanking:
+        held = counts.items > 0
+        # All groups side by side, of which each query has a view: one selection instead of one a query.
+        n, r = counts.items[held].astype(np.float64), counts.relevant[held].astype(np.float64)
+        ends = np.cumsum(held.sum(axis=1)).tolist()
         queries = []
-        held, items, relevant = counts.items > 0, counts.items.astype(np.float64), counts.relevant.astype(np.float64)
-        for q in range(counts.n_queries):
+        for q, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
             joint = None if counts.shared is None else counts.shared[q, held[q]].astype(np.float64)
-            queries.append(QueryGroups(items[q, held[q]], relevant[q, held[q]], joint))
+            queries.append(QueryGroups(n[begin:end], r[begin:end], joint))
         return cls(queries, counts.n_items, ties)
 
     def relevant(self) -> Values:

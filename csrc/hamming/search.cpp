@@ -105,16 +105,30 @@ class Guess {
   std::unique_ptr<TileMemory> memory_;
 };
 
-// Pairs found by one thread, on their way to the result.
+// What one thread of a range search finds. Few pairs are kept until all are known; of very many only the numbers per query are, and a
+// second scan puts each pair in its place, so that memory beside the result stays bounded.
 struct Pairs {
+  static constexpr size_t KEPT = size_t{1} << 20;  // of all threads
+
   std::vector<Found::Pair> all;
+  std::vector<int64_t> counts;  // by query
   size_t first_query = 0;
+  std::atomic<size_t> *total = nullptr;  // pairs of all threads
+  int64_t *places = nullptr;             // by query: where its next key goes, in a second scan
+  uint64_t *keys = nullptr;
 
   static void flush(Found *found) {
     Pairs &to = *static_cast<Pairs *>(found->owner);
-    for (size_t i = 0; i < found->n; i++) {
-      to.all.push_back(found->pairs[i]);
-      to.all.back().query += static_cast<uint32_t>(to.first_query);
+    const Found::Pair *pair = found->pairs, *end = pair + found->n;
+    if (to.keys != nullptr) {
+      for (; pair < end; pair++) to.keys[to.places[to.first_query + pair->query]++] = pair->key;
+    } else {
+      const bool few = (*to.total += found->n) <= KEPT;
+      if (!few) std::vector<Found::Pair>().swap(to.all);
+      for (; pair < end; pair++) {
+        to.counts[to.first_query + pair->query]++;
+        if (few) to.all.push_back({pair->key, static_cast<uint32_t>(to.first_query + pair->query)});
+      }
     }
     found->n = 0;
   }
@@ -196,15 +210,19 @@ RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_q
                          size_t threads, const Poll &poll) {
   const Job job(codes, queries, n_queries, 0, allowed, threads);
   const size_t limit = std::min(radius, codes.bits()) + 1;
+  const bool shared = job.splits_queries();
+  std::atomic<size_t> total{0};
   std::vector<Pairs> pairs(job.threads);
-  if (codes.size() > 0 && n_queries > 0) {
+  for (Pairs &part : pairs) part.total = &total, part.counts.assign(n_queries, 0);
+  const auto scan = [&] {
+    if (codes.size() == 0 || n_queries == 0) return;
+    for (Pairs &part : pairs) part.first_query = 0;
     Workers workers(job.threads, poll);
     std::atomic<size_t> next{0};
     workers.run([&](size_t worker) {
       TileMemory memory(codes.bits(), job.tile, 0);
       memory.found().flush = Pairs::flush;
       memory.found().owner = &pairs[worker];
-      const bool shared = job.splits_queries();
       for (size_t i; (i = shared ? next++ : pairs[worker].first_query / job.tile) < job.tiles() && workers.proceed(worker);) {
         pairs[worker].first_query = i * job.tile;
         memory.load(job.tile_queries(i), job.tile_size(i), limit);
@@ -214,28 +232,56 @@ RangeResult range_search(const Blocks &codes, const uint8_t *queries, size_t n_q
         if (!shared) pairs[worker].first_query += job.tile;
       }
     });
-  }
+  };
+  scan();
   RangeResult result;
   result.offsets.assign(n_queries + 1, 0);
-  for (const Pairs &part : pairs)
-    for (const Found::Pair &pair : part.all) result.offsets[pair.query + 1]++;
-  for (size_t q = 0; q < n_queries; q++) result.offsets[q + 1] += result.offsets[q];
-  const size_t total = static_cast<size_t>(result.offsets[n_queries]);
-  std::vector<uint64_t> keys(total);
-  std::vector<int64_t> place(result.offsets);
-  for (Pairs &part : pairs) {
-    for (const Found::Pair &pair : part.all) keys[place[pair.query]++] = pair.key;
-    std::vector<Found::Pair>().swap(part.all);
+  for (size_t q = 0; q < n_queries; q++) {
+    result.offsets[q + 1] = result.offsets[q];
+    for (const Pairs &part : pairs) result.offsets[q + 1] += part.counts[q];
   }
   result.distances.resize(total);
   result.positions.resize(total);
-  std::vector<uint64_t> sorted;
+  uint64_t *keys = reinterpret_cast<uint64_t *>(result.positions.data());  // each row: keys first, then what they stand for
+  std::vector<int64_t> places(result.offsets);
+  if (total <= Pairs::KEPT) {
+    for (Pairs &part : pairs) {
+      for (const Found::Pair &pair : part.all) keys[places[pair.query]++] = pair.key;
+      std::vector<Found::Pair>().swap(part.all);
+    }
+  } else {
+    for (Pairs &part : pairs) {
+      std::vector<Found::Pair>().swap(part.all);
+      part.keys = keys;
+      if (shared) {  // a query belongs to one thread
+        part.places = places.data();
+        continue;
+      }
+      for (size_t q = 0; q < n_queries; q++) {  // threads part the blocks, the same way in both scans
+        const int64_t count = part.counts[q];
+        part.counts[q] = places[q];
+        places[q] += count;
+      }
+      part.places = part.counts.data();
+    }
+    scan();
+  }
+  std::vector<uint64_t> row;
   Workers caller(1, poll);
   for (size_t q = 0; q < n_queries; q++) {
     caller.proceed(0);
     const size_t first = static_cast<size_t>(result.offsets[q]), count = static_cast<size_t>(result.offsets[q + 1]) - first;
-    sorted.assign(keys.begin() + first, keys.begin() + first + count);
-    finish_top_k(sorted, codes.bits(), count, result.distances.data() + first, result.positions.data() + first);
+    if (count <= Pairs::KEPT) {
+      row.assign(keys + first, keys + first + count);
+      finish_top_k(row, codes.bits(), count, result.distances.data() + first, result.positions.data() + first);
+      continue;
+    }
+    std::sort(keys + first, keys + first + count);
+    for (size_t i = first; i < first + count; i++) {
+      const uint64_t key = keys[i];
+      result.distances[i] = static_cast<int32_t>(key >> POSITION_BITS);
+      result.positions[i] = static_cast<int64_t>(key & ((uint64_t{1} << POSITION_BITS) - 1));
+    }
   }
   return result;
 }

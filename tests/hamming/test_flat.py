@@ -118,6 +118,23 @@ def test_complements_and_equal_codes(engine, bits):
         assert (np.diff(offsets) == 1200).all() and distances.max() == bits
 
 
+@pytest.mark.parametrize(("nq", "n"), [(300, 20_000), (2, 700_000), (1, 1_200_000)])
+def test_range_searches_with_very_many_results(nq, n):
+    """More than are kept in one scan, with queries parted among threads, with blocks, and within one query."""
+    rng = np.random.default_rng(n)
+    codes, queries = rng.integers(0, 256, (n, 2), np.uint8), rng.integers(0, 256, (nq, 2), np.uint8)
+    index = hamming.FlatIndex(16)
+    index.add(codes)
+    found = index.range_search(queries, 10, threads=2)
+    for q in range(nq):
+        distance = np.unpackbits(codes ^ queries[q], axis=1).sum(axis=1, dtype=np.int32)
+        expected = np.argsort(distance, kind="stable")[: np.count_nonzero(distance <= 10)]
+        row = slice(found.offsets[q], found.offsets[q + 1])
+        np.testing.assert_array_equal(found.ids[row], expected)
+        np.testing.assert_array_equal(found.distances[row], distance[expected])
+    assert len(found.ids) > 2**20 and found.offsets[-1] == len(found.ids)
+
+
 def test_a_range_search_of_everything_keeps_the_order(engine):
     """More results than distances, from several blocks and threads: sorted by distance, then by position."""
     rng = np.random.default_rng(5)

@@ -7,22 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 from udsph import hamming
-from udsph.cli.commands import app
 
-SMALL = ["--bits", "16", "--epochs", "1", "--device", "cpu", "--set", "pairs=120", "--set", "label_steps=5"]
-
-
-def udsph(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+from .command import SMALL_SCENES, udsph
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "scenes"
-    done = udsph("train", "--data", "scenes", "--output", folder, *SMALL)
+    done = udsph("train", "--data", "scenes", "--output", folder, *SMALL_SCENES)
     assert done.exit_code == 0, done.output
     return folder
 

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 from udsph import data
-from udsph.cli.commands import app
 
-
-def udsph(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-SMALL = ["--bits", "16", "--epochs", "1", "--device", "cpu", "--set", "label_steps=5"]
+from .command import SMALL, udsph
 
 
 def test_from_scenes_to_features_to_a_shared_model_to_codes(tmp_path: Path) -> None:

@@ -9,17 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+
+from .command import SMALL, udsph
 
 pytest.importorskip("matplotlib", reason="matplotlib, of the extra report, is not installed")
-
-from udsph.cli.commands import app
-
-SMALL = ["--bits", "16", "--epochs", "1", "--device", "cpu", "--set", "label_steps=5"]
-
-
-def udsph(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import typer
 
 from udsph.cli.app import command, console
 from udsph.cli.evaluate import print_metrics
-from udsph.cli.show import retrieve
 
 
 @command
@@ -24,6 +23,7 @@ def demo(
     from udsph.data import load
     from udsph.report.retrieval import draw_retrieval
     from udsph.training import UDSPH, Config, evaluate_run
+    from udsph.training.evaluate import retrieve
 
     started = time.perf_counter()
     run = output / "run"

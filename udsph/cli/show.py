@@ -1,7 +1,7 @@
 """``udsph show``: queries of a run with what was retrieved for them, as a picture."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -20,7 +20,7 @@ def show(
     """Draw queries of both directions with the items of the database that the run retrieves for them."""
     from udsph import data
     from udsph.report.retrieval import check_drawable, draw_retrieval
-    from udsph.training.evaluate import check_same, load_run
+    from udsph.training.evaluate import check_same, load_run, retrieve
 
     if output.suffix.lower() != ".png" or not output.parent.is_dir():
         raise InputError(f"--output {output}: expected a .png file in a folder that exists")
@@ -33,16 +33,3 @@ def show(
     answers = retrieve(model, dataset, examples, min(k, len(database)))
     draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, output)
     console.print(f"{len(examples)} queries in both directions, {len(database):,} items: {output}")
-
-
-def retrieve(model: Any, dataset: Any, queries: np.ndarray, k: int) -> dict[str, Any]:
-    """The ``k`` nearest items of the database in the other modality, for ``text`` queries and for ``image`` queries."""
-    from udsph.hamming import FlatIndex
-
-    found = {}
-    for query, target in (("text", "image"), ("image", "text")):
-        index = FlatIndex(model.bits)
-        index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(dataset.splits["database"])))
-        codes = getattr(model, f"encode_{query}")(getattr(dataset, query).take(queries))
-        found[query] = index.search(codes, k)
-    return found

@@ -15,6 +15,7 @@ from udsph import data
 from udsph.data import Dataset
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
+from udsph.hamming import FlatIndex, SearchResult
 from udsph.models.networks import LabelNetwork
 from udsph.training import run as run_folder
 from udsph.training.estimator import UDSPH, describe
@@ -93,6 +94,16 @@ def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) ->
             network.teacher = LabelNetwork(config.bits, len(dataset.classes)).to(network.device)
             train_label_network(network.teacher, train, config, single=bool((train.sum(1) == 1).all()))
     return [network.encode_labels(part) for part in labels]
+
+
+def retrieve(model: UDSPH, dataset: Dataset, queries: np.ndarray, k: int) -> dict[str, SearchResult]:
+    """The ``k`` nearest items of the database in the other modality, for ``text`` queries and for ``image`` queries."""
+    found = {}
+    for query, target in (("text", "image"), ("image", "text")):
+        index = FlatIndex(model.bits)
+        index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(dataset.splits["database"])))
+        found[query] = index.search(getattr(model, f"encode_{query}")(getattr(dataset, query).take(queries)), k)
+    return found
 
 
 def unpacked(image: np.ndarray, text: np.ndarray, bits: int) -> np.ndarray:

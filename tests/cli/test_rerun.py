@@ -9,24 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from udsph.cli.commands import app
 from udsph.training import UDSPH, losses
 from udsph.training.run import read_checkpoint, read_splits
 
-SMALL = ["--bits", "16", "--epochs", "1", "--device", "cpu", "--set", "pairs=120", "--set", "label_steps=5"]
-
-
-def udsph(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+from .command import SMALL_SCENES, udsph
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
     more = ["--seed", 3, "--set", "data.seed=5", "--set", "classify=0.7"]
-    done = udsph("train", "--data", "scenes", "--output", folder, *SMALL, *more)
+    done = udsph("train", "--data", "scenes", "--output", folder, *SMALL_SCENES, *more)
     assert done.exit_code == 0, done.output
     return folder
 
@@ -58,7 +52,7 @@ def test_other_options_change_what_the_configuration_says(run: Path, tmp_path: P
 
 
 def test_neither_data_nor_configuration(tmp_path: Path) -> None:
-    done = udsph("train", "--output", tmp_path / "run", *SMALL)
+    done = udsph("train", "--output", tmp_path / "run", *SMALL_SCENES)
     assert done.exit_code == 2 and "--data" in done.stderr and "Traceback" not in done.stderr
     done = udsph("train", "--config", tmp_path, "--output", tmp_path / "run")
     assert done.exit_code == 2 and "is not a run" in done.stderr
@@ -77,7 +71,7 @@ def test_a_loss_that_is_not_finite_is_one_line_and_leaves_the_last_checkpoint(
     monkeypatch.setattr(losses, "balance", breaks)
     output = tmp_path / "run"
     more = ["--epochs", 3, "--set", "checkpoint_seconds=0"]
-    done = udsph("train", "--data", "scenes", "--output", output, *SMALL, *more)
+    done = udsph("train", "--data", "scenes", "--output", output, *SMALL_SCENES, *more)
     assert done.exit_code == 2, done.output
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     assert "the loss text_equal is nan in select epoch 2, batch 1 of 1" in done.stderr
@@ -85,4 +79,4 @@ def test_a_loss_that_is_not_finite_is_one_line_and_leaves_the_last_checkpoint(
     assert state is not None and state["done_epochs"] == 1
     assert all(torch.isfinite(value).all() for value in state["pair"].values())
     monkeypatch.undo()
-    assert udsph("train", "--data", "scenes", "--output", output, *SMALL, *more).exit_code == 0
+    assert udsph("train", "--data", "scenes", "--output", output, *SMALL_SCENES, *more).exit_code == 0

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from udsph.models.layers import GroupedLinear
+
 
 class Encoded(NamedTuple):
     """What an encoder makes of a batch.
@@ -98,7 +100,10 @@ class VectorEncoder(nn.Module):
         *,
         scales: tuple[int, ...] = (),
         dropout: float = 0.1,
+        hidden_dropout: float = 0.5,
         parts: int = 0,
+        groups: int = 1,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         self.mean: Tensor
@@ -106,14 +111,14 @@ class VectorEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
         self.dropout = nn.Dropout(dropout)
-        hidden = 2 * width
+        hidden = hidden or 2 * width
         self.direct = nn.Linear(dims, hidden)
         self.scales = nn.ModuleList(
             nn.Sequential(nn.Linear(dims, scale), nn.BatchNorm1d(scale), nn.ReLU(), nn.Linear(scale, hidden))
             for scale in scales
         )
-        self.fuse = nn.Sequential(nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(0.5))
-        self.to_vector = nn.Sequential(nn.Linear(hidden, width), nn.BatchNorm1d(width), nn.ReLU())
+        self.fuse = nn.Sequential(nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(hidden_dropout))
+        self.to_vector = nn.Sequential(GroupedLinear(hidden, width, groups), nn.BatchNorm1d(width), nn.ReLU())
         self.parts = min(parts, dims)
         if self.parts:
             self.columns = nn.Embedding(dims, part_width)

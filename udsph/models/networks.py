@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
+from udsph.models.layers import GroupedLinear, groups_of
 
 WIDTH = 512  # of the high-level features, as in SSAH
 
@@ -38,13 +39,17 @@ class Outputs(NamedTuple):
 
 
 class ModalityNetwork(nn.Module):
-    """From items of one modality to high-level features, codes and class logits; needs no other modality."""
+    """From items of one modality to high-level features, codes and class logits; needs no other modality.
 
-    def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH) -> None:
+    With several ``groups`` each group of bits has a part of the features for itself, and layers of its own above the
+    encoder; the classes are read from all features.
+    """
+
+    def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH, groups: int = 1) -> None:
         super().__init__()
         self.encoder = encoder
-        self.to_features = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())
-        self.to_code = nn.Linear(width, bits)
+        self.to_features = nn.Sequential(GroupedLinear(width, width, groups), nn.BatchNorm1d(width), nn.ReLU())
+        self.to_code = GroupedLinear(width, bits, groups)
         self.to_classes = nn.Linear(width, classes)
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Outputs:
@@ -97,7 +102,15 @@ class ModalityPair(nn.Module):
 
 
 def build_modality(
-    spec: ModalitySpec, view: str, bits: int, classes: int, *, part_width: int, parts: int
+    spec: ModalitySpec,
+    view: str,
+    bits: int,
+    classes: int,
+    *,
+    part_width: int,
+    parts: int,
+    width: int = WIDTH,
+    groups: int = 1,
 ) -> ModalityNetwork:
     """The network for one modality.
 
@@ -109,15 +122,30 @@ def build_modality(
         Width of the local parts; equal for both modalities, which attention compares.
     parts
         How many columns of a vector stand in for its local parts; 0 for none.
+    width
+        Of the high-level features.
+    groups
+        Of bits with layers of their own; fewer where they do not part the bits evenly.
     """
+    groups = groups_of(groups, bits, width)
     encoder: nn.Module
     if spec.kind == "pixels":
-        encoder = PixelEncoder(WIDTH, part_width)
+        encoder = PixelEncoder(width, part_width)
     elif spec.kind == "tokens":
-        encoder = TokenEncoder(spec.vocabulary, WIDTH, part_width)
+        encoder = TokenEncoder(spec.vocabulary, width, part_width)
     elif spec.kind == "regions":
-        encoder = RegionEncoder(spec.shape[-1], WIDTH, part_width)
+        encoder = RegionEncoder(spec.shape[-1], width, part_width)
     else:
-        scales, dropout = ((16, 64, 256), 0.4) if view == "text" else ((), 0.1)
-        encoder = VectorEncoder(spec.shape[0], WIDTH, part_width, scales=scales, dropout=dropout, parts=parts)
-    return ModalityNetwork(encoder, bits, classes)
+        text = view == "text"
+        encoder = VectorEncoder(
+            spec.shape[0],
+            width,
+            part_width,
+            scales=(16, 64, 256) if text else (),
+            dropout=0.4 if text else 0.1,
+            hidden_dropout=0.5 if text else 0.3,
+            parts=parts,
+            groups=groups,
+            hidden=(2 if text else 4) * width,  # the vector of an image is the shorter one, and harder to fit
+        )
+    return ModalityNetwork(encoder, bits, classes, width, groups)

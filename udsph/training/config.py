@@ -36,6 +36,8 @@ class Config:
     pairwise, feature, bit, classify, adversary, match, equal
         Weights of the losses: pairwise likelihood of codes and of features, bit likelihood, classification, adversarial
         loss, attention matching, balance of the codes.
+    width, groups
+        Columns of the high-level features, and groups of bits that have a part of them, and layers, for themselves.
     attention, adversarial, label_net
         Switches of the parts of the model.
     backend, attention_pairs, margin, part_width, parts
@@ -68,13 +70,15 @@ class Config:
     averaging: float = 0.98
     label_steps: int = 600
     label_rate: float = 1e-3
-    pairwise: float = 1.0
+    pairwise: float = 0.1
     feature: float = 0.1
     bit: float = 4.0
     classify: float = 0.5
     adversary: float = 0.005
     match: float = 0.2
     equal: float = 0.1
+    width: int = 1024
+    groups: int = 8
     attention: bool = True
     adversarial: bool = True
     label_net: bool = True
@@ -139,6 +143,8 @@ _RANGES = (
     ("label_steps", 1, 1_000_000),
     ("label_rate", 0, 10),
     *((name, 0, 1e6) for name in ("pairwise", "feature", "bit", "classify", "adversary", "match", "equal")),
+    ("width", 4, 65_536),
+    ("groups", 1, 1024),
     ("attention_pairs", 2, 1_000_000),
     ("margin", 0, 10),
     ("part_width", 1, 65_536),

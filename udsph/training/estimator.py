@@ -28,6 +28,7 @@ from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
 DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
+LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
 
 
 class UDSPH:
@@ -288,7 +289,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     """The configuration with everything chosen that depends on the data."""
     views = (dataset.image, dataset.text)
     if config.epochs == 0:
-        config = config.with_epochs(max(DEFAULT_EPOCHS[view.kind] for view in views))
+        batches = max(1, round(len(dataset.splits["train"]) / config.batch_size))
+        config = config.with_epochs(max(*(DEFAULT_EPOCHS[view.kind] for view in views), -(-LEAST_STEPS // batches)))
     if config.refit == "auto":
         config = dataclasses.replace(config, refit=str(all(view.kind != "pixels" for view in views)).lower())
     return config

@@ -91,7 +91,7 @@ def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) ->
         train = dataset.labels[dataset.splits["train"]]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(config.seed, "weights", 0))
-            network.teacher = LabelNetwork(config.bits, len(dataset.classes)).to(network.device)
+            network.teacher = LabelNetwork(config.bits, len(dataset.classes), config.width).to(network.device)
             train_label_network(network.teacher, train, config, single=bool((train.sum(1) == 1).all()))
     return [network.encode_labels(part) for part in labels]
 

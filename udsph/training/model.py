@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from udsph import hamming
 from udsph.models.backbone import BackboneEncoder
-from udsph.models.networks import WIDTH, LabelNetwork, ModalityPair, ModalitySpec, build_modality
+from udsph.models.networks import LabelNetwork, ModalityPair, ModalitySpec, build_modality
 from udsph.training.batches import Batch
 from udsph.training.config import Config
 
@@ -54,7 +54,7 @@ class Model:
         self.pretrained = pretrained
         self.description, self.config, self.device = description, config, device
         self.statistics: dict[str, tuple[Tensor, Tensor] | None] = {"image": None, "text": None}
-        self.teacher = LabelNetwork(config.bits, len(description.classes)).to(device)
+        self.teacher = LabelNetwork(config.bits, len(description.classes), config.width).to(device)
         self.pair = self._build().to(device)
 
     def _build(self) -> ModalityPair:
@@ -62,7 +62,14 @@ class Model:
         parts = config.parts if config.attention else 0
         built = {
             view: build_modality(
-                getattr(self.description, view), view, config.bits, classes, part_width=config.part_width, parts=parts
+                getattr(self.description, view),
+                view,
+                config.bits,
+                classes,
+                part_width=config.part_width,
+                parts=parts,
+                width=config.width,
+                groups=config.groups,
             )
             for view in ("image", "text")
         }
@@ -75,7 +82,7 @@ class Model:
 
         place = self.config.backbone
         one = VisionBackbone.load(place) if self.pretrained else VisionBackbone.from_description(description)
-        return BackboneEncoder(one, WIDTH, self.config.part_width, frozen=self.config.backbone_rate == 0)
+        return BackboneEncoder(one, self.config.width, self.config.part_width, frozen=self.config.backbone_rate == 0)
 
     def reset_modalities(self) -> None:
         """New initial weights from torch's generator, with the statistics of the data in place."""

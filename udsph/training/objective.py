@@ -19,11 +19,11 @@ def label_losses(teacher: Outputs, labels: Tensor, config: Config, single: bool)
     """The label network's own losses: it learns from the labels alone."""
     similar = losses.similarity(labels, labels)
     return {
-        "label_pairwise": config.pairwise * losses.pairwise_likelihood(teacher.codes, teacher.codes, similar),
-        "label_feature": config.feature * losses.pairwise_likelihood(teacher.features, teacher.features, similar),
+        "label_pairwise": losses.pairwise_likelihood(teacher.codes, teacher.codes, similar),
+        "label_feature": 0.1 * losses.pairwise_likelihood(teacher.features, teacher.features, similar),
         "label_quantisation": 0.1 * losses.quantisation(teacher.codes),
-        "label_classify": config.classify * losses.classification(teacher.class_logits, labels, single=single),
-        "label_equal": config.equal * losses.balance(teacher.codes),
+        "label_classify": 0.5 * losses.classification(teacher.class_logits, labels, single=single),
+        "label_equal": 0.1 * losses.balance(teacher.codes),
     }
 
 

@@ -97,7 +97,7 @@ class Trainer:
         self.model.reset_modalities()
         self.pair = self.model.pair
         names = ("image", "text") if config.label_net else ("pair",)
-        self.critics = nn.ModuleDict({name: Discriminator() for name in names}).to(self.device)
+        self.critics = nn.ModuleDict({name: Discriminator(config.width) for name in names}).to(self.device)
         # A fused step unscales half precision itself, which leaves no room to clip the gradients between.
         fused = config.precision != "16-mixed"
         self.optimiser = torch.optim.AdamW(

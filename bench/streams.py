@@ -33,6 +33,7 @@ from udsph.data.problems import Problems
 from udsph.models.networks import ModalitySpec
 from udsph.training import UDSPH, trainer
 from udsph.training.config import Config
+from udsph.training.estimator import ENCODING_PRECISIONS
 from udsph.training.inputs import Inputs
 from udsph.training.model import Description, Model
 from udsph.training.streaming import Tally, encode_file, image_batches
@@ -51,21 +52,27 @@ def untrained(bits: int = 64) -> UDSPH:
     return made
 
 
-def compare(folder: Path, what: str) -> Row:
-    """Decoding and encoding in turns; medians."""
+def compare(folder: Path, what: str) -> list[Row]:
+    """Decoding and encoding in each precision, in turns; medians."""
     model = untrained()
-    rates: dict[str, list[float]] = {"decode": [], "encode": []}
+    rates: dict[str, list[float]] = {"decode": [], **{precision: [] for precision in ENCODING_PRECISIONS}}
     for _ in range(ROUNDS):
         started = time.perf_counter()
         count = sum(len(batch.items) for batch in image_batches(folder, SIDE, WORKERS, Tally()))
         rates["decode"].append(count / (time.perf_counter() - started))
-        started = time.perf_counter()
-        with tempfile.TemporaryDirectory() as place:
-            encode_file(model, folder, Path(place) / "codes.npy", modality="image", workers=WORKERS)
-        rates["encode"].append(count / (time.perf_counter() - started))
-    decode, encoded = (statistics.median(rates[name]) for name in ("decode", "encode"))
-    measured = f"{encoded / decode:.0%} ({encoded:.0f} of {decode:.0f} images/s)"
-    return f"encoding {what}, of the rate of decoding", measured, "80%"
+        for precision in ENCODING_PRECISIONS:
+            started = time.perf_counter()
+            with tempfile.TemporaryDirectory() as place:
+                output = Path(place) / "codes.npy"
+                encode_file(model, folder, output, modality="image", workers=WORKERS, precision=precision)
+            rates[precision].append(count / (time.perf_counter() - started))
+    decode = statistics.median(rates["decode"])
+    rows = []
+    for precision in ENCODING_PRECISIONS:
+        encoded = statistics.median(rates[precision])
+        measured = f"{encoded / decode:.0%} ({encoded:.0f} of {decode:.0f} images/s)"
+        rows.append((f"encoding {what} in {precision}, of the rate of decoding", measured, "80%"))
+    return rows
 
 
 def encode(root: Path | None) -> list[Row]:
@@ -78,12 +85,12 @@ def encode(root: Path | None) -> list[Row]:
             linked.mkdir()
             for number in range(PHOTOGRAPHS):
                 (linked / f"{number}.jpg").symlink_to(photographs[number % len(photographs)].resolve())
-            rows.append(compare(linked, "photographs (COCO) at 64 x 64"))
+            rows.extend(compare(linked, "photographs (COCO) at 64 x 64"))
         small = Path(place) / "small"
         small.mkdir()
         for number, pixels in enumerate(data.load("scenes", pairs=SMALL_FILES).image.values):
             Image.fromarray(pixels).save(small / f"{number}.jpg", quality=90)
-        rows.append(compare(small, "files of 64 x 64"))
+        rows.extend(compare(small, "files of 64 x 64"))
     return rows
 
 

@@ -25,6 +25,9 @@ def encode(
     workers: Annotated[int | None, typer.Option(help="Threads that decode images; one per processor", min=1)] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of a text file")] = "utf-8",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="32-true, or bf16-mixed: faster, few bits differ; the same for queries and database")
+    ] = "32-true",
 ) -> None:
     """Turn items of one modality into packed binary codes, however many there are."""
     from udsph.training.streaming import encode_file
@@ -39,7 +42,7 @@ def encode(
         task = bar.add_task("encode", total=None)
         tally = encode_file(
             trained, input_, output, modality=modality, on_error=on_error, workers=workers, encoding=encoding,
-            report=lambda done: bar.update(task, completed=done),
+            precision=precision, report=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
     for line in (*tally.left_out, *tally.remarks):
         console.print(line, highlight=False, markup=False)

@@ -23,7 +23,7 @@ class Config:
     bits
         Length of the codes, 1 to 8192.
     epochs
-        Passes over the fitted part of the training split; 0 chooses by the kind of data.
+        Passes over the fitted part of the training split; 0 chooses by the kind of data, and more for a small dataset.
     seed
         Of initial weights, order of the items, and the validation part.
     device, devices, precision, accumulate

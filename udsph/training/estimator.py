@@ -28,6 +28,7 @@ from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
 DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
+ENCODING_PRECISIONS = ("32-true", "bf16-mixed")
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
 
 
@@ -143,27 +144,34 @@ class UDSPH:
                 run_folder.write_checkpoint(folder, trainer.state())
                 written = time.monotonic()
 
-    def encode_image(self, images: Any, batch_size: int = 256) -> np.ndarray:
+    def encode_image(self, images: Any, batch_size: int = 256, *, precision: str = "32-true") -> np.ndarray:
         """Packed codes of images, from the images alone.
 
         Parameters
         ----------
         images
             A :class:`~udsph.data.Modality`, or an array of the form that the model was trained on.
+        batch_size
+            Items that pass through the network at once.
+        precision
+            ``32-true``, or ``bf16-mixed``: layers in bfloat16, about twice as fast where the processor has
+            instructions for it; a few bits in ten thousand differ. Encode queries and database alike.
 
         Returns
         -------
         numpy.ndarray
             uint8 ``(n, ceil(bits / 8))``, little bit order.
         """
-        return self._encode("image", images, batch_size)
+        return self._encode("image", images, batch_size, precision)
 
-    def encode_text(self, texts: Any, batch_size: int = 256) -> np.ndarray:
+    def encode_text(self, texts: Any, batch_size: int = 256, *, precision: str = "32-true") -> np.ndarray:
         """Packed codes of texts, from the texts alone; like :meth:`encode_image`."""
-        return self._encode("text", texts, batch_size)
+        return self._encode("text", texts, batch_size, precision)
 
-    def _encode(self, view: str, items: Any, batch_size: int) -> np.ndarray:
+    def _encode(self, view: str, items: Any, batch_size: int, precision: str) -> np.ndarray:
         model = self._trained()
+        if precision not in ENCODING_PRECISIONS:
+            raise InputError(f"precision={precision}: expected one of {', '.join(ENCODING_PRECISIONS)}")
         modality = items if isinstance(items, Modality) else self._as_modality(view, items)
         spec = getattr(model.description, view)
         same = modality.kind == spec.kind and len(modality.shape) == len(spec.shape)
@@ -174,7 +182,8 @@ class UDSPH:
             )
         if len(modality) == 0:
             return np.empty((0, -(-self.bits // 8)), np.uint8)
-        return model.encode(view, sequence(modality, np.arange(len(modality)), batch_size, model.device))
+        batches = sequence(modality, np.arange(len(modality)), batch_size, model.device)
+        return model.encode(view, batches, half=precision == "bf16-mixed")
 
     def _as_modality(self, view: str, items: Any) -> Modality:
         """A bare array as items of the kind that the model was trained on."""

@@ -92,10 +92,11 @@ class Model:
                 getattr(self.pair, view).encoder.set_statistics(*found)
 
     @torch.no_grad()
-    def encode(self, view: str, batches: Iterable[Batch]) -> np.ndarray:
-        """Packed codes of the batches of one modality: uint8 ``(n, ceil(bits / 8))``."""
+    def encode(self, view: str, batches: Iterable[Batch], *, half: bool = False) -> np.ndarray:
+        """Packed codes of the batches of one modality: uint8 ``(n, ceil(bits / 8))``; ``half``: layers in bfloat16."""
         network = getattr(self.pair, view).eval()
-        codes = [hamming.pack(network(*batch).code_logits.float().cpu().numpy()) for batch in batches]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            codes = [hamming.pack(network(*batch).code_logits.float().cpu().numpy()) for batch in batches]
         return np.concatenate(codes)
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ either ends the encoding or is left out and counted; the list beside the codes s
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import shutil
@@ -27,6 +28,7 @@ from udsph.errors import InputError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 BATCH = 64
 Report = Callable[[int], None]
+Encode = Callable[[Any], np.ndarray]
 
 
 @dataclass
@@ -57,6 +59,7 @@ def encode_file(
     on_error: str = "stop",
     workers: int | None = None,
     encoding: str = "utf-8",
+    precision: str = "32-true",
     report: Report | None = None,
 ) -> Tally:
     """Write the packed codes of ``source`` as ``output``, uint8 ``(n, bytes)`` in a ``.npy`` file.
@@ -77,6 +80,8 @@ def encode_file(
         Threads that decode images; one per processor by default.
     encoding
         Of a text file.
+    precision
+        As in :meth:`udsph.UDSPH.encode_image`.
     report
         Called with the number of items done.
 
@@ -88,8 +93,8 @@ def encode_file(
     if on_error not in ("skip", "stop"):
         raise InputError(f"on_error={on_error}: expected skip or stop")
     tally = Tally()
-    encode = model.encode_image if modality == "image" else model.encode_text
-    batches = _batches(model, source, modality, workers or processors(), encoding, tally)
+    encode = functools.partial(model.encode_image if modality == "image" else model.encode_text, precision=precision)
+    batches = _batches(model, source, modality, workers or processors(), encoding, tally, encode)
     named = source.suffix != ".npy"
     with CodeWriter(output, -(-model.bits // 8), named=named) as writer, one_thread(source.is_dir()):
         for batch in batches:
@@ -106,15 +111,17 @@ def encode_file(
     return tally
 
 
-def _batches(model: Any, source: Path, modality: str, workers: int, encoding: str, tally: Tally) -> Iterator[Batch]:
+def _batches(
+    model: Any, source: Path, modality: str, workers: int, encoding: str, tally: Tally, encode: Encode
+) -> Iterator[Batch]:
     if not source.exists():
         raise InputError(f"--input: '{source}' does not exist")
     if source.is_dir():
         if modality != "image":
             raise InputError(f"--input: '{source}' is a folder; texts come in a file, one a line")
         # On the CPU a worker encodes what it decoded: whole batches side by side need no threads within the network.
-        encode = model.encode_image if model.model.device.type == "cpu" else None
-        return image_batches(source, model.inputs.image_side(), workers, tally, encode)
+        in_worker = encode if model.model.device.type == "cpu" else None
+        return image_batches(source, model.inputs.image_side(), workers, tally, in_worker)
     if source.suffix == ".npy":
         return _array_batches(source)
     if modality != "text":
@@ -134,9 +141,7 @@ def one_thread(wanted: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def image_batches(
-    folder: Path, side: int, workers: int, tally: Tally, encode: Callable[[Any], np.ndarray] | None = None
-) -> Iterator[Batch]:
+def image_batches(folder: Path, side: int, workers: int, tally: Tally, encode: Encode | None = None) -> Iterator[Batch]:
     """The images of a folder, decoded (and encoded) by ``workers`` threads to ``side`` x ``side`` pixels."""
     names, others = list_images(folder)
     if others:

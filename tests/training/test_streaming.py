@@ -127,9 +127,9 @@ def test_memory_is_bounded_by_the_batches(model, pictures, monkeypatch, tmp_path
         most[0] = max(most[0], decoded[0] - encoded[0])
         return real_decode(*arguments)
 
-    def encode(items):
+    def encode(items, **settings):
         encoded[0] += len(items)
-        return real_encode(items)
+        return real_encode(items, **settings)
 
     monkeypatch.setattr(streaming, "decode", decode)
     monkeypatch.setattr(streaming, "BATCH", 2)

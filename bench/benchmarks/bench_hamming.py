@@ -25,6 +25,7 @@ class _Search:
     unit = "Gpairs/s"
     warmup_time = 0
     rounds = 1
+    repeat = (2, 5, 4.0)  # at least, at most, and no more after these seconds
 
     def prepare(self, bits: int, n: int, nq: int) -> None:
         skip_unsupported_level()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from typing import Any
 
-from udsph.attention import backends, cross_attention_scores
+from .common import optional
 
 
 class Attention:
@@ -14,31 +13,37 @@ class Attention:
     params = (["gram", "cpu", "cuda"], [32, 128], ["t2i", "both"])
     param_names = ("backend", "batch", "direction")
     timeout = 120
+    repeat = (2, 5, 4.0)  # at least, at most, and no more after these seconds
 
     def setup(self, backend: str, batch: int, direction: str) -> None:
-        if backends()[backend] != "available":
-            raise NotImplementedError(backends()[backend])  # asv skips it
+        self.torch = torch = optional("torch")
+        attention = optional("udsph.attention")
+        self.cross_attention_scores = attention.cross_attention_scores
+        state = attention.backends()[backend]
+        if state != "available":
+            raise NotImplementedError(state)
         device = "cuda" if backend == "cuda" else "cpu"
+        normalize = torch.nn.functional.normalize
         generator = torch.Generator().manual_seed(0)
         self.lengths = torch.poisson(torch.full((batch,), 10.5), generator=generator).long().clamp(6, 21)
-        self.regions = F.normalize(torch.randn(batch, 36, 256, generator=generator), dim=-1).to(device).requires_grad_()
-        self.words = F.normalize(torch.randn(batch, 21, 256, generator=generator), dim=-1).to(device).requires_grad_()
+        self.regions = normalize(torch.randn(batch, 36, 256, generator=generator), dim=-1).to(device).requires_grad_()
+        self.words = normalize(torch.randn(batch, 21, 256, generator=generator), dim=-1).to(device).requires_grad_()
         self.time_forward_and_backward(backend, batch, direction)
 
     def time_forward(self, backend: str, batch: int, direction: str) -> None:
-        with torch.no_grad():
+        with self.torch.no_grad():
             self._scores(backend, direction)
 
     def time_forward_and_backward(self, backend: str, batch: int, direction: str) -> None:
         self.regions.grad = self.words.grad = None
         self._scores(backend, direction).sum().backward()
         if backend == "cuda":
-            torch.cuda.synchronize()
+            self.torch.cuda.synchronize()
 
     def peakmem_forward_and_backward(self, backend: str, batch: int, direction: str) -> None:
         self.time_forward_and_backward(backend, batch, direction)
 
-    def _scores(self, backend: str, direction: str) -> torch.Tensor:
-        return cross_attention_scores(
+    def _scores(self, backend: str, direction: str) -> Any:
+        return self.cross_attention_scores(
             self.regions, self.words, None, self.lengths, direction=direction, backend=backend
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 
@@ -31,6 +33,14 @@ def skip_unsupported_level() -> None:
     try:
         hamming.simd_level()
     except ValueError as error:
+        raise NotImplementedError(str(error)) from error
+
+
+def optional(name: str) -> ModuleType:
+    """A module that asv's environment, which has NumPy alone, may lack; the benchmark is then skipped."""
+    try:
+        return import_module(name)
+    except ImportError as error:
         raise NotImplementedError(str(error)) from error
 
 

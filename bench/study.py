@@ -37,6 +37,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "attention=false": {"attention": False},
     "adversarial=false": {"adversarial": False},
     "label_net=false": {"label_net": False},
+    # Without the label network the wanted bits are guesses, and the pairs alone tell what is similar.
+    "label_net=false pairwise=1 bit=1": {"label_net": False, "pairwise": 1.0, "bit": 1.0},
 }
 DIRECTIONS = ("image_to_text", "text_to_image")
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
@@ -86,7 +88,7 @@ class Run:
 
     @property
     def file(self) -> str:
-        return f"{self.case}-{self.variant.replace('=', '-')}-{self.bits}-{self.seed}.json"
+        return f"{self.case}-{self.variant.replace('=', '-').replace(' ', '-')}-{self.bits}-{self.seed}.json"
 
 
 def runs_of(cases: Sequence[str], variants: Sequence[str], bits: Sequence[int], seeds: int) -> Iterator[Run]:

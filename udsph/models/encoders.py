@@ -151,17 +151,20 @@ class VectorEncoder(nn.Module):
 
 
 class RegionEncoder(nn.Module):
-    """Sets of given local features: each through one layer; mean and maximum over the valid ones."""
+    """Sets of given local features: each through one layer; mean and maximum over the valid ones.
 
-    def __init__(self, dims: int, width: int, part_width: int, *, dropout: float = 0.2) -> None:
+    ``hidden`` is the width of that layer, which sees every region and so costs the most.
+    """
+
+    def __init__(self, dims: int, width: int, part_width: int, *, hidden: int = 512, dropout: float = 0.2) -> None:
         super().__init__()
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
-        self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dims, width), nn.ReLU())
-        self.to_parts = nn.Linear(width, part_width)
-        self.to_vector = nn.Sequential(nn.Linear(2 * width, width), nn.BatchNorm1d(width), nn.ReLU())
+        self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dims, hidden), nn.ReLU())
+        self.to_parts = nn.Linear(hidden, part_width)
+        self.to_vector = nn.Sequential(nn.Linear(2 * hidden, width), nn.BatchNorm1d(width), nn.ReLU())
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Mean and standard deviation of each dimension over the valid parts of the training split."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import optional
+from .common import optional, skip_unsupported_level
 
 
 class Attention:
@@ -17,6 +17,7 @@ class Attention:
 
     def setup(self, backend: str, batch: int, direction: str) -> None:
         self.torch = torch = optional("torch")
+        skip_unsupported_level()
         attention = optional("udsph.attention")
         self.cross_attention_scores = attention.cross_attention_scores
         state = attention.backends()[backend]

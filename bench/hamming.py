@@ -351,7 +351,7 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=GROUPS, action="append", help="measure this group")
-    parser.add_argument("--output", type=Path, help="folder of the results, the figure and the table")
+    parser.add_argument("--output", type=Path, help="folder of results and figures; bench/results: also the table")
     parser.add_argument("--quick", action="store_true", help="toy sizes: the figures mean nothing")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--report", action="store_true", help="measure nothing")
@@ -376,7 +376,9 @@ def main() -> None:
 
     print(hamming_report.table(results))
     if path and not arguments.quick:
-        hamming_report.write(results, HERE / "README.md", arguments.output)
+        # A trial elsewhere draws its own figures; the README has those of the kept results alone.
+        readme = HERE / "README.md" if path.resolve() == HERE.resolve() / "results" / path.name else None
+        hamming_report.write(results, readme, arguments.output)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,16 @@ def _line(name: str, row: dict[str, Any]) -> str:
     return f"| {name} | {value} | | | {bound}{row['target']} |"
 
 
-def write(results: dict[str, Any], readme: Path, folder: Path) -> None:
-    """Put the table between its marks in the README, and draw the figures beside the results."""
+def write(results: dict[str, Any], readme: Path | None, folder: Path) -> None:
+    """Draw the figures beside the results, and put the table between its marks in the README if one is given."""
+    if readme is not None:
+        _write_table(results, readme)
+    _draw_widths(results, folder / "hamming-width.png")
+    if "shape" in results["rows"]:
+        _draw_shape(results["rows"]["shape"], folder / "hamming-shape.png")
+
+
+def _write_table(results: dict[str, Any], readme: Path) -> None:
     where = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     head = (
@@ -50,9 +58,6 @@ def write(results: dict[str, Any], readme: Path, folder: Path) -> None:
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     readme.write_text(f"{before}{BEGIN}\n{head}{table(results)}\n{END}{after}")
-    _draw_widths(results, folder / "hamming-width.png")
-    if "shape" in results["rows"]:
-        _draw_shape(results["rows"]["shape"], folder / "hamming-shape.png")
 
 
 def _draw_widths(results: dict[str, Any], path: Path) -> None:

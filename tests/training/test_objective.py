@@ -87,7 +87,7 @@ def test_without_a_label_network_the_two_modalities_deceive_in_opposite_directio
 
 def test_the_label_network_learns_alone():
     networks = Networks()
-    found = objective.label_losses(networks.label_said, networks.labels, CONFIG, single=True)
+    found = objective.label_losses(networks.label_said, networks.labels, single=True)
     assert networks.moved(objective.total(found)) == {"label"}
 
 

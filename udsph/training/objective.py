@@ -15,7 +15,7 @@ from udsph.training.config import Config
 Losses = dict[str, Tensor]
 
 
-def label_losses(teacher: Outputs, labels: Tensor, config: Config, single: bool) -> Losses:
+def label_losses(teacher: Outputs, labels: Tensor, single: bool) -> Losses:
     """The label network's own losses: it learns from the labels alone."""
     similar = losses.similarity(labels, labels)
     return {

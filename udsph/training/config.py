@@ -34,8 +34,8 @@ class Config:
     label_steps, label_rate
         Of the label network, which is trained first and then fixed.
     pairwise, feature, bit, classify, adversary, match, equal
-        Weights of the modality networks' losses: pairwise likelihood of codes and of features, bit likelihood, classification, adversarial
-        loss, attention matching, balance of the codes.
+        Weights of the modality networks' losses: pairwise likelihood of codes and of features, bit likelihood,
+        classification, adversarial loss, attention matching, balance of the codes.
     width, groups
         Columns of the high-level features, and groups of bits that have a part of them, and layers, for themselves.
     attention, adversarial, label_net

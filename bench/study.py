@@ -62,17 +62,18 @@ CASES = {
     "wiki": Case("Wiki, LDA + TF-IDF text", "wiki", (64, 16), 5, variants=("full",), place="wiki"),
     # Feature vectors have no local parts, so attention has nothing to do unless something stands in for them.
     "wiki-parts": Case(
-        "Wiki, the 16 largest columns of a vector as its local parts",
+        "Wiki, the 16 largest columns of a vector as its local parts, 40 epochs",
         "wiki",
         (16,),
         5,
         place="wiki",
-        training={"parts": 16},
+        training={"parts": 16, "epochs": 40},
     ),
     "scenes-1000": Case(
         "Scenes, 1,000 training pairs", "scenes", (16,), 5, settings={"pairs": 2000, "query": 500, "train": 1000}
     ),
     "webnews": Case("Web news, raw pixels and raw text", "webnews", (64,), 3, variants=("full",), place="webnews"),
+    "webnews-16": Case("Web news, raw pixels and raw text, 16 bits", "webnews", (16,), 3, place="webnews"),
     "scenes": Case("Scenes, 20,000 pairs", "scenes", (64, 16), 1, variants=("full",), settings={"pairs": 20000}),
 }
 

@@ -87,8 +87,8 @@ def test_a_failing_method_loses_no_other_and_is_tried_again(planted_data, tmp_pa
 
 def test_another_comparison_or_folder_is_refused(planted_data, tmp_path):
     out = tmp_path / "out"
-    Runner(comparing("cvh"), out, 1)
-    with pytest.raises(InputError, match="holds a comparison with epochs 40, not 3"):
+    assert Runner(comparing("cvh"), out, 1).comparison.epochs == 400  # one batch an epoch, at least 400 steps
+    with pytest.raises(InputError, match="holds a comparison with epochs 400, not 3"):
         Runner(comparing("cvh", epochs=3), out, 1)
     with pytest.raises(InputError, match="precision 32-true, not bf16-mixed"):
         Runner(comparing("cvh", precision="bf16-mixed"), out, 1)

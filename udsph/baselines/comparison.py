@@ -29,7 +29,8 @@ from udsph.baselines.networks import PRECISIONS
 from udsph.data import Dataset, Modality, load
 from udsph.errors import InputError
 from udsph.evaluation import evaluate, evaluate_scores, mean_average_precision
-from udsph.training.estimator import DEFAULT_EPOCHS
+from udsph.training import Config
+from udsph.training.estimator import resolve
 
 CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 METRICS = ("map", "precision")
@@ -65,7 +66,7 @@ class Comparison:
     deep_seeds
         How many for the deep methods; None for as many as ``seeds``, or one where there are pixels.
     epochs, precision
-        Of the deep methods; 0 epochs: as many as UDSPH has by default for the kind of data.
+        Of the deep methods; 0 epochs: as many as UDSPH has by default for the kind and amount of data.
     """
 
     data: str
@@ -112,7 +113,7 @@ class Comparison:
 
     def resolved(self, dataset: Dataset) -> Comparison:
         """The comparison with the number of epochs in place that 0 stands for."""
-        return replace(self, epochs=self.epochs or max(DEFAULT_EPOCHS[v.kind] for v in (dataset.image, dataset.text)))
+        return replace(self, epochs=resolve(Config(epochs=self.epochs), dataset).epochs)
 
 
 class Views:

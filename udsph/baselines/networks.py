@@ -21,7 +21,7 @@ from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
 from udsph.training.batches import augment, pieces, read, sequence, spec_of, statistics
 from udsph.training.config import Config
-from udsph.training.estimator import DEFAULT_EPOCHS
+from udsph.training.estimator import default_epochs
 from udsph.training.launch import launch
 from udsph.training.schedule import one_cycle
 
@@ -50,7 +50,7 @@ class DeepMethod(Method):
     bits, random_state
         Length of the codes; seed of weights, order and augmentation.
     epochs
-        Passes over the pairs; 0 chooses by the kind of data, as UDSPH does.
+        Passes over the pairs; 0 chooses by the kind and the amount of data, as UDSPH does.
     batch_size, learning_rate, weight_decay
         Of the optimiser.
     device
@@ -154,7 +154,7 @@ class DeepMethod(Method):
             modules.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         rng = np.random.default_rng(self.random_state)
-        epochs = self.epochs or max(DEFAULT_EPOCHS[view.kind] for view in (image, text))
+        epochs = self.epochs or default_epochs(image, text, len(image), self.batch_size)
         marks = np.zeros((len(image), 1)) if labels is None else labels
         self.history_: list[float] = []
         for epoch in range(epochs):

@@ -27,7 +27,7 @@ from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
-DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
+DEFAULT_EPOCHS = {"pixels": 24, "vectors": 60, "regions": 40, "tokens": 24}
 ENCODING_PRECISIONS = ("32-true", "bf16-mixed")
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
 
@@ -298,11 +298,16 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     """The configuration with everything chosen that depends on the data."""
     views = (dataset.image, dataset.text)
     if config.epochs == 0:
-        batches = max(1, round(len(dataset.splits["train"]) / config.batch_size))
-        config = config.with_epochs(max(*(DEFAULT_EPOCHS[view.kind] for view in views), -(-LEAST_STEPS // batches)))
+        config = config.with_epochs(default_epochs(*views, len(dataset.splits["train"]), config.batch_size))
     if config.refit == "auto":
         config = dataclasses.replace(config, refit=str(all(view.kind != "pixels" for view in views)).lower())
     return config
+
+
+def default_epochs(image: Modality, text: Modality, pairs: int, batch_size: int) -> int:
+    """Passes over so many training pairs of these kinds."""
+    batches = max(1, round(pairs / batch_size))
+    return max(DEFAULT_EPOCHS[image.kind], DEFAULT_EPOCHS[text.kind], -(-LEAST_STEPS // batches))
 
 
 def describe(dataset: Dataset) -> Description:

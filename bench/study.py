@@ -62,12 +62,12 @@ CASES = {
     "wiki": Case("Wiki, LDA + TF-IDF text", "wiki", (64, 16), 5, variants=("full",), place="wiki"),
     # Feature vectors have no local parts, so attention has nothing to do unless something stands in for them.
     "wiki-parts": Case(
-        "Wiki, the 16 largest columns of a vector as its local parts, 40 epochs",
+        "Wiki, the 16 largest columns of a vector as its local parts",
         "wiki",
         (16,),
         5,
         place="wiki",
-        training={"parts": 16, "epochs": 40},
+        training={"parts": 16},
     ),
     "scenes-1000": Case(
         "Scenes, 1,000 training pairs", "scenes", (16,), 5, settings={"pairs": 2000, "query": 500, "train": 1000}

@@ -27,7 +27,7 @@ from udsph.training.model import Description, Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
-DEFAULT_EPOCHS = {"pixels": 24, "vectors": 60, "regions": 40, "tokens": 24}
+DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
 ENCODING_PRECISIONS = ("32-true", "bf16-mixed")
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
 

@@ -3,8 +3,7 @@
     python bench/alignment.py RUN [RUN ...]
 
 The query pairs of a run are taken in groups of 100. Attention scores every image of a group against every text; recall
-at 5 is the share of items whose partner is among the 5 best, 0.05 by chance. A model that was trained without
-attention, or on vectors without parts, has nothing to score.
+at 5 is the share of items whose partner is among the 5 best, 0.05 by chance.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ def recalls(run: str) -> tuple[float, float, int]:
     model, arguments, splits = load_run(run)
     dataset, networks = data.load(**arguments), model._trained()
     queries = splits["query"][: len(splits["query"]) // GROUP * GROUP]
+    if not len(queries):
+        raise SystemExit(f"{run}: {len(splits['query'])} query pairs, at least {GROUP} are needed")
     networks.pair.eval()
     found = torch.zeros(2)
     for group in queries.reshape(-1, GROUP):

@@ -25,6 +25,7 @@ from udsph.evaluation import evaluate_scores, mean_average_precision
 from udsph.hamming import pack
 
 STRENGTHS, DRAWS = (0.001, 0.01, 0.1, 1, 3, 10, 30), 3
+WORDS = 1000  # columns of TF-IDF, behind the topics
 
 
 def views(dataset: data.Dataset) -> dict[str, np.ndarray]:
@@ -34,7 +35,7 @@ def views(dataset: data.Dataset) -> dict[str, np.ndarray]:
         for v in (dataset.image.values, dataset.text.values)
     )
     train = dataset.splits["train"]
-    topics = text.shape[1] - 1000
+    topics = text.shape[1] - WORDS
     return {
         "image": StandardScaler().fit(image[train]).transform(image),
         "text": np.hstack([3 * text[:, :topics], normalize(text[:, topics:])]),
@@ -70,7 +71,7 @@ def main() -> None:
                 codes = np.stack([np.random.default_rng([draw, bit]).permutation(halves) for bit in range(bits)], 1)
                 guesses = [regression(c).fit(values[train], codes[classes[train], bit]) for bit in range(bits)]
                 guessed = np.stack([guess.predict(values[query]) for guess in guesses], 1)
-                packed = (pack(np.where(part, 1, -1)) for part in (guessed, codes[classes[train]]))
+                packed = pack(guessed), pack(codes[classes[train]])
                 found.append(mean_average_precision(*packed, labels[query], labels[train]))
             cells.append(float(np.mean(found)))
         print(f"| {view} | {c} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |", flush=True)

@@ -11,7 +11,7 @@ import pytest
 
 from udsph import hamming
 from udsph.hamming import backend
-from udsph.hamming.threads import cores, thread_count
+from udsph.threads import cores, thread_count
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
 

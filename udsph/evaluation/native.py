@@ -14,7 +14,7 @@ from udsph.evaluation.problem import Problem
 from udsph.evaluation.ranking import gains_of
 from udsph.evaluation.relevance import ClassNumbers, MultiHotLabels
 from udsph.hamming import backend, simd_level
-from udsph.hamming.threads import thread_count
+from udsph.threads import thread_count
 
 try:
     from udsph.evaluation import _native  # type: ignore[attr-defined]

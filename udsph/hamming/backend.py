@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from udsph.hamming.threads import thread_count
+from udsph.threads import thread_count
 
 _MODULES = {
     "native": "udsph.hamming._native",

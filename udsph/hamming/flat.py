@@ -13,7 +13,7 @@ from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, check_bits, check_codes, reverse_bits
 from udsph.hamming.filters import as_words
 from udsph.hamming.ids import Ids, check_ids
-from udsph.hamming.threads import thread_count
+from udsph.threads import thread_count
 
 
 class SearchResult(NamedTuple):

@@ -1,0 +1,200 @@
+"""Files that are whole or not there: write beside and rename, JSON, and a lock for one owner.
+
+Everything that the package leaves on disk under a name that somebody may read goes through ``replacing`` or ``beside``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from udsph.errors import InputError
+
+PathLike = str | os.PathLike[str]
+
+_LONGEST_STEM, _LONGEST_SUFFIX = 40, 16  # of the target's name in the temporary one, which must stay a legal name
+
+
+@contextlib.contextmanager
+def beside(path: PathLike) -> Iterator[Path]:
+    """Give a temporary path in the target's folder; at the end its file is synced and renamed into place.
+
+    The temporary name is unique and keeps the target's suffix, by which many writers choose a format. After an
+    exception or Ctrl-C nothing of it is left and the target is as it was. A symbolic link stays: the file that it
+    points to is replaced. A file that is replaced keeps its mode, a new one gets the usual mode of the process. What is
+    not a regular file, such as ``/dev/null`` or a pipe, is written to directly.
+
+    Parameters
+    ----------
+    path : path
+        Where the file shall be.
+
+    Yields
+    ------
+    Path
+        Of an empty file to be filled by name.
+
+    Raises
+    ------
+    IsADirectoryError, FileNotFoundError, OSError
+        The target is a folder, its folder is missing, or the system refuses; the message names the target.
+    """
+    target = Path(os.path.realpath(path))
+    mode = None
+    with contextlib.suppress(FileNotFoundError):
+        mode = target.stat().st_mode
+    if mode is not None and stat.S_ISDIR(mode):
+        raise IsADirectoryError(21, "Is a directory", os.fspath(path))
+    if mode is not None and not stat.S_ISREG(mode):
+        yield target
+        return
+    temporary = _create_beside(target, path)
+    try:
+        usual = temporary.stat().st_mode
+        yield temporary
+        os.chmod(temporary, stat.S_IMODE(usual if mode is None else mode))
+        _sync(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def replacing(
+    path: PathLike, mode: str = "wb", *, encoding: str | None = None, newline: str | None = None
+) -> Iterator[IO[Any]]:
+    """Open a file that takes the place of ``path`` when the block ends without an exception; see ``beside``.
+
+    Parameters
+    ----------
+    path : path
+        Where the file shall be.
+    mode : {"wb", "w+b", "w"}
+        As for ``open``; text is UTF-8 unless another encoding is named.
+    encoding, newline : str, optional
+        As for ``open``.
+    """
+    if "b" not in mode:
+        encoding = encoding or "utf-8"
+    with beside(path) as temporary, open(temporary, mode, encoding=encoding, newline=newline) as file:
+        yield file
+
+
+def write_bytes(path: PathLike, content: bytes | bytearray | memoryview) -> None:
+    """Replace a file by these bytes."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Replace a file by this text, in UTF-8 and with its line ends as they are."""
+    with replacing(path, "w", newline="") as file:
+        file.write(text)
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Replace a file by a value as JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        It is not JSON; the message names the file and the place.
+    OSError
+        It cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError
+        raise InputError(f"{os.fspath(path)} is damaged: it is not JSON ({error})") from None
+
+
+@contextlib.contextmanager
+def locked(path: PathLike) -> Iterator[None]:
+    """Hold a lock file for one owner at a time, in this process or another.
+
+    The system frees the lock when its owner ends, however it ends, so no stale lock remains. The file itself stays and
+    names the last owner. File systems without locks (some network mounts) are reported by ``OSError``.
+
+    Raises
+    ------
+    InputError
+        Somebody else holds it; the message names the process.
+    OSError
+        The file cannot be made or locked.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            owner = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            raise InputError(f"{os.fspath(path)} is held by {owner}; wait until it has ended") from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: PathLike) -> None:
+    """Make renames within a folder survive a power failure, where the system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems do not sync folders
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _create_beside(target: Path, named: PathLike) -> Path:
+    """A new, empty file in the target's folder; the error of a missing folder names what the caller named."""
+    suffix = target.suffix if len(target.suffix) <= _LONGEST_SUFFIX else ""
+    while True:
+        temporary = target.with_name(f".{target.stem[:_LONGEST_STEM]}.{secrets.token_hex(6)}.part{suffix}")
+        try:
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, os.fspath(named)) from None
+        return temporary
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock of an open file; ``BlockingIOError`` where another has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError as error:
+            raise BlockingIOError(error.errno, error.strerror) from None
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

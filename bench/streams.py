@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 
 from udsph import data
-from udsph.data.coco import read_annotations
+from udsph.data.layouts.coco import read_annotations
 from udsph.data.problems import Problems
 from udsph.models.networks import ModalitySpec
 from udsph.training import UDSPH, trainer

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from udsph import data
-from udsph.data.coco import read_annotations
+from udsph.data.layouts.coco import read_annotations
 from udsph.data.problems import Problems
 from udsph.errors import InputError
 

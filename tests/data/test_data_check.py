@@ -69,7 +69,7 @@ def test_says_where_people_get_what_is_missing(tmp_path, name, source):
 def test_unknown_names_and_missing_roots():
     code, output = check("flickr")
     assert code == 2
-    assert "unknown dataset 'flickr'; known: scenes" in output
+    assert "unknown dataset 'flickr'; known: coco, emotions" in output
     code, output = check("coco")
     assert code == 2
     assert "give their place as root" in output

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from udsph import data
-from udsph.data import nuswide
 from udsph.data.items import most_frequent
+from udsph.data.layouts import nuswide
 from udsph.data.problems import Problems
 from udsph.data.protocols import listed_splits
 from udsph.errors import InputError

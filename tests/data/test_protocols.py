@@ -14,7 +14,7 @@ SMALL = Protocol(20, 4, 8, "nobody", 0x0)
 
 def all_protocols():
     for layout in ("mirflickr", "nuswide", "coco"):
-        module = importlib.import_module(f"udsph.data.{layout}")
+        module = importlib.import_module(f"udsph.data.layouts.{layout}")
         for name, protocol in module.PROTOCOLS.items():
             yield pytest.param(protocol, name, id=f"{layout}-{name}")
 
@@ -33,7 +33,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize(("protocol", "name"), all_protocols())
+@pytest.mark.parametrize(("protocol", "name"), list(all_protocols()))
 def test_sizes_are_the_published_ones_and_the_indices_the_stored_ones(protocol, name):
     problems = Problems("mine", "skip")
     splits = draw(protocol, name, protocol.total, 0, problems)

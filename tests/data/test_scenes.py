@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from udsph import data
-from udsph.data.scenes import make_pair
-from udsph.data.scenes.drawing import TONES, draw_pixels
-from udsph.data.scenes.grammar import LONGEST, SYNONYMS, VOCABULARY, write_caption
-from udsph.data.scenes.world import (
+from udsph.data.layouts.scenes import make_pair
+from udsph.data.layouts.scenes.drawing import TONES, draw_pixels
+from udsph.data.layouts.scenes.grammar import LONGEST, SYNONYMS, VOCABULARY, write_caption
+from udsph.data.layouts.scenes.world import (
     CLASSES,
     COLOURS,
     LOOSE_EXTENT,
@@ -60,7 +60,7 @@ def test_any_number_of_workers_gives_the_same_pairs(scenes):
 
 
 def test_processes_that_do_not_fork_give_the_same_pairs(scenes, monkeypatch):
-    monkeypatch.setattr("udsph.data.scenes._start_method", lambda: "spawn")
+    monkeypatch.setattr("udsph.data.layouts.scenes._start_method", lambda: "spawn")
     spawned = data.load("scenes", pairs=300, seed=3, workers=2)
     np.testing.assert_array_equal(spawned.image.values, scenes.image.values[:300])
 

@@ -1,6 +1,5 @@
 """``udsph data check``: what is found of a dataset, before anything is trained on it."""
 
-import importlib
 import time
 import warnings
 from pathlib import Path
@@ -39,7 +38,7 @@ def check(
             warnings.simplefilter("ignore")  # the notes below say the same
             dataset = data.load(name, root, **settings)
     except InputError as error:
-        source = source_of(name)
+        source = data.layout_of(name).source if name in data.names() else ""
         if source and source not in str(error) and not isinstance(error, BadItem):
             raise InputError(f"{error}; {name} is made of: {source}") from None
         raise
@@ -59,14 +58,6 @@ def print_left_out(dataset: Dataset) -> None:
     if damaged:
         listed = ", ".join(damaged[:NAMED]) + (", ..." if len(damaged) > NAMED else "")
         console.print(f"{len(damaged):,} damaged images were shown empty ({listed})", highlight=False, markup=False)
-
-
-def source_of(name: str) -> str:
-    """Where people get a dataset, in words; empty for those that need no files or are unknown."""
-    try:
-        return str(getattr(importlib.import_module(f"udsph.data.{name}"), "SOURCE", ""))
-    except ModuleNotFoundError:
-        return ""
 
 
 def _classes(dataset: Dataset) -> Table:

@@ -1,13 +1,11 @@
-"""Datasets: one module per layout, all returning a :class:`Dataset`.
+"""Datasets: one module per layout in :mod:`udsph.data.layouts`, all returning a :class:`Dataset`.
 
-A layout is a module with ``SETTINGS`` (its settings, see :mod:`udsph.data.settings`), ``NEEDS_ROOT`` (whether it reads
-files), and ``load(root, **settings)``. A new one is a new file and a line in ``_LAYOUTS``.
+:mod:`udsph.data.registry` says which layouts there are and how one is added. The other modules are their tools.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 import warnings
 from collections.abc import Mapping
@@ -15,39 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from udsph.data.dataset import Dataset, Modality, split_validation
+from udsph.data.registry import Layout, layout_of, names, register
 from udsph.data.settings import Setting, resolve
 from udsph.data.tokens import tokenise
 from udsph.errors import InputError
 
-__all__ = ["Dataset", "Modality", "load", "names", "settings_of", "split_validation", "tokenise"]
-
-_LAYOUTS = {
-    "scenes": "udsph.data.scenes",
-    "features": "udsph.data.features",
-    "wiki": "udsph.data.wiki",
-    "mirflickr": "udsph.data.mirflickr",
-    "nuswide": "udsph.data.nuswide",
-    "coco": "udsph.data.coco",
-    "emotions": "udsph.data.emotions",
-    "webnews": "udsph.data.webnews",
-    "folder": "udsph.data.folder",
-}
-
-
-def names() -> tuple[str, ...]:
-    """The names that :func:`load` knows."""
-    return tuple(_LAYOUTS)
+__all__ = [
+    "Dataset",
+    "Layout",
+    "Modality",
+    "Setting",
+    "layout_of",
+    "load",
+    "names",
+    "register",
+    "settings_of",
+    "split_validation",
+    "tokenise",
+]
 
 
 def settings_of(name: str) -> Mapping[str, Setting]:
     """The settings of a layout, by name."""
-    return _layout(name).SETTINGS
-
-
-def _layout(name: str) -> Any:
-    if name not in _LAYOUTS:
-        raise InputError(f"unknown dataset '{name}'; known: {', '.join(_LAYOUTS)}")
-    return importlib.import_module(_LAYOUTS[name])
+    return layout_of(name).settings
 
 
 def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any) -> Dataset:
@@ -67,10 +55,10 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
     InputError
         For an unknown name or setting, a missing root, and anything wrong with the data, in one line.
     """
-    layout = _layout(name)
+    layout = layout_of(name)
     settings = {key.replace("-", "_"): value for key, value in settings.items()}  # on-error, as options are written
-    resolved = resolve(name, layout.SETTINGS, settings)
-    if not layout.NEEDS_ROOT:
+    resolved = resolve(name, layout.settings, settings)
+    if not layout.reads_files:
         if root is not None:
             raise InputError(f"{name} is generated and reads no files; leave the root '{root}' away")
         return layout.load(None, **resolved)

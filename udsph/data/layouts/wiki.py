@@ -15,10 +15,10 @@ import numpy as np
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_float32
 from udsph.data.dataset import Dataset, Modality
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
-NEEDS_ROOT = True
 SETTINGS = {
     "text": Setting("lda+tfidf", str, "the text features, lda+tfidf or lda", choices=("lda+tfidf", "lda")),
 }
@@ -93,3 +93,6 @@ def _class_numbers(path: Path, classes: int) -> np.ndarray:
             )
         numbers.append(int(number))
     return np.array(numbers, dtype=np.int64)
+
+
+LAYOUT = Layout(load, SETTINGS)

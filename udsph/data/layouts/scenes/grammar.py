@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udsph.data.scenes.world import GROUNDS, Scene, Thing, choose, pick
+from udsph.data.layouts.scenes.world import GROUNDS, Scene, Thing, choose, pick
 from udsph.data.tokens import words_of
 
 # The first word of each is the usual one.

@@ -16,10 +16,10 @@ from udsph.data.cells import read_mat
 from udsph.data.checks import as_class_labels, as_float32
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.protocols import seeded_split
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
-NEEDS_ROOT = True
 SOURCE = "emotions.mat, with the two views in the cell 'view' and the emotions in 'label'"
 SETTINGS = {"seed": Setting(0, int, "seed of the split, 0", least=0)}
 # Their order in the published file; the class sizes are those of the publication's table.
@@ -57,3 +57,6 @@ def _view(values: Any, what: str) -> np.ndarray:
         raise InputError(f"{what} is no table of numbers")
     table: np.ndarray = as_float32(values, what)
     return table
+
+
+LAYOUT = Layout(load, SETTINGS, SOURCE)

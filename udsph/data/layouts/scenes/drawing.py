@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udsph.data.scenes.world import SIDE, Scene, Thing
+from udsph.data.layouts.scenes.world import SIDE, Scene, Thing
 
 SAMPLES = 3  # per pixel and axis
 TONES = {

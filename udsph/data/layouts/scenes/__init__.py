@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from udsph.data.dataset import Dataset, Modality
-from udsph.data.scenes.drawing import draw_pixels
-from udsph.data.scenes.grammar import LONGEST, VOCABULARY, write_caption
-from udsph.data.scenes.world import CLASSES, SIDE, draw_scene, generator, labels_of
+from udsph.data.layouts.scenes.drawing import draw_pixels
+from udsph.data.layouts.scenes.grammar import LONGEST, VOCABULARY, write_caption
+from udsph.data.layouts.scenes.world import CLASSES, SIDE, draw_scene, generator, labels_of
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.data.tokens import tokenise
 from udsph.errors import InputError
 
-NEEDS_ROOT = False
 SETTINGS = {
     "pairs": Setting(5000, int, "number of image-caption pairs, 5000", least=10),
     "seed": Setting(0, int, "seed of all pairs, 0", least=0),
@@ -126,3 +126,6 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+LAYOUT = Layout(load, SETTINGS, reads_files=False)

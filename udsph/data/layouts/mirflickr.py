@@ -19,10 +19,10 @@ from udsph.data.dataset import Dataset, Modality
 from udsph.data.items import Items, as_dataset, split_by
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.protocols import Protocol
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
-NEEDS_ROOT = True
 SOURCE = (
     "https://press.liacs.nl/mirflickr/mirdownload.html: mirflickr25k.zip and mirflickr25k_annotations_v080.zip, "
     "unpacked side by side; the .mat files come from the authors of the papers that use them"
@@ -187,3 +187,6 @@ def bag_of_tags(found: list[list[str]], common: tuple[str, ...]) -> Modality:
         (np.ones(len(indices), np.float32), indices, starts), shape=(len(found), len(common))
     )  # fmt: skip
     return Modality("vectors", table, vocabulary=common)
+
+
+LAYOUT = Layout(load, SETTINGS, SOURCE)

@@ -21,10 +21,10 @@ from udsph.data.boxes import MOST_BOXES, Boxes
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.protocols import Protocol, draw, listed_splits
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError, MissingExtra
 
-NEEDS_ROOT = True
 SOURCE = (
     "https://cocodataset.org/#download: train and val images, and 'annotations_trainval', unpacked side by side; "
     "for protocol=hashnet also coco_train.txt, coco_test.txt and, if at hand, coco_database.txt of HashNet"
@@ -259,3 +259,6 @@ def _splits(
     query = np.flatnonzero([photo.part in held for photo in photos])
     train = np.setdiff1d(np.arange(len(photos)), query)
     return {"train": train, "database": train, "query": query}
+
+
+LAYOUT = Layout(load, SETTINGS, SOURCE)

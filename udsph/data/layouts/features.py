@@ -19,10 +19,10 @@ import numpy as np
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_class_labels, as_float32, as_integers
 from udsph.data.dataset import SPLITS, Dataset, Modality
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
-NEEDS_ROOT = True
 SETTINGS = {
     "image": Setting("image", str, "name of the image array, image"),
     "text": Setting("text", str, "name of the text array, text"),
@@ -265,3 +265,6 @@ def _seeded_fifth(count: int, seed: int) -> dict[str, np.ndarray]:
 
 def _shape(table: Any) -> str:
     return " x ".join(map(str, table.shape)) or "a single number"
+
+
+LAYOUT = Layout(load, SETTINGS)

@@ -19,10 +19,10 @@ from udsph.data.dataset import Dataset, Modality
 from udsph.data.items import Items, as_dataset, drop_unused, split_by
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.protocols import Protocol, listed_splits
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
-NEEDS_ROOT = True
 SOURCE = (
     "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html: Groundtruth, ImageList, "
     "NUS_WID_Tags (and ConceptsList), unpacked side by side; the images, on request to its authors, in Flickr/"
@@ -223,3 +223,6 @@ def read_tags(path: Path, count: int, vocabulary: tuple[str, ...]) -> Modality:
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))])
     table = scipy.sparse.csr_array((np.ones(len(rows), np.float32), columns, starts), shape=(count, width))
     return Modality("vectors", table, vocabulary=vocabulary)
+
+
+LAYOUT = Layout(load, SETTINGS, SOURCE)

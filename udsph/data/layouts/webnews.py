@@ -16,9 +16,9 @@ import numpy as np
 from udsph.data import images, texts
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.problems import ON_ERROR, Problems
+from udsph.data.registry import Layout
 from udsph.errors import InputError
 
-NEEDS_ROOT = True
 SOURCE = "the folder with images/, texts/, categories.list, trainset_txt_img_cat.list and testset_txt_img_cat.list"
 SETTINGS = {**images.SETTINGS, **texts.SETTINGS, "encoding": texts.ENCODING, "on_error": ON_ERROR}
 
@@ -113,3 +113,6 @@ def _remark_repeated(captions: tuple[str, ...], entries: list[Entry], problems: 
         problems.remark(
             f"{len(repeated)} of the queries have the text of a training pair word for word ({repeated[0]}.txt)"
         )
+
+
+LAYOUT = Layout(load, SETTINGS, SOURCE)

@@ -21,10 +21,10 @@ from udsph.data.dataset import SPLITS, Dataset, Modality
 from udsph.data.items import Items, as_dataset
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.protocols import seeded_split
+from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError, MissingExtra
 
-NEEDS_ROOT = True
 SOURCE = "images and a table of your own: a .csv or .parquet with the columns image, caption, labels"
 SETTINGS = {
     "table": Setting(None, str, "file of the table, the only .csv or .parquet of the folder"),
@@ -216,3 +216,6 @@ def _splits(rows: list[Row], path: Path, seed: int) -> dict[str, np.ndarray]:
     # The training pairs are part of the database.
     splits["database"] = np.flatnonzero(written != "query")
     return splits
+
+
+LAYOUT = Layout(load, SETTINGS, SOURCE)

@@ -1,0 +1,121 @@
+"""Which layouts there are: those of this package, those of installed packages, and those that a program registers.
+
+A layout of this package is a file of :mod:`udsph.data.layouts`, under the file's name. One of another package is an
+entry point of the group ``udsph.layouts`` that names a :class:`Layout`. One of a script or notebook is given to
+:func:`register`. ``CONTRIBUTING.md`` has the recipe.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from udsph.data import layouts
+from udsph.data.dataset import Dataset
+from udsph.data.settings import Setting
+from udsph.errors import InputError, MissingExtra
+
+GROUP = "udsph.layouts"
+_registered: dict[str, Layout] = {}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A form in which datasets come, and how it is read.
+
+    Attributes
+    ----------
+    load
+        ``load(root, **settings)`` gives the :class:`~udsph.data.Dataset`; ``root`` is a path that exists, or None where
+        ``reads_files`` is false; ``settings`` are all of ``settings``, converted and checked.
+    settings
+        What can be set, by name; each may also be typed on the command line.
+    source
+        Where people get the files, in words, for the error of a missing one.
+    reads_files
+        Whether there is a ``root``; generated data have none.
+    """
+
+    load: Callable[..., Dataset]
+    settings: Mapping[str, Setting]
+    source: str = ""
+    reads_files: bool = True
+
+
+def register(name: str, layout: Layout) -> None:
+    """Make a layout known to :func:`udsph.data.load` under a name, in this process.
+
+    A package of its own rather declares an entry point of the group ``udsph.layouts``, which the command line and other
+    processes find too. To register a name once more replaces what was registered, as when a notebook's cell runs again.
+
+    Raises
+    ------
+    InputError
+        If a layout of this package or of an installed one has that name.
+    TypeError
+        If ``layout`` is no :class:`Layout`.
+    """
+    if not isinstance(layout, Layout):
+        raise TypeError(f"layout '{name}' is {type(layout).__name__}; expected udsph.data.Layout(load, settings)")
+    if name in _built_in() or name in _installed():
+        raise InputError(f"name='{name}': there is a layout of that name; choose another one")
+    _registered[name] = layout
+
+
+def names() -> tuple[str, ...]:
+    """The names of all layouts: those of this package in alphabetical order, then the others."""
+    others = {**_installed(), **_registered}
+    return (*_built_in(), *sorted(others.keys() - set(_built_in())))
+
+
+def layout_of(name: str) -> Layout:
+    """The layout of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none, or the package that declares it cannot give it; the others are not touched by that.
+    """
+    if name in _built_in():
+        layout: Layout = importlib.import_module(f"{layouts.__name__}.{name}").LAYOUT
+        return layout
+    if name in _registered:
+        return _registered[name]
+    if name not in _installed():
+        raise InputError(f"unknown dataset '{name}'; known: {', '.join(names())}")
+    return _loaded(name, _installed()[name])
+
+
+@functools.cache
+def _built_in() -> tuple[str, ...]:
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(layouts.__path__)))
+
+
+@functools.cache
+def _installed() -> dict[str, Any]:
+    """The entry points of other packages, by name, not yet imported."""
+    import importlib.metadata  # slow, and not needed for the layouts of this package
+
+    return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+
+
+def _loaded(name: str, point: Any) -> Layout:
+    """What an entry point names; whatever is wrong with it is one error that names the package."""
+    package = point.dist.name if point.dist else point.value
+    try:
+        found = point.load()
+    except MissingExtra:
+        raise
+    except Exception as error:  # a foreign module may fail with anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"the layout '{name}' of the package '{package}' cannot be loaded: {reason}") from error
+    if not isinstance(found, Layout):
+        raise InputError(
+            f"the layout '{name}' of the package '{package}' is {type(found).__name__} ({point.value}); "
+            f"its entry point must name a udsph.data.Layout"
+        )
+    return found

@@ -3,7 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include "attention/dispatch.h"
+#include "attention/levels.h"
 #include "attention/emulation.h"
 #include "attention/kernels.h"
 #include "attention/run.h"
@@ -48,9 +48,9 @@ void run_problem(const Formula &formula, const Lengths &query_lengths, const Len
   problem.grad_gram = pointer(arrays.grad_gram);
   problem.grad_norms = pointer(arrays.grad_norms);
   if constexpr (sizeof(T) == 4) {
-    run(kernels().f32, problem, backward, threads);
+    run(levels().kernels().f32, problem, backward, threads);
   } else {
-    run(kernels().f64, problem, backward, threads);
+    run(levels().kernels().f64, problem, backward, threads);
   }
 }
 
@@ -80,12 +80,9 @@ PYBIND11_MODULE(_native, module) {
   module.def(
       "strip_count", [](int64_t context_items) { return strip_count(context_items); },
       "Rows of the backward pass's grad_norms.");
-  module.def("level", [] { return std::string(kernels().name); }, "Instruction-set level of the next call.");
-  module.def("levels", [] {
-    std::vector<std::string> names;
-    for (const Kernels *level : available_kernels()) names.emplace_back(level->name);
-    return names;
-  });
+  module.def("simd_level", [] { return std::string(levels().active().name); });
+  module.def("simd_levels", [] { return levels().names(); });
+  module.def("set_level", [](const std::string &name) { levels().set(name); });
 
   // The CUDA kernel's program on the host, for tests: udsph/attention/cuda.py takes these in place of the library.
   module.def(

@@ -57,7 +57,6 @@ struct Passes {
 };
 
 struct Kernels {
-  const char *name;
   Passes<float> f32;
   Passes<double> f64;
 };

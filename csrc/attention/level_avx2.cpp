@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "attention/kernels.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 #if UDSPH_X86
 namespace udsph::attention {
@@ -19,7 +19,7 @@ namespace {
 }  // namespace
 UDSPH_TARGET_END
 
-const Kernels avx2_kernels = {"avx2", passes<float>(), passes<double>()};
+const Kernels avx2_kernels = {passes<float>(), passes<double>()};
 
 }  // namespace udsph::attention
 #endif

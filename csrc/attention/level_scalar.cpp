@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "attention/kernels.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 namespace udsph::attention {
 namespace {
@@ -16,6 +16,6 @@ namespace {
 
 }  // namespace
 
-const Kernels scalar_kernels = {"scalar", passes<float>(), passes<double>()};
+const Kernels scalar_kernels = {passes<float>(), passes<double>()};
 
 }  // namespace udsph::attention

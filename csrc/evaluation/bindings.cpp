@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include "evaluation/levels.h"
 #include "evaluation/piece.h"
 
 namespace py = pybind11;

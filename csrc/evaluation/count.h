@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "hamming/kernels.h"  // BLOCK, BLOCK_WORDS: the layout of sliced codes
+#include "common/slices.h"
 
 namespace udsph {
 
@@ -23,7 +23,7 @@ enum : size_t {
   LOG_STEPS = 1 << LOG_BITS,
 };
 
-// A piece of a database in slices. Word w of slice b of a block holds bit b of items 64 w to 64 w + 63.
+// A piece of a database in slices (common/slices.h).
 struct SlicedPiece {
   const uint64_t *codes;   // [blocks][bits][BLOCK_WORDS]
   const uint64_t *labels;  // [blocks][label_slices][BLOCK_WORDS]
@@ -78,10 +78,9 @@ struct CountTile {
 // first side (all items, or the even grade) and the second (relevant items, or the odd grade).
 
 struct CountKernels {
-  const char *name;
   size_t vector_words;
 
-  // As Kernels::slice_rows.
+  // Slice n <= BLOCK packed rows into a block; the lanes beyond them become 0.
   void (*slice_rows)(const uint8_t *rows, size_t n, size_t bits, uint64_t *block);
 
   // Add the counts of all blocks of a piece.

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "evaluation/count.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 #if UDSPH_X86
 #include <immintrin.h>
@@ -20,7 +20,7 @@ namespace {
 }  // namespace
 UDSPH_TARGET_END
 
-const CountKernels count_avx2 = make_kernels("avx2");
+const CountKernels count_avx2 = make_kernels();
 
 }  // namespace udsph
 #endif

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "evaluation/count.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 #if UDSPH_X86
 #include <immintrin.h>
@@ -21,7 +21,7 @@ namespace {
 }  // namespace
 UDSPH_TARGET_END
 
-const CountKernels count_avx512_popcount = make_kernels("avx512");
+const CountKernels count_avx512_popcount = make_kernels();
 
 }  // namespace udsph
 #endif

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "evaluation/count.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 #if UDSPH_ARM
 #include <arm_neon.h>
@@ -18,7 +18,7 @@ namespace {
 
 }  // namespace
 
-const CountKernels count_neon = make_kernels("neon");
+const CountKernels count_neon = make_kernels();
 
 }  // namespace udsph
 #endif

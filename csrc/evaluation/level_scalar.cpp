@@ -14,6 +14,6 @@ namespace {
 
 }  // namespace
 
-const CountKernels count_scalar = make_kernels("scalar");
+const CountKernels count_scalar = make_kernels();
 
 }  // namespace udsph

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
-
-#include "hamming/cpu.h"
+#include <cstring>
 
 namespace udsph {
 namespace {
@@ -18,8 +16,7 @@ enum : size_t {
 template <class Work>
 void each_block(size_t n, size_t threads, const Work &work) {
   const size_t blocks = (n + BLOCK - 1) / BLOCK, step = 8;
-  const Poll nothing = [] {};
-  Workers workers(std::max<size_t>(1, std::min(threads, blocks / step)), nothing);
+  Workers workers(std::min(threads, blocks / step));
   std::atomic<size_t> next{0};
   workers.run([&](size_t) {
     for (size_t first; (first = next.fetch_add(step)) < blocks;)
@@ -60,10 +57,10 @@ class Counting {
   TileMemory memory() const {
     TileMemory memory;
     memory.entries.resize(tile_ * columns_ * GROUPS);
-    memory.table = allocate_words(GROUPS * 16 * level_.vector_words);
-    memory.partial = allocate_words(columns_ > 1 ? tile_ * partial_words_ : 0);
+    memory.table = allocate_zeros<uint64_t>(GROUPS * 16 * level_.vector_words);
+    memory.partial = allocate_zeros<uint64_t>(columns_ > 1 ? tile_ * partial_words_ : 0);
     memory.counts_words = tile_ * query_words_;
-    memory.counts = allocate_words(memory.counts_words);
+    memory.counts = allocate_zeros<uint64_t>(memory.counts_words);
     return memory;
   }
 
@@ -110,7 +107,7 @@ class Counting {
 // Count every tile and hand it to take(tile memory, query of the tile, query).
 template <class Take>
 void run(const Counting &counting, size_t threads, const Poll &poll, const Take &take) {
-  Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
+  Workers workers(std::min(threads, counting.tiles()), poll);
   std::atomic<size_t> next{0};
   workers.run([&](size_t worker) {
     TileMemory memory = counting.memory();
@@ -121,25 +118,7 @@ void run(const Counting &counting, size_t threads, const Poll &poll, const Take 
   });
 }
 
-#if UDSPH_X86
-bool cpu_has_avx512_popcount() {
-  return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512dq");
-}
-#endif
-
 }  // namespace
-
-const CountKernels &count_kernels(const std::string &level) {
-  if (level == "scalar") return count_scalar;
-#if UDSPH_X86
-  if (level == "avx2" && cpu_has_avx2()) return count_avx2;
-  if (level == "avx512" && cpu_has_avx512())
-    return cpu_has_avx512_popcount() ? count_avx512_popcount : count_avx512;
-#elif UDSPH_ARM
-  if (level == "neon") return count_neon;
-#endif
-  throw std::invalid_argument("level=" + level + " is not available on this CPU");
-}
 
 Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t bytes, const uint8_t *labels, size_t label_count,
              size_t threads)
@@ -166,8 +145,8 @@ Piece::Piece(const CountKernels &level, const uint8_t *codes, size_t n, size_t b
 Piece::Piece(size_t n, size_t bytes, size_t label_slices, bool classes)
     : n_(n), bits_(8 * bytes), label_slices_(label_slices), classes_(classes) {
   const size_t blocks = (n + BLOCK - 1) / BLOCK;
-  codes_ = allocate_words(blocks * bits_ * BLOCK_WORDS);
-  labels_ = allocate_words(blocks * label_slices * BLOCK_WORDS);
+  codes_ = allocate_zeros<uint64_t>(blocks * bits_ * BLOCK_WORDS);
+  labels_ = allocate_zeros<uint64_t>(blocks * label_slices * BLOCK_WORDS);
 }
 
 template <class Pack>
@@ -206,11 +185,11 @@ void count_shared(const CountKernels &level, const Piece &piece, const Queries &
 void rank_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
                    const RankTile &ranks) {
   const Counting counting(level, piece, queries, 0, threads);
-  Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
+  Workers workers(std::min(threads, counting.tiles()), poll);
   std::atomic<size_t> next{0};
   workers.run([&](size_t worker) {
     TileMemory memory = counting.memory();
-    const Words limits = allocate_words((ranks.n_stops + ranks.n_wanted) * 2 * level.vector_words);
+    const Words limits = allocate_zeros<uint64_t>((ranks.n_stops + ranks.n_wanted) * 2 * level.vector_words);
     for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
       const size_t q = counting.first(i), cell = q * ranks.cells;
       const RankTile tile = {ranks.cells, ranks.seen + cell, ranks.hits + cell, ranks.segment + cell, ranks.first + cell,
@@ -225,7 +204,7 @@ void rank_relevant(const CountKernels &level, const Piece &piece, const Queries 
 void discount_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
                        const DiscountTile &discounts) {
   const Counting counting(level, piece, queries, 0, threads);
-  Workers workers(std::max<size_t>(1, std::min(threads, counting.tiles())), poll);
+  Workers workers(std::min(threads, counting.tiles()), poll);
   std::atomic<size_t> next{0};
   double logs[2][LOG_STEPS];
   for (size_t i = 0; i < LOG_STEPS; i++) {

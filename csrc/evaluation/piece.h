@@ -1,17 +1,13 @@
 // A piece of a database, sliced, and the counting of queries against it.
 #pragma once
 
-#include <string>
 #include <vector>
 
+#include "common/memory.h"
+#include "common/parallel.h"
 #include "evaluation/count.h"
-#include "evaluation/memory.h"
-#include "hamming/parallel.h"
 
 namespace udsph {
-
-// Kernels of a level of udsph.hamming; throws std::invalid_argument for one that this CPU cannot run.
-const CountKernels &count_kernels(const std::string &level);
 
 // Codes and labels of up to MAX_BLOCKS blocks of items.
 class Piece {

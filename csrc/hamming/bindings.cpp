@@ -8,7 +8,7 @@
 
 #include "hamming/blocks.h"
 #include "hamming/capi.h"
-#include "hamming/dispatch.h"
+#include "hamming/levels.h"
 #include "hamming/search.h"
 
 namespace py = pybind11;
@@ -142,9 +142,9 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "Hamming kernels in C++; udsph.hamming is the way in.";
   module.attr("compiler") = __VERSION__;
   module.attr("c_api") = py::capsule(&udsph::c_api, udsph::C_API_NAME);
-  module.def("simd_level", [] { return std::string(udsph::kernels().name); });
-  module.def("simd_levels", &udsph::available_levels);
-  module.def("set_level", &udsph::set_level);
+  module.def("simd_level", [] { return std::string(udsph::levels().active().name); });
+  module.def("simd_levels", [] { return udsph::levels().names(); });
+  module.def("set_level", [](const std::string &name) { udsph::levels().set(name); });
   module.def("distances", &distances);
   py::class_<udsph::Blocks>(module, "Blocks")
       .def(py::init<size_t>())

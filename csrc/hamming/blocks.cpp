@@ -1,30 +1,12 @@
 #include "hamming/blocks.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
-#include "hamming/dispatch.h"
+#include "hamming/levels.h"
 
 namespace udsph {
 namespace {
-
-constexpr size_t ALIGNMENT = 64, HUGE_PAGE = size_t{2} << 20;
-
-// Long runs of blocks ask for huge pages: a scan then meets 512 times fewer pages, and prefetching does not stop at their ends.
-uint64_t *allocate_words(size_t words) {
-  const size_t bytes = words * sizeof(uint64_t);
-  const bool large = bytes >= 2 * HUGE_PAGE;
-  void *memory = nullptr;
-  if (posix_memalign(&memory, large ? HUGE_PAGE : ALIGNMENT, bytes) != 0) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  if (large) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  return static_cast<uint64_t *>(memory);
-}
 
 // Packed row of lane `lane` from the words that Kernels::unslice writes.
 void pack_row(const uint64_t *words, size_t lane, size_t bytes, uint8_t *row) {
@@ -35,8 +17,6 @@ void pack_row(const uint64_t *words, size_t lane, size_t bytes, uint8_t *row) {
 }
 
 }  // namespace
-
-void Blocks::Release::operator()(uint64_t *words) const { std::free(words); }
 
 Blocks::Blocks(size_t bits, size_t n, const uint64_t *first, std::shared_ptr<void> owner)
     : bits_(bits), n_(n), mapped_(std::move(owner)), mapped_blocks_((n + BLOCK - 1) / BLOCK) {
@@ -55,7 +35,7 @@ uint64_t *Blocks::add_block(size_t wanted) {
   if (segments_.empty() || segments_.back().used == segments_.back().blocks) {
     const size_t count = std::max({wanted, blocks_.size() / 16, size_t{1}});
     segments_.push_back({{}, count, 0});
-    segments_.back().words.reset(allocate_words(count * block_words()));
+    segments_.back().words = allocate<uint64_t>(count * block_words());
     blocks_.reserve(blocks_.size() + count);
   }
   Segment &last = segments_.back();
@@ -101,7 +81,7 @@ void Blocks::append(const uint8_t *rows, size_t n) {
 void Blocks::read(const int64_t *positions, size_t count, uint8_t *rows) const {
   const Kernels &level = kernels();
   const size_t bytes = (bits_ + 7) / 8;
-  const std::unique_ptr<uint64_t[], Release> words(allocate_words((bits_ + COLUMN - 1) / COLUMN * BLOCK));
+  const Words words = allocate<uint64_t>((bits_ + COLUMN - 1) / COLUMN * BLOCK);
   size_t current = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
     const size_t position = static_cast<size_t>(positions[i]);

@@ -5,6 +5,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "common/memory.h"
 #include "hamming/kernels.h"
 
 namespace udsph {
@@ -38,12 +39,9 @@ class Blocks {
   std::shared_mutex &mutex() const { return mutex_; }
 
  private:
-  struct Release {
-    void operator()(uint64_t *words) const;
-  };
   // Blocks that were allocated together; the last segment may have unused ones.
   struct Segment {
-    std::unique_ptr<uint64_t[], Release> words;
+    Words words;
     size_t blocks, used;
   };
 

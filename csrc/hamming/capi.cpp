@@ -1,7 +1,7 @@
 #include "hamming/capi.h"
 
 #include "hamming/blocks.h"
-#include "hamming/dispatch.h"
+#include "hamming/levels.h"
 #include "hamming/search.h"
 
 namespace udsph {

@@ -4,16 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/slices.h"
+
 namespace udsph {
 
 enum : size_t {
-  BLOCK = 512,        // codes in a block
-  BLOCK_WORDS = 8,    // 64-bit words in a slice of a block
-  COLUMN = 64,        // bits of a code that a table covers
-  MAX_TILE = 1024,    // queries that share a table
+  MAX_TILE = 1024,  // queries that share a table, which is of COLUMN bits of a code
 };
 
-// Codes in slices. Word w of slice b of a block holds bit b of its codes 64 w to 64 w + 63; blocks are aligned to 64 bytes.
+// Codes in slices (common/slices.h).
 struct BlockView {
   const uint64_t *const *blocks;
   size_t n;                 // codes; lanes of the last block beyond them are 0
@@ -55,8 +54,6 @@ struct Tile {
 };
 
 struct Kernels {
-  const char *name;
-
   // out[i] = Hamming distance of `query` and row i of `rows`; rows are packed, `bytes` long each.
   void (*row_distances)(const uint8_t *query, const uint8_t *rows, size_t n, size_t bytes, int32_t *out);
 

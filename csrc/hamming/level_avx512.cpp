@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "hamming/kernels.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 #if UDSPH_X86
 #include <immintrin.h>
@@ -19,7 +19,7 @@ namespace {
 }  // namespace
 UDSPH_TARGET_END
 
-const Kernels avx512_kernels = make_kernels("avx512");
+const Kernels avx512_kernels = make_kernels();
 
 }  // namespace udsph
 #endif

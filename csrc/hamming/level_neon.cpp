@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "hamming/kernels.h"
-#include "hamming/target.h"
+#include "common/target.h"
 
 #if UDSPH_ARM
 namespace udsph {
@@ -15,7 +15,7 @@ namespace {
 
 }  // namespace
 
-const Kernels neon_kernels = make_kernels("neon");
+const Kernels neon_kernels = make_kernels();
 
 }  // namespace udsph
 #endif

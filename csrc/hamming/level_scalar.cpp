@@ -21,6 +21,6 @@ inline uint64_t popcount(uint64_t x) {
 
 }  // namespace
 
-const Kernels scalar_kernels = make_kernels("scalar");
+const Kernels scalar_kernels = make_kernels();
 
 }  // namespace udsph

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "hamming/dispatch.h"
+#include "hamming/levels.h"
 #include "hamming/tile.h"
 
 namespace udsph {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hamming/blocks.h"
-#include "hamming/parallel.h"
+#include "common/parallel.h"
 
 namespace udsph {
 

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <new>
 
 namespace udsph {
 namespace {
@@ -47,9 +46,7 @@ size_t tile_bytes_per_query(size_t bits, size_t k) {
 TileMemory::TileMemory(size_t bits, size_t queries, size_t k) : bits_(bits), k_(k), capacity_(key_capacity(k)) {
   const size_t columns = column_count(bits);
   const size_t partial = columns > 1 ? queries * MAX_PARTIAL * BLOCK_WORDS : 0, rows = columns * BLOCK;
-  void *memory = std::aligned_alloc(4096, ((TABLE_WORDS + partial + rows) * 8 + 4095) / 4096 * 4096);
-  if (memory == nullptr) throw std::bad_alloc();
-  vectors_.reset(static_cast<uint64_t *>(memory));
+  vectors_ = allocate<uint64_t>(TABLE_WORDS + partial + rows, PAGE);
   words_.resize(columns * queries);
   queries_.resize(columns * queries);
   limits_.resize(queries);

@@ -1,8 +1,6 @@
 // The memory of a tile of queries: what one thread needs for one pass over the database.
 #pragma once
 
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
 #include "hamming/blocks.h"
@@ -29,12 +27,8 @@ class TileMemory {
   Found &found() { return found_; }
 
  private:
-  struct Free {
-    void operator()(uint64_t *words) const { std::free(words); }
-  };
-
   size_t bits_, k_, capacity_;
-  std::unique_ptr<uint64_t[], Free> vectors_;  // table, partial sums, rows
+  Words vectors_;  // table, partial sums, rows
   std::vector<uint64_t> words_, queries_, keys_;
   std::vector<uint32_t> limits_, counts_;
   std::vector<Best> best_;

@@ -85,14 +85,23 @@ def _levels():
         return []
     from udsph.attention import _native
 
-    return _native.levels()
+    return _native.simd_levels()
+
+
+@pytest.fixture(params=_levels())
+def level(request):
+    """Run the test once per instruction-set level."""
+    from udsph.attention import _native
+
+    before = _native.simd_level()
+    _native.set_level(request.param)
+    yield request.param
+    _native.set_level(before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("level", _levels())
-def test_every_instruction_set_level(monkeypatch, level, dtype):
+def test_every_instruction_set_level(level, dtype):
     """Context items of 1 to 40 rows: whole vectors, part vectors and several panels of every level's width."""
-    monkeypatch.setenv("UDSPH_SIMD", level)
     for width in (1, 3, 8, 16, 17, 36, 40):
         batch = make_batch(5, 4, width, 9, 16, dtype=dtype, seed=width)
         exact = make_batch(5, 4, width, 9, 16, dtype=torch.float64, seed=width)
@@ -102,21 +111,33 @@ def test_every_instruction_set_level(monkeypatch, level, dtype):
         torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("level", _levels())
-def test_gradients_at_every_instruction_set_level(monkeypatch, level):
+def test_gradients_at_every_instruction_set_level(level):
+    from udsph.attention import _native
+
     batch = make_batch(20, 19, 36, 9, 16)
-    expected = _scores_and_gradients(batch)
-    monkeypatch.setenv("UDSPH_SIMD", level)
-    for a, b in zip(_scores_and_gradients(batch), expected, strict=True):
+    found = _scores_and_gradients(batch)
+    _native.set_level(_levels()[-1])
+    for a, b in zip(found, _scores_and_gradients(batch), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
-def test_an_unknown_level_is_an_error(monkeypatch):
-    monkeypatch.setenv("UDSPH_SIMD", "mmx")
-    for backend in ("cpu", "auto"):
-        with pytest.raises(InputError, match="UDSPH_SIMD=mmx is not available on this CPU; choose one of: scalar"):
-            cross_attention_scores(*make_batch(), backend=backend)
-    assert backends()["cpu"].startswith("UDSPH_SIMD=mmx")
+@pytest.mark.skipif(not _levels(), reason="the kernel was not built")
+def test_the_environment_chooses_the_level_and_an_unknown_one_is_an_error(monkeypatch):
+    from udsph.attention import _native
+
+    monkeypatch.setenv("UDSPH_SIMD", "scalar")
+    _native.set_level("")  # choose anew
+    try:
+        assert _native.simd_level() == "scalar"
+        _native.set_level("")
+        monkeypatch.setenv("UDSPH_SIMD", "mmx")
+        for backend in ("cpu", "auto"):
+            with pytest.raises(InputError, match=r"UDSPH_SIMD=mmx is not an instruction-set level; .*: scalar"):
+                cross_attention_scores(*make_batch(), backend=backend)
+        assert backends()["cpu"].startswith("UDSPH_SIMD=mmx")
+    finally:
+        monkeypatch.undo()
+        _native.set_level("")
 
 
 @pytest.mark.parametrize("threads", [2, 5])

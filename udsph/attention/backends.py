@@ -31,7 +31,7 @@ def cpu_state() -> str:
     except ImportError as error:
         return f"the kernel was not built when the package was installed ({error})"
     try:
-        native.level()
+        native.simd_level()
     except ValueError as error:  # UDSPH_SIMD names a level that is not there
         return str(error)
     return "available"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "hamming/dispatch.h"
+#include "hamming/levels.h"
 #include "hamming/search.h"
 
 namespace {
@@ -39,7 +39,7 @@ size_t wrong_results(size_t bits, size_t n, size_t n_queries, size_t k, size_t t
   blocks.append(codes.data() + n / 3 * bytes, n - n / 3);
   std::vector<int32_t> near(n_queries * k), matrix(n_queries * n);
   std::vector<int64_t> positions(n_queries * k);
-  const udsph::Poll poll = [] {};
+  const udsph::Poll poll = nullptr;
   udsph::search(blocks, queries.data(), n_queries, k, nullptr, threads, poll, near.data(), positions.data());
   udsph::distances(udsph::kernels(), queries.data(), n_queries, codes.data(), n, bytes, threads, poll, matrix.data());
   size_t wrong = 0;
@@ -61,7 +61,7 @@ size_t wrong_results(size_t bits, size_t n, size_t n_queries, size_t k, size_t t
 }  // namespace
 
 int main(int argc, char **argv) {
-  const std::vector<std::string> found = udsph::available_levels();
+  const std::vector<std::string> found = udsph::levels().names();
   if (argc > 1 && found != std::vector<std::string>(argv + 1, argv + argc)) {
     std::printf("other levels than expected:");
     for (const std::string &name : found) std::printf(" %s", name.c_str());
@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
   }
   size_t wrong = 0;
   for (const std::string &name : found) {
-    udsph::set_level(name);
+    udsph::levels().set(name);
     size_t here = 0;
     for (size_t bits : {1, 16, 31, 64, 100, 128, 250, 512, 1024, 1100})
       here += wrong_results(bits, 1300, 3, 9, 2) + wrong_results(bits, 700, 25, 60, 1);

@@ -4,29 +4,31 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
-#include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace udsph {
 
 // Asked now and then by the calling thread; throws to stop the work (Ctrl-C).
-typedef std::function<void()> Poll;
+typedef void (*Poll)();
 
 class Workers {
  public:
-  Workers(size_t threads, const Poll &poll) : threads_(threads), poll_(poll), last_poll_(std::chrono::steady_clock::now()) {}
+  explicit Workers(size_t threads, Poll poll = nullptr)
+      : threads_(threads < 1 ? 1 : threads), poll_(poll), last_poll_(std::chrono::steady_clock::now()) {}
 
-  size_t threads() const { return threads_; }
-
-  // Run work(worker) once per thread, the caller being worker 0; rethrows the first exception.
-  void run(const std::function<void(size_t)> &work) {
+  // Run work(worker) once for every number below `threads`, the caller's being 0; rethrows the first exception. Where the system has
+  // no more threads the caller does what they would have done, one after the other.
+  template <class Work>
+  void run(const Work &work) {
     std::vector<std::thread> helpers;
+    helpers.reserve(threads_ - 1);
     for (size_t worker = 1; worker < threads_; worker++) {
       try {
         helpers.emplace_back([this, &work, worker] { guarded(work, worker); });
-      } catch (const std::system_error &) {  // the system has no more threads
+      } catch (const std::system_error &) {
         guarded(work, worker);
       }
     }
@@ -38,7 +40,7 @@ class Workers {
   // To be called between pieces of work of a few milliseconds. False: give up.
   bool proceed(size_t worker) {
     using namespace std::chrono;
-    if (worker == 0 && steady_clock::now() - last_poll_ > milliseconds(50)) {
+    if (worker == 0 && poll_ != nullptr && steady_clock::now() - last_poll_ > milliseconds(50)) {
       poll_();
       last_poll_ = steady_clock::now();
     }
@@ -46,7 +48,8 @@ class Workers {
   }
 
  private:
-  void guarded(const std::function<void(size_t)> &work, size_t worker) {
+  template <class Work>
+  void guarded(const Work &work, size_t worker) {
     try {
       work(worker);
     } catch (...) {
@@ -57,7 +60,7 @@ class Workers {
   }
 
   size_t threads_;
-  const Poll &poll_;
+  Poll poll_;
   std::chrono::steady_clock::time_point last_poll_;
   std::atomic<bool> stopped_{false};
   std::mutex failure_mutex_;

@@ -4,8 +4,8 @@
     python bench/study.py --data ... --output DIR --cases wiki --seeds 1        some of them
     python bench/study.py --output DIR --into docs/results.md                   write the tables of what was run
 
-Every run is one file in ``DIR/rows``, written beside and renamed: the same command continues where it was interrupted,
-and a run that failed is tried again. Each process computes with one thread, unless OMP_NUM_THREADS says otherwise.
+Every run is one file in ``DIR/rows``: the same command continues where it was interrupted, and a run that failed is
+tried again (``udsph.experiments.jobs``). Each process computes with one thread, unless OMP_NUM_THREADS says otherwise.
 
 A table gives the mean over the seeds, the standard deviation of a single run, and for each variant the paired t-test
 against the full model over the seeds that both have (mean of both directions, two-sided).
@@ -16,21 +16,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import json
 import os
 import platform
 import statistics
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import date
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+from udsph.errors import InputError
+from udsph.experiments import Runner, claim
+from udsph.files import write_json, write_text
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -40,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # Without the label network the wanted bits are guesses, and the pairs alone tell what is similar.
     "label_net=false pairwise=1 bit=1": {"label_net": False, "pairwise": 1.0, "bit": 1.0},
 }
+SETTINGS = "study.json"
 DIRECTIONS = ("image_to_text", "text_to_image")
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
@@ -91,6 +91,10 @@ class Run:
     def file(self) -> str:
         return f"{self.case}-{self.variant.replace('=', '-').replace(' ', '-')}-{self.bits}-{self.seed}.json"
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
 
 def runs_of(cases: Sequence[str], variants: Sequence[str], bits: Sequence[int], seeds: int) -> Iterator[Run]:
     """The runs to make, seed by seed, so that what is there after an interruption can be compared."""
@@ -118,14 +122,12 @@ def make(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]
 
     from udsph.training import UDSPH, Config, evaluate
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     case = CASES[run.case]
     dataset = dataset_of(run.case, root)
     settings = {"bits": run.bits, "seed": run.seed, **case.training, **VARIANTS[run.variant], **extra}
     wall, processor = time.perf_counter(), time.process_time()
     model = UDSPH(config=Config.from_settings(settings)).fit(dataset, progress=False)
     row = {
-        **dataclasses.asdict(run),
         "wall_seconds": time.perf_counter() - wall,
         "processor_seconds": time.process_time() - processor,
         "date": date.today().isoformat(),
@@ -146,53 +148,45 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} CPUs"
 
 
-def guarded(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]:
-    """A run's row, or the error in its place."""
-    try:
-        return make(run, root, extra)
-    except Exception:  # the other runs go on; the table leaves this one out and says so
-        return {**dataclasses.asdict(run), "error": traceback.format_exc()}
+@dataclass
+class Work:
+    """The runs of a study, in whatever process they are made."""
 
+    root: str | None
+    extra: Mapping[str, str]
 
-def follow(parent: int) -> None:
-    """In a worker: end with the parent, which may have been killed without a word."""
-
-    def wait() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def store(folder: Path, name: str, row: Mapping[str, Any]) -> None:
-    part = folder / f".{name}.part"
-    part.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / name)
-
-
-def rows_in(output: Path) -> list[dict[str, Any]]:
-    """All rows of a study's folder."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((output / "rows").glob("*.json"))]
+    def __call__(self, run: Run) -> dict[str, Any]:
+        return make(run, self.root, self.extra)
 
 
 def conduct(wanted: Iterable[Run], output: Path, root: str | None, processes: int, extra: Mapping[str, str]) -> int:
     """Make the runs that are not there yet; the number of those that failed."""
-    folder = output / "rows"
-    folder.mkdir(parents=True, exist_ok=True)
-    done = {Run(row["case"], row["variant"], row["bits"], row["seed"]) for row in rows_in(output) if "error" not in row}
-    todo = [run for run in wanted if run not in done]
-    failed = 0
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the workers
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=follow, initargs=(os.getpid(),)) as pool:
-        pending = {pool.submit(guarded, run, root, extra): run for run in todo}
-        for k, future in enumerate(as_completed(pending), 1):
-            run, row = pending[future], future.result()
-            store(folder, run.file, row)
-            failed += "error" in row
-            print(f"{k} of {len(todo)}: {run.file} {summary(row)}", flush=True)
+    check_rows_before(output, extra)
+    claim(output, SETTINGS, {"training": dict(extra)})
+    wanted, failed = list(wanted), 0
+    runner: Runner[Run] = Runner(output, Work(root, extra), processes, threads=1)
+    todo = len(runner.missing(wanted))
+    for k, (run, row) in enumerate(runner.run(wanted), 1):
+        failed += "error" in row
+        print(f"{k} of {todo}: {run.file} {summary(row)}", flush=True)
     return failed
+
+
+def check_rows_before(output: Path, extra: Mapping[str, str]) -> None:
+    """Go on with a folder of the time before it kept its settings, if the rows that it holds were made with these."""
+    if (output / SETTINGS).exists() or not (output / "rows").is_dir():
+        return
+    from udsph.training import Config
+
+    wanted = dataclasses.asdict(Config.from_settings(dict(extra)))
+    for row in Runner(output, Work(None, extra)).rows():
+        for key in extra:
+            if "training" in row and row["training"].get(key) != wanted[key]:
+                raise InputError(
+                    f"{output} holds runs with {key} {row['training'].get(key)}, not {wanted[key]}; "
+                    "choose another output"
+                )
+    write_json(output / SETTINGS, {"training": dict(extra)})
 
 
 def summary(row: Mapping[str, Any]) -> str:
@@ -281,7 +275,7 @@ def write_into(page: Path, text: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"{page} has no lines '{BEGIN}' and '{END}'")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+    write_text(page, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
 def names(text: str) -> list[str]:
@@ -307,15 +301,18 @@ def main() -> None:
         if strange:
             parser.error(f"unknown '{strange[0]}'; known: {', '.join(known)}")
     if arguments.into is not None:
-        write_into(arguments.into, tables(rows_in(arguments.output)))
+        write_into(arguments.into, tables(Runner(arguments.output, Work(None, {})).rows()))
         return
     cases = arguments.cases or [name for name, case in CASES.items() if arguments.data or case.place is None]
     if not arguments.data and any(CASES[name].place for name in cases):
         parser.error("--data is missing")
     extra = dict(pair.split("=", 1) for pair in arguments.set)
     wanted = runs_of(cases, arguments.variants, arguments.bits, arguments.seeds)
-    failed = conduct(wanted, arguments.output, arguments.data, arguments.processes, extra)
-    print("\n" + tables(rows_in(arguments.output)))
+    try:
+        failed = conduct(wanted, arguments.output, arguments.data, arguments.processes, extra)
+    except InputError as error:
+        sys.exit(str(error))
+    print("\n" + tables(Runner(arguments.output, Work(None, {})).rows()))
     sys.exit(1 if failed else 0)
 
 

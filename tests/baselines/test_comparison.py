@@ -1,9 +1,6 @@
 """A comparison: its jobs, its rows, what it survives."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +8,8 @@ import pytest
 from udsph.baselines import comparison as room
 from udsph.baselines import names
 from udsph.baselines.base import LinearMethod
-from udsph.baselines.comparison import Comparison, Job, Runner, Views, run_job
+from udsph.baselines.comparison import Comparison, ComparisonFolder, Job, run_job
+from udsph.baselines.scoring import Views
 from udsph.data import Dataset, Modality
 from udsph.errors import InputError
 
@@ -28,16 +26,8 @@ def small_set():
 
 @pytest.fixture
 def planted_data(monkeypatch):
-    """``load("planted")`` in this process; jobs run here instead of in other processes."""
+    """``load("planted")`` in this process, where the jobs must then run too."""
     monkeypatch.setattr(room, "load", lambda name, root=None, **settings: small_set())
-
-    def here(self, jobs, processes):
-        room._state.clear()
-        room._prepare(self.comparison, 1)
-        for job in list(jobs):
-            yield job, room._work(job)
-
-    monkeypatch.setattr(Runner, "_pool", here)
 
 
 def comparing(*methods, bits=(8,), seeds=1, **more):
@@ -45,7 +35,7 @@ def comparing(*methods, bits=(8,), seeds=1, **more):
 
 
 def test_rows_have_scores_times_and_curves(planted_data, tmp_path):
-    runner = Runner(comparing("cvh", "scm-seq", bits=(4, 8), seeds=2), tmp_path / "out", 1)
+    runner = ComparisonFolder(comparing("cvh", "scm-seq", bits=(4, 8), seeds=2), tmp_path / "out", 0)
     assert len(list(runner.run())) == 8
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [(row["method"], row["bits"], row["seed"]) for row in rows[:4]] == [
@@ -63,8 +53,8 @@ def test_rows_have_scores_times_and_curves(planted_data, tmp_path):
 
 def test_a_second_run_does_only_what_is_missing(planted_data, tmp_path):
     out = tmp_path / "out"
-    list(Runner(comparing("cvh", "random"), out, 1).run())
-    runner = Runner(comparing("cvh", "random", "qch"), out, 1)
+    list(ComparisonFolder(comparing("cvh", "random"), out, 0).run())
+    runner = ComparisonFolder(comparing("cvh", "random", "qch"), out, 0)
     assert runner.missing() == [Job("qch", 8, 0)]
     (out / "rows" / "random-8-0.json").unlink()
     assert [row["method"] for row in runner.run()] == ["random", "qch"]
@@ -77,7 +67,7 @@ def test_a_failing_method_loses_no_other_and_is_tried_again(planted_data, tmp_pa
     monkeypatch.setattr(
         LinearMethod, "fit", lambda self, *a: 1 / 0 if type(self).__name__ == "CVH" else whole(self, *a)
     )
-    runner = Runner(comparing("cvh", "random", "scm-orth"), tmp_path / "out", 1)
+    runner = ComparisonFolder(comparing("cvh", "random", "scm-orth"), tmp_path / "out", 0)
     rows = {row["method"]: row for row in runner.run()}
     assert rows["cvh"]["error"] == "ZeroDivisionError: division by zero" and "image_to_text" not in rows["cvh"]
     assert "map" in rows["random"]["image_to_text"] and "map" in rows["scm-orth"]["text_to_image"]
@@ -87,15 +77,15 @@ def test_a_failing_method_loses_no_other_and_is_tried_again(planted_data, tmp_pa
 
 def test_another_comparison_or_folder_is_refused(planted_data, tmp_path):
     out = tmp_path / "out"
-    assert Runner(comparing("cvh"), out, 1).comparison.epochs == 400  # one batch an epoch, at least 400 steps
+    assert ComparisonFolder(comparing("cvh"), out, 0).comparison.epochs == 400  # one batch an epoch, at least 400 steps
     with pytest.raises(InputError, match="holds a comparison with epochs 400, not 3"):
-        Runner(comparing("cvh", epochs=3), out, 1)
+        ComparisonFolder(comparing("cvh", epochs=3), out, 0)
     with pytest.raises(InputError, match="precision 32-true, not bf16-mixed"):
-        Runner(comparing("cvh", precision="bf16-mixed"), out, 1)
+        ComparisonFolder(comparing("cvh", precision="bf16-mixed"), out, 0)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="exists and is not a comparison"):
-        Runner(comparing("cvh"), tmp_path / "other", 1)
+        ComparisonFolder(comparing("cvh"), tmp_path / "other", 0)
 
 
 @pytest.mark.parametrize(
@@ -135,45 +125,46 @@ def test_no_training_item_is_a_query_for_any_method():
     assert not (train[:, None] == query[None]).all(2).any()
 
 
-def test_worker_processes_run_jobs_and_leave_the_environment_alone(tmp_path):
+def test_jobs_run_in_other_processes(tmp_path):
     comparison = Comparison("scenes", None, {"pairs": "60"}, ("random",), (8,), 1)
-    runner = Runner(comparison, tmp_path / "out", 1)
-    before = dict(os.environ)
-    rows = list(runner.run())
-    assert "error" not in rows[0]
-    assert dict(os.environ) == before
+    (row,) = ComparisonFolder(comparison, tmp_path / "out", 1).run()
+    assert "error" not in row
 
 
-def test_killed_processes_do_not_lose_the_other_jobs(planted_data, tmp_path, monkeypatch):
-    whole = Runner._pool
+def test_the_folder_of_an_earlier_version_goes_on(planted_data, tmp_path):
+    """Its files, word for word: no lock, no epochs in a row, an indent of one."""
+    splits = {"train": 90, "database": 90, "query": 30}
+    known = {"udsph": "0.1.0.dev0", "chance": 0.34, "data": "planted", "settings": {}, "epochs": 400}
+    known |= {"precision": "32-true", "splits": splits}
+    direction = {"map": 0.7, "map_standard_error": 0.1, "precision_at": {"1": 1.0}, "curve": {}}
+    row = {"method": "cvh", "bits": 8, "seed": 0, "kind": "unsupervised", "train_seconds": 1.0, "encode_seconds": 0.1}
+    row |= {"image_to_text": direction, "text_to_image": direction}
+    failed = {"method": "random", "bits": 8, "seed": 0, "kind": "floor", "error": "ValueError: no", "traceback": "..."}
+    rows = tmp_path / "out" / "rows"
+    rows.mkdir(parents=True)
+    for path, content in (
+        (tmp_path / "out" / "comparison.json", known),
+        (rows / "cvh-8-0.json", row),
+        (rows / "random-8-0.json", failed),
+    ):
+        path.write_text(json.dumps(content, indent=1) + "\n")
+    folder = ComparisonFolder(comparing("cvh", "random"), tmp_path / "out", 0)
+    assert folder.chance == 0.34
+    assert [row["method"] for row in folder.run()] == ["random"]
+    assert folder.collect()[1] == row
 
-    def dying(self, jobs, processes):
-        for job, row in whole(self, jobs, processes):
-            if job.method == "cvh":
-                return  # as after a killed process: this job and all later ones have no result
-            yield job, row
 
-    monkeypatch.setattr(Runner, "_pool", dying)
-    runner = Runner(comparing("random", "cvh", "qch"), tmp_path / "out", 1)
-    rows = {row["method"]: row for row in runner.run()}
-    assert "killed" in rows["cvh"]["error"]
-    assert "map" in rows["random"]["image_to_text"] and "map" in rows["qch"]["image_to_text"]
+def test_rows_of_a_method_that_is_not_there_any_more_stay(planted_data, tmp_path):
+    folder = ComparisonFolder(comparing("random"), tmp_path / "out", 0)
+    list(folder.run())
+    gone = {"method": "gone", "bits": 8, "seed": 0, "error": "no"}
+    (tmp_path / "out" / "rows" / "gone-8-0.json").write_text(json.dumps(gone))
+    assert [(row["method"], row["kind"]) for row in folder.collect()] == [("random", "floor"), ("gone", "unknown")]
+
+
+def test_a_method_named_twice_is_compared_once():
+    assert len(comparing("cvh", "cvh").jobs(small_set())) == 1
 
 
 def test_every_method_is_known_to_the_comparison():
     assert Comparison("wiki", None, {}, names(), (16,), 1).names == names()
-
-
-def test_workers_end_with_a_parent_that_is_killed():
-    """The child of a killed process must not go on by itself, even where the parent was gone before it looked."""
-    script = "import sys, time; print('here', flush=True); from udsph.baselines import comparison; "
-    script += "comparison._follow(int(sys.argv[1]))"
-    middle = "import os, subprocess, sys, time; "
-    middle += f"subprocess.Popen([sys.executable, '-c', {script!r}, str(os.getpid())]); time.sleep(600)"
-    parent = subprocess.Popen([sys.executable, "-c", middle], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == "here\n"
-    parent.kill()  # mostly before the child has imported anything
-    parent.wait()
-    output, _ = parent.communicate(timeout=300)  # the pipe closes when the child has ended too, or never
-    assert output == ""

@@ -10,7 +10,8 @@ import pytest
 
 from udsph import baselines
 from udsph.baselines import create, deep, methods, shallow
-from udsph.baselines.comparison import Job, Views, run_job
+from udsph.baselines.comparison import Job, run_job
+from udsph.baselines.scoring import Views
 
 from .test_comparison import small_set
 from .views import both_directions, planted

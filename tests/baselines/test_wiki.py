@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from udsph.baselines import create
-from udsph.baselines.comparison import Job, Views, chance, run_job
+from udsph.baselines.comparison import Job, run_job
+from udsph.baselines.scoring import Views, chance
 from udsph.data import load
 from udsph.evaluation import mean_average_precision
 from udsph.hamming import pack

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+from udsph.files import locked
+
+from .command import udsph
+
 ARGUMENTS = ["--data", "scenes", "--set", "pairs=80", "--methods", "random,cvh", "--bits", "8,16", "--seeds", "1"]
 
 
@@ -31,6 +35,15 @@ def test_user_errors_are_one_line(tmp_path):
         (["--bits", "a"], "--bits a: expected"),
         (["--data", "nothing"], "unknown dataset"),
     ):
-        found = compare(*ARGUMENTS, *change, "--output", str(tmp_path / "out"))
-        assert found.returncode == 2 and found.stderr.startswith("udsph: ") and message in found.stderr
+        found = udsph("compare", *ARGUMENTS, *change, "--output", tmp_path / "out")
+        assert found.exit_code == 2 and found.stderr.startswith("udsph: ") and message in found.stderr
         assert found.stderr.count("\n") == 1
+
+
+def test_a_second_call_in_a_folder_at_the_same_time_is_one_line(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with locked(out / ".lock"):
+        found = udsph("compare", *ARGUMENTS, "--output", out, "--processes", "1")
+    assert found.exit_code == 2 and "is held by process" in found.stderr and found.stderr.count("\n") == 1
+    assert [path.name for path in out.iterdir()] == [".lock"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from scipy.stats import ttest_rel
+
+from udsph.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "study.py"
 
@@ -19,7 +21,6 @@ def study(monkeypatch: pytest.MonkeyPatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "study", module)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda processes, **_: ThreadPoolExecutor(processes))
     return module
 
 
@@ -30,6 +31,10 @@ def row(run, image: float, text: float) -> dict:
         **{"case": run.case, "variant": run.variant, "bits": run.bits, "seed": run.seed},
         **{"database": metrics, "query": metrics, "machine": "M", "date": "2026-11-25", "processor_seconds": 10.0},
     }
+
+
+def rows_in(study, folder: Path) -> list[dict]:
+    return study.Runner(folder, None).rows()
 
 
 def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp_path):
@@ -46,13 +51,32 @@ def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp
         return row(run, 0.4, 0.8)
 
     study.make = make
-    assert study.conduct(wanted, tmp_path, None, 1, {}) == 2
+    assert study.conduct(wanted, tmp_path, None, 0, {}) == 2
     assert made == wanted
-    assert sum("error" in found for found in study.rows_in(tmp_path)) == 2
-    assert "Failed and left out: wiki" in study.tables(study.rows_in(tmp_path))
-    assert study.conduct(wanted, tmp_path, None, 1, {}) == 0
+    assert sum("error" in found for found in rows_in(study, tmp_path)) == 2
+    assert "Failed and left out: wiki" in study.tables(rows_in(study, tmp_path))
+    assert study.conduct(wanted, tmp_path, None, 0, {}) == 0
     assert made[4:] == [run for run in wanted if run.seed == 1], "only what was missing"
-    assert not any("error" in found for found in study.rows_in(tmp_path))
+    assert not any("error" in found for found in rows_in(study, tmp_path))
+
+
+def old_row(study, folder: Path, run, **more) -> None:
+    """As the study wrote rows before it had a file of its settings."""
+    (folder / "rows").mkdir(exist_ok=True, parents=True)
+    content = {**row(run, 0.4, 0.8), "training": {"precision": "bf16-mixed", "bits": run.bits}, **more}
+    (folder / "rows" / run.file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def test_an_old_folder_goes_on_with_its_settings_only(study, tmp_path):
+    first, second = list(study.runs_of(["wiki"], ["full"], [16], 2))
+    old_row(study, tmp_path, first)
+    study.make = lambda run, root, extra: row(run, 0.4, 0.8)
+    with pytest.raises(InputError, match="holds runs with precision bf16-mixed, not 32-true; choose another output"):
+        study.conduct([first, second], tmp_path, None, 0, {"precision": "32-true"})
+    assert study.conduct([first, second], tmp_path, None, 0, {"precision": "bf16-mixed"}) == 0
+    assert "training" in rows_in(study, tmp_path)[0] and "training" not in rows_in(study, tmp_path)[1]
+    with pytest.raises(InputError, match="holds a study with training"):
+        study.conduct([first, second], tmp_path, None, 0, {})
 
 
 def test_the_table_gives_mean_spread_and_paired_significance(study):

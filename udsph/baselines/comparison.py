@@ -1,41 +1,28 @@
-"""One protocol for all methods: fit on the training pairs, code queries and database from one view each, score, time.
+"""One protocol for all methods: what is compared, and the folder in which a comparison is made and continued.
 
-A comparison is a list of jobs (method, bits, seed). Each finished job is one file in ``OUTPUT/rows``, written beside
-and renamed, so an interrupted comparison continues where it was; a job that failed leaves a row with its error and is
-tried again by the next call. ``results.json`` is the list of all rows.
+A comparison is a list of jobs (method, bits, seed), which :mod:`udsph.experiments.jobs` runs; ``results.json`` is the
+list of all their rows.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import threading
-import time
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from udsph._version import __version__
 from udsph.baselines import create, methods
-from udsph.baselines.base import Method
-from udsph.baselines.features import Describer
 from udsph.baselines.networks import PRECISIONS
-from udsph.data import Dataset, Modality, load
+from udsph.baselines.scoring import Views, chance, judge
+from udsph.data import Dataset, load
 from udsph.errors import InputError
-from udsph.evaluation import evaluate, evaluate_scores, mean_average_precision
+from udsph.experiments import Row, Runner, claim
+from udsph.files import write_json
 from udsph.training import Config
 from udsph.training.estimator import resolve
 
-CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
-METRICS = ("map", "precision")
-SETTINGS, ROWS, RESULTS = "comparison.json", "rows", "results.json"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "UDSPH_NUM_THREADS")
+SETTINGS, RESULTS = "comparison.json", "results.json"
 
 
 @dataclass(frozen=True)
@@ -49,6 +36,10 @@ class Job:
     @property
     def file(self) -> str:
         return f"{self.method}-{self.bits}-{self.seed}.json"
+
+    @property
+    def facts(self) -> Row:
+        return {"method": self.method, "bits": self.bits, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -93,11 +84,15 @@ class Comparison:
         if self.precision not in PRECISIONS:
             raise InputError(f"precision={self.precision}: expected one of {', '.join(PRECISIONS)}")
 
+    def load(self) -> Dataset:
+        """The data that is compared on."""
+        return load(self.data, root=self.root, **self.settings)
+
     def jobs(self, dataset: Dataset) -> list[Job]:
         """All jobs, the deep ones first, because they take longest."""
         deep_seeds = self.deep_seeds or (1 if dataset.image.kind == "pixels" else self.seeds)
         found = []
-        for name in sorted(self.names, key=lambda name: methods()[name].kind != "deep"):
+        for name in sorted(dict.fromkeys(self.names), key=lambda name: methods()[name].kind != "deep"):
             seeds = deep_seeds if methods()[name].kind == "deep" else self.seeds
             found += [Job(name, bits, seed) for bits in self.bits for seed in range(seeds)]
         return found
@@ -116,94 +111,53 @@ class Comparison:
         return replace(self, epochs=resolve(Config(epochs=self.epochs), dataset).epochs)
 
 
-class Views:
-    """Training pairs, queries and database of a dataset, as one kind of method wants them.
+class Work:
+    """The jobs of a comparison, in whatever process they run: data and views are made once and kept.
 
-    Shallow methods get the fixed features of :mod:`udsph.baselines.features`, computed once for all of them.
+    Parameters
+    ----------
+    comparison
+        With its number of epochs resolved.
+    dataset
+        What its data, root and settings stand for; else loaded for the first job.
     """
 
-    def __init__(self, dataset: Dataset, *, fixed_features: bool) -> None:
-        self.labels = {split: dataset.labels[index] for split, index in dataset.splits.items()}
-        self.parts = {}
-        for view in ("image", "text"):
-            modality = getattr(dataset, view)
-            describe = Describer(modality.take(dataset.splits["train"])) if fixed_features else None
-            for split, index in dataset.splits.items():
-                part = modality.take(index)
-                self.parts[view, split] = part if describe is None else Modality("vectors", describe(part))
+    def __init__(self, comparison: Comparison, dataset: Dataset | None = None) -> None:
+        self.comparison, self.dataset = comparison, dataset
+        self.views: dict[bool, Views] = {}
+
+    def __call__(self, job: Job) -> Row:
+        if self.dataset is None:
+            self.dataset = self.comparison.load()
+        fixed = methods()[job.method].kind != "deep"
+        if fixed not in self.views:
+            self.views[fixed] = Views(self.dataset, fixed_features=fixed)
+        return run_job(job, self.views[fixed], self.comparison.epochs, self.comparison.precision)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"comparison": self.comparison, "dataset": None, "views": {}}
 
 
-def run_job(job: Job, views: Views, epochs: int = 0, precision: str = "32-true") -> dict[str, Any]:
+def run_job(job: Job, views: Views, epochs: int = 0, precision: str = "32-true") -> Row:
     """The row of one job."""
     settings: dict[str, Any] = {}
     if methods()[job.method].kind == "deep":
         settings = {"epochs": epochs, "precision": precision}
     method = create(job.method, bits=job.bits, random_state=job.seed, **settings)
-    parts = views.parts
-    started, worked = time.perf_counter(), time.process_time()
-    method.fit(parts["image", "train"], parts["text", "train"], views.labels["train"])
-    row: dict[str, Any] = {"method": job.method, "bits": job.bits, "seed": job.seed, "kind": method.kind}
-    row["train_seconds"] = time.perf_counter() - started
-    row["train_cpu_seconds"] = time.process_time() - worked  # of all threads; says more where jobs share a machine
-    started = time.perf_counter()
-    codes = {
-        (view, split): encoded(method, view, parts[view, split])
-        for view in ("image", "text")
-        for split in ("query", "database")
-    }
-    items = sum(len(part) for part in codes.values())
-    row["encode_seconds"] = time.perf_counter() - started
-    row["encode_microseconds_per_item"] = 1e6 * row["encode_seconds"] / items
-    for name, asking, answering in (("image_to_text", "image", "text"), ("text_to_image", "text", "image")):
-        row[name] = score(method, codes[asking, "query"], codes[answering, "database"], views.labels)
-    return row
+    return {**job.facts, "kind": method.kind, **settings, **judge(method, views)}
 
 
-def encoded(method: Method, view: str, items: Modality) -> np.ndarray:
-    """Codes, or the embeddings of a real-valued method."""
-    verb = "embed" if method.real_valued else "encode"
-    return getattr(method, f"{verb}_{view}")(items)
-
-
-def score(
-    method: Method, queries: np.ndarray, database: np.ndarray, labels: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """MAP and its standard error over the queries, precision at cutoffs, and the precision-recall curve by rank."""
-    cutoffs = tuple(k for k in CUTOFFS if k <= len(database))
-    options: dict[str, Any] = {"metrics": METRICS, "cutoffs": cutoffs}
-    if method.real_valued:
-        relevant = labels["query"].astype(np.int64) @ labels["database"].astype(np.int64).T > 0
-        found = evaluate_scores(queries @ database.T, relevant, **options)
-    else:
-        found = evaluate(queries, database, labels["query"], labels["database"], **options)
-    average_precision = found.per_query["map"]
-    return {
-        "map": found["map"],
-        "map_standard_error": float(average_precision.std() / np.sqrt(len(average_precision))),
-        "precision_at": {str(k): found[f"precision@{k}"] for k in cutoffs},
-        "curve": {
-            "ranks": found.ranks.tolist(),
-            "precision": found.precision_by_rank.tolist(),
-            "recall": found.recall_by_rank.tolist(),
-        },
-    }
-
-
-def chance(dataset: Dataset) -> float:
-    """Expected MAP of codes that are all equal."""
-    labels = [dataset.labels[dataset.splits[split]] for split in ("query", "database")]
-    return mean_average_precision(*(np.zeros((len(part), 1), np.uint8) for part in labels), *labels)
-
-
-class Runner:
-    """Runs the jobs of a comparison in several processes and keeps their rows.
+class ComparisonFolder:
+    """The folder of a comparison: what is done, what is missing, and the rows of all.
 
     Parameters
     ----------
+    comparison
+        What is compared, on what.
     output
-        Folder of the comparison; made, or continued if it holds the same one.
+        Made, or continued if it holds the same comparison, of any methods, code lengths and seeds.
     processes
-        How many jobs run at once; the machine's cores are divided among them, unless OMP_NUM_THREADS says otherwise.
+        How many jobs run at once, see :class:`udsph.experiments.Runner`.
 
     Raises
     ------
@@ -212,150 +166,39 @@ class Runner:
     """
 
     def __init__(self, comparison: Comparison, output: Path, processes: int) -> None:
-        if processes < 1:
-            raise InputError(f"processes={processes}: expected at least 1")
-        self.output, self.processes = output, processes
-        self.dataset = load(comparison.data, root=comparison.root, **comparison.settings)
+        self.output = output
+        self.dataset = comparison.load()
         self.comparison = comparison.resolved(self.dataset)
         self.jobs = self.comparison.jobs(self.dataset)
-        self._claim()
-
-    def _claim(self) -> None:
-        path = self.output / SETTINGS
+        work = Work(self.comparison, self.dataset)
+        self.runner: Runner[Job] = Runner(output, work, processes)
         splits = {name: len(index) for name, index in self.dataset.splits.items()}
-        content = {**self.comparison.protocol(), "splits": splits}
-        if path.exists():
-            known = read_json(path)
-            for key, value in content.items():
-                if known.get(key) != value:
-                    raise InputError(
-                        f"{self.output} holds a comparison with {key} {known.get(key)}, not {value}; "
-                        "choose another output"
-                    )
-            return
-        if self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
-            raise InputError(f"{self.output} exists and is not a comparison; choose another output")
-        (self.output / ROWS).mkdir(parents=True, exist_ok=True)
-        write_json(path, {"udsph": __version__, "chance": chance(self.dataset), **content})
-
-    @property
-    def chance(self) -> float:
-        """Expected MAP of codes that are all equal."""
-        return float(read_json(self.output / SETTINGS)["chance"])
+        known = claim(
+            output,
+            SETTINGS,
+            {**self.comparison.protocol(), "splits": splits},
+            lambda: {"udsph": __version__, "chance": chance(self.dataset)},
+        )
+        self.chance = float(known["chance"])  # expected MAP of codes that are all equal
 
     def missing(self) -> list[Job]:
         """Jobs without a row, or with one that says how they failed."""
-        return [job for job in self.jobs if "error" in self._row(job, {"error": "not run"})]
+        return self.runner.missing(self.jobs)
 
-    def _row(self, job: Job, default: dict[str, Any]) -> dict[str, Any]:
-        path = self.output / ROWS / job.file
-        return read_json(path) if path.exists() else default
-
-    def run(self) -> Iterator[dict[str, Any]]:
+    def run(self) -> Iterator[Row]:
         """Run what is missing; yields each row when it is there. ``results.json`` is up to date after every row."""
-        waiting = self.missing()
-        if not waiting:
+        self.collect()
+        for _, row in self.runner.run(self.jobs):
             self.collect()
-        attempts, processes = 0, self.processes
-        while waiting:
-            for job, row in self._pool(waiting, processes):
-                write_json(self.output / ROWS / job.file, row)
-                self.collect()
-                waiting.remove(job)
-                yield row
-            # A process that was killed takes the pool with it. The rest runs one by one, each in a process of its own.
-            attempts, processes = attempts + 1, 1
-            if waiting and attempts > 1:
-                job = waiting.pop(0)
-                row = failed_row(job, "the process was killed, perhaps for want of memory")
-                write_json(self.output / ROWS / job.file, row)
-                self.collect()
-                yield row
+            yield row
 
-    def _pool(self, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
-        before = {name: os.environ.get(name) for name in _THREADS}
-        os.environ.update(dict.fromkeys(_THREADS, threads))  # read by the children when they load their libraries
-        arguments = (self.comparison, int(threads), os.getpid())
-        pool = ProcessPoolExecutor(processes, get_context("spawn"), _open, arguments)
-        try:
-            futures: dict[Future[dict[str, Any]], Job] = {pool.submit(_work, job): job for job in jobs}
-            for future in as_completed(futures):
-                try:
-                    yield futures[future], future.result()
-                except BrokenExecutor:
-                    return
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in list((pool._processes or {}).values()):
-                child.terminate()
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-    def collect(self) -> list[dict[str, Any]]:
+    def collect(self) -> list[Row]:
         """Write ``results.json`` from the rows of all jobs that this folder has ever run, and return them."""
         order = {name: place for place, name in enumerate(methods())}
-        rows = [read_json(path) for path in (self.output / ROWS).glob("*.json")]
+        rows = [{"kind": "unknown", **row} for row in self.runner.rows()]
+        for row in rows:
+            if row["method"] in order:
+                row["kind"] = methods()[row["method"]].kind
         rows.sort(key=lambda row: (order.get(row["method"], len(order)), row["bits"], row["seed"]))
         write_json(self.output / RESULTS, rows)
         return rows
-
-
-_state: dict[str, Any] = {}
-
-
-def _open(comparison: Comparison, threads: int, parent: int) -> None:
-    """In a worker process: follow the parent, whose number is told, since it may be gone before it can be asked for."""
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    _prepare(comparison, threads)
-
-
-def _prepare(comparison: Comparison, threads: int) -> None:
-    """Load the dataset once for all jobs of this process."""
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # see udsph.baselines.networks
-    _state["comparison"] = comparison
-    _state["dataset"] = load(comparison.data, root=comparison.root, **comparison.settings)
-
-
-def _follow(parent: int) -> None:
-    """End this process when its parent has gone, which may have been killed without a word."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _work(job: Job) -> dict[str, Any]:
-    """In a worker process: one job, whose failure is a row like any other."""
-    fixed = methods()[job.method].kind != "deep"
-    try:
-        views = f"views, fixed features {fixed}"
-        if views not in _state:
-            _state[views] = Views(_state["dataset"], fixed_features=fixed)
-        comparison = _state["comparison"]
-        return run_job(job, _state[views], comparison.epochs, comparison.precision)
-    except Exception as error:  # whatever a method does, the others go on
-        return failed_row(job, f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-def failed_row(job: Job, error: str, trace: str = "") -> dict[str, Any]:
-    """The row of a job that did not come to its scores."""
-    row = {"method": job.method, "bits": job.bits, "seed": job.seed, "kind": methods()[job.method].kind, "error": error}
-    return {**row, "traceback": trace} if trace else row
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file, or a clear error."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove it and run again") from None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write beside, then rename."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -29,7 +29,7 @@ def compare(
 ) -> None:
     """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
     from udsph.baselines import names
-    from udsph.baselines.comparison import Comparison, Runner
+    from udsph.baselines.comparison import Comparison, ComparisonFolder
     from udsph.report.compare import draw_figures, markdown_table, summarise, write_tables
 
     comparison = Comparison(
@@ -43,41 +43,41 @@ def compare(
         epochs=epochs,
         precision=precision,
     )
-    runner = Runner(comparison, output, processes or os.cpu_count() or 1)
-    failed = _run(runner)
-    rows, chance = runner.collect(), runner.chance
-    caption = f"MAP on {data}, {len(runner.dataset.splits['query']):,} queries"
-    caption += f", database of {len(runner.dataset.splits['database']):,}"
+    folder = ComparisonFolder(comparison, output, processes or os.cpu_count() or 1)
+    failed = _run(folder)
+    rows, chance = folder.collect(), folder.chance
+    caption = f"MAP on {data}, {len(folder.dataset.splits['query']):,} queries"
+    caption += f", database of {len(folder.dataset.splits['database']):,}"
     written = [
         output / "results.json",
         *write_tables(rows, chance, caption, output),
         *draw_figures(rows, chance, output),
     ]
-    console.print(markdown_table(summarise(rows), chance, caption), highlight=False, soft_wrap=True)
-    console.print("written: " + "  ".join(str(path) for path in written), soft_wrap=True)
+    console.print(markdown_table(summarise(rows), chance, caption), markup=False, highlight=False, soft_wrap=True)
+    console.print("written: " + "  ".join(str(path) for path in written), markup=False, soft_wrap=True)
     if failed:
         console.print(
-            f"{failed} of {len(runner.jobs)} jobs failed; results.json says how, the same command tries again"
+            f"{failed} of {len(folder.jobs)} jobs failed; results.json says how, the same command tries again"
         )
 
 
-def _run(runner: Any) -> int:
+def _run(folder: Any) -> int:
     """Run what is missing under a progress bar; returns how many jobs failed."""
-    missing, failed = len(runner.missing()), 0
-    if missing < len(runner.jobs):
-        console.print(f"{len(runner.jobs) - missing} of {len(runner.jobs)} jobs are done already")
+    missing, failed = len(folder.missing()), 0
+    if missing < len(folder.jobs):
+        console.print(f"{len(folder.jobs) - missing} of {len(folder.jobs)} jobs are done already")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("compare", total=missing)
-        for row in runner.run():
+        for row in folder.run():
             name = f"{row['method']:10} {row['bits']:4} bits, seed {row['seed']}"
             if "error" in row:
                 failed += 1
-                progress.console.print(f"{name}   failed: {row['error']}", style="red", highlight=False)
+                progress.console.print(f"{name}   failed: {row['error']}", style="red", markup=False, highlight=False)
             else:
                 scores = [row[direction]["map"] for direction in ("image_to_text", "text_to_image")]
                 line = f"{name}   MAP {scores[0]:.4f} {scores[1]:.4f}   {row['train_seconds']:.1f} s"
-                progress.console.print(line, highlight=False)
+                progress.console.print(line, markup=False, highlight=False)
             progress.advance(task)
     return failed
 

@@ -1,0 +1,5 @@
+"""Many trainings of one plan: jobs, each a row in a folder, in several processes, continued after an interruption."""
+
+from udsph.experiments.jobs import Job, Row, Runner, claim
+
+__all__ = ["Job", "Row", "Runner", "claim"]

@@ -97,3 +97,14 @@ def test_validation_split_depends_on_the_seed_and_checks_its_input():
             split_validation(train, fraction, 0)
     with pytest.raises(InputError, match="1 items cannot be parted"):
         split_validation(np.arange(1), 0.5, 0)
+
+
+def test_pixels_of_other_integers_are_converted_or_refused():
+    values = np.arange(48).reshape(1, 4, 4, 3)
+    found = Modality("pixels", values.astype(np.int64)).values
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, values)
+    with pytest.raises(InputError, match="pixels has values from 0 to 12032; pixels are 0 to 255; of 16 bits"):
+        Modality("pixels", (values * 256).astype(np.uint16))
+    with pytest.raises(InputError, match="pixels has float32 values; pixels are whole numbers"):
+        Modality("pixels", values.astype(np.float32))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from udsph.data.images import LazyRows, open_image, shrink
+from udsph.data.images import LazyRows
+from udsph.data.pixels import as_rgb, open_image, shrink
 
 MOST_BOXES = 15
 GRID = 8  # each region is averaged down to GRID x GRID colours
@@ -46,14 +47,15 @@ class Boxes(LazyRows):
         """The regions of one picture, zeros behind the last."""
         row = np.zeros(self.shape[1:], np.float32)
         name = self.names[position]
-        with open_image(self.root, name) as image:
+        with open_image(self.root, name) as file:
+            image = as_rgb(file, name)
             width, height = image.size
             for place, box in enumerate([(0.0, 0.0, 1.0, 1.0), *self.boxes[position]]):
                 left, top, right, bottom = box
                 # At least a pixel, so that the resampling has something to average.
                 corner = (min(left * width, width - 1), min(top * height, height - 1))
                 opposite = (max(right * width, corner[0] + 1), max(bottom * height, corner[1] + 1))
-                colours = shrink(image, (*corner, *opposite), GRID, name)
+                colours = shrink(image, (*corner, *opposite), GRID)
                 row[place, :-5] = colours.reshape(-1) / 255
                 row[place, -5:] = (*box, (right - left) * (bottom - top))
         return row

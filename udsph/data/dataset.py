@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from udsph.data.pixels import as_bytes
 from udsph.errors import InputError
 
 Kind = Literal["pixels", "vectors", "regions", "tokens"]
@@ -22,7 +23,8 @@ class Modality:
     Attributes
     ----------
     kind
-        ``pixels``: ``values`` is uint8 ``(n, height, width, 3)``.
+        ``pixels``: ``values`` is uint8 ``(n, height, width, 3)``; other integers are converted where they are 0 to
+        255, and refused where they are not.
         ``vectors``: float32 ``(n, dims)``, dense or ``scipy.sparse.csr_array``; no local parts.
         ``regions``: float32 ``(n, parts, dims)``, sets of local features, ``lengths`` of them valid.
         ``tokens``: int32 ``(n, longest)``, indices into ``vocabulary``; index 0 is padding.
@@ -42,6 +44,11 @@ class Modality:
     lengths: np.ndarray | None = None
     vocabulary: tuple[str, ...] | None = None
     words: str = "plain"
+
+    def __post_init__(self) -> None:
+        # Other integers would lose their high bytes, or be read on another scale, wherever they meet a network.
+        if self.kind == "pixels" and isinstance(self.values, np.ndarray) and self.values.dtype != np.uint8:
+            object.__setattr__(self, "values", as_bytes(self.values, "pixels"))
 
     def __len__(self) -> int:
         return int(self.values.shape[0])

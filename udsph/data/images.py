@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.pixels import DamagedImage, decode, pixels_of
 from udsph.data.problems import BadItem, Problems
 from udsph.data.settings import Setting
-from udsph.errors import MissingExtra
+
+__all__ = ["DamagedImage", "Images", "LazyRows", "decode", "existing", "find_images", "pixels_of", "processors"]
 
 KEPT_BYTES = 256 * 2**20  # decoded images up to this size together are kept in memory
 VERIFIED = 5000  # up to this number of images are decoded while loading, so that a damaged one can be left out
@@ -32,64 +34,6 @@ VERIFY = Setting(
     choices=("auto", "all", "none"),
 )  # fmt: skip
 SETTINGS = {"size": SIZE, "workers": WORKERS, "verify": VERIFY}
-
-
-class DamagedImage(Exception):
-    """A file that is no whole image; the text names it and says why."""
-
-
-def decode(root: Path, name: str, size: int) -> np.ndarray:
-    """One file as uint8 ``(size, size, 3)``: RGB, the whole picture, its sides stretched to a square.
-
-    Raises
-    ------
-    DamagedImage
-        If the file cannot be read or decoded to its end.
-    """
-    with open_image(root, name) as image:
-        return shrink(image, None, size, name)
-
-
-def open_image(root: Path, name: str) -> Any:
-    """The file's header, read and understood; the pixels come with :func:`shrink`."""
-    pillow = _pillow()
-    try:
-        return pillow.open(root / name)
-    except FileNotFoundError:
-        raise DamagedImage(f"{name} does not exist") from None
-    except Exception as error:  # Pillow's plug-ins answer damage with anything: SyntaxError, struct.error, ValueError
-        raise DamagedImage(f"{name} is no whole image ({_reason(error)})") from error
-
-
-def shrink(image: Any, box: tuple[float, float, float, float] | None, size: int, name: str) -> np.ndarray:
-    """A box (left, top, right, bottom) of an image, or the whole of it, averaged to uint8 ``(size, size, 3)``."""
-    pillow = _pillow()
-    try:
-        if box is None:
-            image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at half, quarter or eighth size
-        coloured = image if image.mode == "RGB" else image.convert("RGB")
-        small = coloured.resize((size, size), pillow.Resampling.BILINEAR, box=box)
-    except Exception as error:
-        raise DamagedImage(f"{name} is no whole image ({_reason(error)})") from error
-    return np.asarray(small)
-
-
-def resized(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Pixels uint8 ``(height, width, 3)`` averaged to ``(size, size, 3)``."""
-    pillow = _pillow()
-    return np.asarray(pillow.fromarray(pixels).resize((size, size), pillow.Resampling.BILINEAR))
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtra("reading images", "train") from error
-    return Image
 
 
 def processors() -> int:

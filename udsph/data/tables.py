@@ -16,7 +16,8 @@ import numpy as np
 
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_float32
-from udsph.data.images import LazyRows, resized
+from udsph.data.images import LazyRows
+from udsph.data.pixels import pixels_of
 from udsph.errors import InputError
 
 BLOCK_BYTES = 64 * 2**20  # read at once
@@ -102,7 +103,8 @@ def read_pixels(path: Path, key: str, layout: str, *, size: int, workers: int | 
     if node is not None:
         return StoredPixels(path, key, (shape[0], size, size, 3), tuple(axis - 1 for axis in order[1:]), workers)
     pictures = stored.transpose(order)
-    return np.stack([resized(np.ascontiguousarray(picture, np.uint8), size) for picture in pictures])
+    what = f"{layout}: {path.name}: '{key}', item"
+    return np.stack([pixels_of(picture, size, f"{what} {row}") for row, picture in enumerate(pictures)])
 
 
 def _order(shape: tuple[int, ...], lazy: bool) -> tuple[int, ...] | None:
@@ -132,7 +134,8 @@ class StoredPixels(LazyRows):
             if self._node is None:
                 self._node = Arrays(self.root).node(self.key)
             picture = self._node[int(self.names[position])]
-        return resized(np.ascontiguousarray(picture.transpose(self.order), np.uint8), self.shape[1])
+        what = f"{self.root.name}: '{self.key}', item {self.names[position]}"
+        return pixels_of(picture.transpose(self.order), self.shape[1], what)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_node": None}

@@ -18,9 +18,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numba import config, get_num_threads, njit, prange, set_num_threads, types
+from numba import config, get_num_threads, prange, set_num_threads, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from udsph.compiled import compiled
 
 NO_ID = -1
 NO_DISTANCE = np.int32(2**31 - 1)
@@ -41,7 +43,7 @@ def popcount(typingctx: Any, word: Any) -> Any:
     return word(word), codegen
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(nogil=True, inline="always")
 def _word(code, byte):
     """Eight bytes of a code as one number."""
     word = np.uint64(0)
@@ -50,7 +52,7 @@ def _word(code, byte):
     return word
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def distance(a, b):
     """Hamming distance of two packed codes, each (bytes,) uint8."""
     total = np.uint64(0)
@@ -62,7 +64,7 @@ def distance(a, b):
     return np.int32(total)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@compiled(nogil=True, parallel=True)
 def _distances(queries, codes):
     out = np.empty((len(queries), len(codes)), np.int32)
     for q in prange(len(queries)):
@@ -71,7 +73,7 @@ def _distances(queries, codes):
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def nearest(query, codes, allowed, best, positions):
     """Write the nearest of one query, as many as ``best`` has room for, sorted by (distance, position) and padded.
 
@@ -100,7 +102,7 @@ def nearest(query, codes, allowed, best, positions):
     positions[found:] = NO_ID
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def inside(query, codes, radius, allowed):
     """Distances int32 and positions int64 of the codes within the radius, sorted by (distance, position)."""
     counts = np.zeros(8 * codes.shape[1] + 2, np.int64)
@@ -123,7 +125,7 @@ def inside(query, codes, radius, allowed):
     return near, positions
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@compiled(nogil=True, parallel=True)
 def _top_k(queries, codes, k, allowed):
     best = np.empty((len(queries), k), np.int32)
     positions = np.empty((len(queries), k), np.int64)

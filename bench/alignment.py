@@ -14,7 +14,7 @@ import torch
 
 from udsph import data
 from udsph.attention import cross_attention_scores
-from udsph.training.batches import read
+from udsph.encoding.batches import read
 from udsph.training.evaluate import load_run
 
 GROUP, BEST = 100, 5
@@ -23,7 +23,7 @@ GROUP, BEST = 100, 5
 def recalls(run: str) -> tuple[float, float, int]:
     """Recall from image to text and from text to image, and the number of pairs."""
     model, arguments, splits = load_run(run)
-    dataset, networks = data.load(**arguments), model._trained()
+    dataset, networks = data.load(**arguments), model.model
     queries = splits["query"][: len(splits["query"]) // GROUP * GROUP]
     if not len(queries):
         raise SystemExit(f"{run}: {len(splits['query'])} query pairs, at least {GROUP} are needed")

@@ -30,13 +30,13 @@ from PIL import Image
 from udsph import data
 from udsph.data.layouts.coco import read_annotations
 from udsph.data.problems import Problems
+from udsph.encoding import Config
+from udsph.encoding.hasher import PRECISIONS
+from udsph.encoding.inputs import Inputs
+from udsph.encoding.model import Description, Model
+from udsph.encoding.streaming import Tally, encode_file, image_batches
 from udsph.models.networks import ModalitySpec
 from udsph.training import UDSPH, trainer
-from udsph.training.config import Config
-from udsph.training.estimator import ENCODING_PRECISIONS
-from udsph.training.inputs import Inputs
-from udsph.training.model import Description, Model
-from udsph.training.streaming import Tally, encode_file, image_batches
 
 SIDE, WORKERS, ROUNDS = 64, 2, 5
 PHOTOGRAPHS, SMALL_FILES, STEP_PAIRS, PAIRS = 800, 4000, 8000, 500_000
@@ -55,12 +55,12 @@ def untrained(bits: int = 64) -> UDSPH:
 def compare(folder: Path, what: str) -> list[Row]:
     """Decoding and encoding in each precision, in turns; medians."""
     model = untrained()
-    rates: dict[str, list[float]] = {"decode": [], **{precision: [] for precision in ENCODING_PRECISIONS}}
+    rates: dict[str, list[float]] = {"decode": [], **{precision: [] for precision in PRECISIONS}}
     for _ in range(ROUNDS):
         started = time.perf_counter()
         count = sum(len(batch.items) for batch in image_batches(folder, SIDE, WORKERS, Tally()))
         rates["decode"].append(count / (time.perf_counter() - started))
-        for precision in ENCODING_PRECISIONS:
+        for precision in PRECISIONS:
             started = time.perf_counter()
             with tempfile.TemporaryDirectory() as place:
                 output = Path(place) / "codes.npy"
@@ -68,7 +68,7 @@ def compare(folder: Path, what: str) -> list[Row]:
             rates[precision].append(count / (time.perf_counter() - started))
     decode = statistics.median(rates["decode"])
     rows = []
-    for precision in ENCODING_PRECISIONS:
+    for precision in PRECISIONS:
         encoded = statistics.median(rates[precision])
         measured = f"{encoded / decode:.0%} ({encoded:.0f} of {decode:.0f} images/s)"
         rows.append((f"encoding {what} in {precision}, of the rate of decoding", measured, "80%"))

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from udsph.data import Dataset, Modality
+from udsph.encoding.model import Model
 from udsph.training import Config
 from udsph.training.estimator import describe, resolve
 from udsph.training.launch import launch
-from udsph.training.model import Model
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 

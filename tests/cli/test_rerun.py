@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from udsph.encoding.run_folder import read_splits
 from udsph.training import UDSPH, losses
-from udsph.training.run import read_checkpoint, read_splits
+from udsph.training.checkpoint import read_checkpoint
 
 from .command import SMALL_SCENES, udsph
 

@@ -12,14 +12,14 @@ import torch
 
 from tests.training.conftest import QUICK, make_dataset
 from udsph.data import Dataset
+from udsph.encoding.model import Model
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
 from udsph.training import UDSPH, Config, evaluate
+from udsph.training.checkpoint import read_checkpoint, write_checkpoint
 from udsph.training.estimator import describe, resolve
 from udsph.training.launch import launch
-from udsph.training.model import Model
 from udsph.training.progress import Progress
-from udsph.training.run import read_checkpoint, write_checkpoint
 from udsph.training.trainer import Trainer
 
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_with_other_bits_is_refused(toy, tmp_path, monkeypatch):
 def test_a_checkpoint_of_another_version_is_refused(toy, tmp_path, monkeypatch):
     unfinished(toy, tmp_path / "run", monkeypatch)
     state = read_checkpoint(tmp_path / "run")
-    monkeypatch.setattr("udsph.training.run.__version__", "0.0.1")
+    monkeypatch.setattr("udsph.training.checkpoint.__version__", "0.0.1")
     write_checkpoint(tmp_path / "run", {name: value for name, value in state.items() if name != "udsph"})
     monkeypatch.undo()
     with pytest.raises(InputError, match=r"checkpoint.pt is of version 0\.0\.1"):

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from udsph.baselines.base import Kind, Method
 from udsph.baselines.inputs import check_labels, check_view
 from udsph.data import Modality
+from udsph.encoding import Config
+from udsph.encoding.batches import read, sequence, spec_of
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
-from udsph.training.batches import augment, pieces, read, sequence, spec_of, statistics
-from udsph.training.config import Config
+from udsph.training.batches import augment, pieces, statistics
 from udsph.training.estimator import default_epochs
 from udsph.training.launch import launch
 from udsph.training.schedule import one_cycle

@@ -30,7 +30,7 @@ def encode(
     ] = "32-true",
 ) -> None:
     """Turn items of one modality into packed binary codes, however many there are."""
-    from udsph.training.streaming import encode_file
+    from udsph.encoding import encode_file
 
     if modality not in ("image", "text"):
         raise InputError(f"--modality {modality}: expected image or text")

@@ -32,9 +32,9 @@ def train(
 ) -> None:
     """Train a model; the same command resumes a run that was interrupted."""
     from udsph.data import load
+    from udsph.encoding.run_folder import read_recipe
     from udsph.training import UDSPH, Config
     from udsph.training.launch import first_process
-    from udsph.training.run import read_recipe
 
     settings, name, place, loader_settings = ({}, None, None, {}) if config is None else read_recipe(config)
     if data is not None and data != name:

@@ -1,10 +1,10 @@
-"""Training: configuration, losses, trainer, the run folder, and :class:`UDSPH`.
+"""Training: losses, trainer, and :class:`UDSPH`, which is a :class:`~udsph.encoding.Hasher` with ``fit``.
 
-Read ``objective.py`` for what is minimised, ``trainer.py`` for the order in which, ``run.py`` for what lies in a
-run folder.
+Read ``objective.py`` for what is minimised, ``trainer.py`` for the order in which. The configuration, the networks and
+the run folder are those of ``udsph.encoding``.
 """
 
-from udsph.training.config import Config
+from udsph.encoding import Config
 from udsph.training.estimator import UDSPH
 from udsph.training.evaluate import evaluate, evaluate_run, load_run
 

@@ -13,11 +13,11 @@ import torch
 
 from udsph import data
 from udsph.data import Dataset
+from udsph.encoding import run_folder
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
 from udsph.hamming import FlatIndex, SearchResult
 from udsph.models.networks import LabelNetwork
-from udsph.training import run as run_folder
 from udsph.training.estimator import UDSPH, describe
 from udsph.training.schedule import seed_of
 from udsph.training.teacher import train_label_network
@@ -86,7 +86,7 @@ def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> d
 
 def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) -> list[np.ndarray]:
     """Codes of labels by the model's label network, or, where it has none, by the one that it would have had."""
-    network, config = model._trained(), model.config
+    network, config = model.model, model.config
     if not config.label_net:
         train = dataset.labels[dataset.splits["train"]]
         with torch.random.fork_rng(devices=[]):
@@ -128,7 +128,7 @@ def code_statistics(bits: np.ndarray) -> dict[str, float]:
 
 def check_same(model: UDSPH, dataset: Dataset, splits: dict[str, np.ndarray]) -> None:
     """The dataset must be the one that the run was trained on: shapes, classes in their order, splits."""
-    known = model._trained().description
+    known = model.model.description
     if tuple(dataset.classes) != known.classes:
         raise InputError(f"{dataset.name}: its classes or their order are not those of the run")
     if describe(dataset) != dataclasses.replace(known, backbone=None):

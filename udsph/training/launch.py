@@ -6,7 +6,6 @@ or finds the processes that ``torchrun`` started. A batch is parted among them a
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-from udsph.errors import InputError
-from udsph.training.config import Config
+from udsph.encoding.config import Config
+from udsph.encoding.device import device_of
 
 
 @contextmanager
@@ -33,11 +32,6 @@ def first_process() -> bool:
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
-def single_device(config: Config) -> torch.device:
-    """The device on which one process computes, whatever the number of processes that trained."""
-    return launch(dataclasses.replace(config, devices=1)).device
-
-
 def launch(config: Config) -> Fabric:
     """A Fabric for the configuration's device, number of processes and precision; its processes are running.
 
@@ -46,22 +40,12 @@ def launch(config: Config) -> Fabric:
     InputError
         For a device that this machine does not have.
     """
-    name, _, number = config.device.partition(":")
-    if name not in ("auto", "cpu", "cuda", "gpu", "mps"):
-        raise InputError(f"device={config.device}: expected auto, cpu, cuda, or cuda:N")
-    if name in ("cuda", "gpu") and not torch.cuda.is_available():
-        raise InputError(f"device={config.device}: no CUDA device is available here; use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    devices: int | list[int] = config.devices
-    if number:
-        if not number.isdecimal() or int(number) >= torch.cuda.device_count():
-            raise InputError(f"device={config.device}: there are {torch.cuda.device_count()} CUDA devices")
-        devices = [int(number)]
+    device = device_of(config.device)
+    devices: int | list[int] = [device.index or 0] if ":" in config.device else config.devices
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*16-mixed.*")
         fabric = Fabric(
-            accelerator="gpu" if name == "cuda" else name,
+            accelerator="gpu" if device.type == "cuda" else device.type,
             devices=devices,
             precision=config.precision,  # type: ignore[arg-type]
             strategy="auto" if config.devices == 1 else "ddp",

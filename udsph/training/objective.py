@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from udsph.attention import cross_attention_scores
+from udsph.encoding.config import Config
 from udsph.models.networks import Outputs
 from udsph.training import losses
-from udsph.training.config import Config
 
 Losses = dict[str, Tensor]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from udsph.encoding.config import Config
 from udsph.models.networks import LabelNetwork
 from udsph.training import objective
-from udsph.training.config import Config
 from udsph.training.schedule import one_cycle, seed_of
 
 

@@ -18,13 +18,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from udsph.data import Dataset, split_validation
+from udsph.encoding.batches import read
+from udsph.encoding.config import Config
+from udsph.encoding.model import Model
 from udsph.errors import InputError
 from udsph.models.backbone import parameter_groups
 from udsph.models.networks import Discriminator, Outputs
 from udsph.training import objective
-from udsph.training.batches import augment, pieces, read
-from udsph.training.config import Config
-from udsph.training.model import Model
+from udsph.training.batches import augment, pieces
 from udsph.training.progress import Progress
 from udsph.training.schedule import one_cycle, seed_of
 from udsph.training.teacher import train_label_network

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from udsph.data import Dataset
+from udsph.encoding.batches import sequence
+from udsph.encoding.model import Model
 from udsph.evaluation import mean_average_precision
-from udsph.training.batches import sequence
-from udsph.training.model import Model
 
 LARGEST = 2000  # items of the fitted part that serve as the database
 

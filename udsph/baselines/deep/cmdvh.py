@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from udsph.baselines.networks import Batch, DeepMethod
 from udsph.data import Modality
+from udsph.encoding.batches import read
 from udsph.models import Outputs
 from udsph.models.networks import WIDTH
-from udsph.training.batches import read
 from udsph.training.losses import bit_likelihood, classification
 
 LATENT = 128

@@ -11,8 +11,9 @@ from udsph.baselines.features import Describer
 from udsph.baselines.inputs import View, check_view
 from udsph.baselines.networks import Batch, DeepMethod
 from udsph.data import Modality
+from udsph.encoding.batches import read
 from udsph.models import Outputs
-from udsph.training.batches import augment, read
+from udsph.training.batches import augment
 
 
 class UGACH(DeepMethod):

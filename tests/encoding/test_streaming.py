@@ -8,9 +8,9 @@ from PIL import Image
 
 from tests.training.conftest import QUICK
 from udsph import data
+from udsph.encoding import encode_file, streaming
 from udsph.errors import InputError
-from udsph.training import UDSPH, streaming
-from udsph.training.streaming import encode_file
+from udsph.training import UDSPH
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def encode_file(
     Parameters
     ----------
     model
-        A trained :class:`~udsph.UDSPH`.
+        A :class:`~udsph.Hasher`.
     source
         For images a folder (with its sub-folders, in the order of their names), for texts a file with one text a line;
         for both a ``.npy`` array as the model was trained on.
@@ -81,7 +81,7 @@ def encode_file(
     encoding
         Of a text file.
     precision
-        As in :meth:`udsph.UDSPH.encode_image`.
+        As in :meth:`udsph.Hasher.encode_image`.
     report
         Called with the number of items done.
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from udsph import hamming
+from udsph.encoding.batches import Batch
+from udsph.encoding.config import Config
 from udsph.models.backbone import BackboneEncoder
 from udsph.models.networks import LabelNetwork, ModalityPair, ModalitySpec, build_modality
-from udsph.training.batches import Batch
-from udsph.training.config import Config
 
 
 @dataclass(frozen=True)
@@ -108,3 +108,11 @@ class Model:
     def modules(self) -> dict[str, nn.Module]:
         """The networks that a run stores."""
         return {"pair": self.pair} | ({"label": self.teacher} if self.config.label_net else {})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as a run stores them."""
+        return {
+            f"{name}.{key}": tensor
+            for name, module in self.modules().items()
+            for key, tensor in module.state_dict().items()
+        }

@@ -16,9 +16,9 @@ weights are safetensors, checkpoints are read with ``weights_only=True``.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from udsph._version import __version__
+from udsph.encoding.inputs import Inputs
+from udsph.encoding.model import Model
 from udsph.errors import InputError
-from udsph.training.inputs import Inputs
 
 FORMAT = 1
 CONFIG, SPLITS, LOG = "config.json", "splits.npz", "log.csv"
@@ -52,6 +53,12 @@ def write(path: Path, fill: Callable[[Path], Any]) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON beside, then rename."""
     write(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
+
+
+def content_of(model: Model, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``config.json`` says of a model and the data that it was trained on."""
+    training = dataclasses.asdict(model.config)
+    return {"data": dict(data), "training": training, "model": model.description.as_json()}
 
 
 def create(folder: Path, content: Mapping[str, Any], splits: Mapping[str, np.ndarray]) -> bool:
@@ -159,6 +166,13 @@ def read_inputs(folder: Path) -> Inputs:
     return Inputs.from_json(content, str(path))
 
 
+def finish(folder: Path, inputs: Inputs, weights: Mapping[str, Tensor]) -> None:
+    """Store what makes a run complete; the weights come last, since they are the sign of it."""
+    write_inputs(folder, inputs)
+    write_weights(folder, weights)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Store the finished model's tensors."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
@@ -174,23 +188,3 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged ({error}); train again") from None
-
-
-def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
-    """Store the state of an unfinished training."""
-    write(folder / CHECKPOINT, lambda part: torch.save({"udsph": __version__, **state}, part))
-
-
-def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The state of an unfinished training, or None where there is none."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is damaged ({reason}); remove it to start again") from None
-    if state.get("udsph") != __version__:
-        raise InputError(f"{path} is of version {state.get('udsph')}, this is {__version__}; remove it to start again")
-    return state

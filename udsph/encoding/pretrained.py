@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from udsph._version import __version__
+from udsph.encoding import run_folder
+from udsph.encoding.inputs import Inputs
 from udsph.errors import InputError
-from udsph.training import run as run_folder
-from udsph.training.inputs import Inputs
 
 if TYPE_CHECKING:
-    from udsph.training.estimator import UDSPH
+    from udsph.encoding.hasher import Hasher
 
 FORMAT = 1
 CARD = "README.md"
@@ -35,7 +35,7 @@ _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
 def save_pretrained(
-    model: UDSPH,
+    hasher: Hasher,
     folder: Path,
     *,
     licence: str = "unknown",
@@ -50,7 +50,7 @@ def save_pretrained(
     licence
         Of the weights, by the hub's name: ``apache-2.0``, ``cc-by-nc-4.0``, ``other``, ``unknown``.
     metrics
-        What ``udsph.training.evaluate`` returned.
+        What ``udsph.encoding.evaluate`` returned.
     data
         A sentence on the training data for the card, beside the dataset's name and settings.
     name
@@ -61,7 +61,7 @@ def save_pretrained(
     InputError
         If the model is not trained, the folder holds something, or the licence is no name of the hub's form.
     """
-    trained = model._trained()
+    model = hasher.model
     if not _LICENCE.fullmatch(licence):
         raise InputError(f"licence={licence!r}: expected the hub's name of a licence, such as apache-2.0 or unknown")
     if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".git") for path in folder.iterdir())):
@@ -75,10 +75,10 @@ def save_pretrained(
         "udsph": __version__,
         "torch": str(torch.__version__),
         # The dataset's place on this machine is nobody else's business.
-        "data": {key: value for key, value in model.data.items() if key != "root"},
+        "data": {key: value for key, value in hasher.data.items() if key != "root"},
         "training": dataclasses.asdict(model.config) | {"backbone": Path(model.config.backbone).name},
-        "model": trained.description.as_json(),
-        "inputs": model.inputs.as_json(),
+        "model": model.description.as_json(),
+        "inputs": hasher.inputs.as_json(),
         "metrics": dict(metrics or {}),
     }
     run_folder.write_weights(folder, model.tensors())
@@ -86,6 +86,14 @@ def save_pretrained(
     shutil.copymode(folder / run_folder.CONFIG, folder / run_folder.WEIGHTS)  # safetensors writes for the owner alone
     card = model_card(content, name or folder.resolve().name, licence, data)
     run_folder.write(folder / CARD, lambda part: part.write_text(card, encoding="utf-8"))
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether a folder holds a shared model, and not a run."""
+    try:
+        return "model_type" in json.loads((folder / run_folder.CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def read_pretrained(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], Inputs]:
@@ -104,7 +112,7 @@ def read_pretrained(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tenso
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})") from None
     if not isinstance(content, dict) or content.get("model_type") != "udsph":
-        raise InputError(f"{path} is not the configuration of a UDSPH model; a run folder is read by UDSPH.load")
+        raise InputError(f"{path} is not the configuration of a UDSPH model; a run folder is read by Hasher.load")
     if content.get("format") != FORMAT:
         raise InputError(f"{folder} has format {content.get('format')}, this version reads {FORMAT}")
     lacking = [key for key in ("data", "training", "model", "inputs") if not isinstance(content.get(key), dict)]
@@ -149,9 +157,9 @@ Images: {_view(content["model"]["image"])}. Texts: {_view(content["model"]["text
 ## Use
 
 ```python
-from udsph import UDSPH
+from udsph import Hasher
 
-model = UDSPH.from_pretrained("FOLDER")
+model = Hasher.load("FOLDER")
 ```
 
 or `udsph encode FOLDER --modality image --input IMAGES --output codes.npy` on the command line. Written by udsph

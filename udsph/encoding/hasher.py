@@ -1,0 +1,210 @@
+"""A trained model: images and texts in, packed binary codes out; opened from a folder, stored, shared."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from udsph.data import Modality
+from udsph.encoding import pretrained, run_folder
+from udsph.encoding.batches import sequence
+from udsph.encoding.config import Config
+from udsph.encoding.device import device_of
+from udsph.encoding.inputs import Inputs
+from udsph.encoding.model import Description, Model
+from udsph.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # not imported at run time: Python 3.10 has none
+
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+class Hasher:
+    """Images and texts in, packed binary codes out.
+
+    Opened with :meth:`load`, or made by :meth:`udsph.UDSPH.fit`.
+
+    Examples
+    --------
+    >>> hasher = Hasher.load("runs/scenes")                        # doctest: +SKIP
+    >>> codes = hasher.encode_image(pixels)                        # doctest: +SKIP
+    """
+
+    def __init__(
+        self, model: Model | None = None, inputs: Inputs | None = None, data: Mapping[str, Any] | None = None
+    ) -> None:
+        self._model = model
+        self.inputs = inputs or Inputs()
+        self.data: Mapping[str, Any] = data or {}
+
+    @property
+    def model(self) -> Model:
+        """The networks, or an InputError where there are none yet."""
+        if self._model is None:
+            raise InputError("the model is not trained: call fit, or load a run")
+        return self._model
+
+    @property
+    def config(self) -> Config:
+        """The settings with which the model was trained."""
+        return self.model.config
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.config.bits
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of the training data."""
+        return self.model.description.classes
+
+    # -- codes ----------------------------------------------------------------------------------------------------
+
+    def encode_image(self, images: Any, batch_size: int = 256, *, precision: str = "32-true") -> np.ndarray:
+        """Packed codes of images, from the images alone.
+
+        Parameters
+        ----------
+        images
+            A :class:`~udsph.data.Modality`, or an array of the form that the model was trained on.
+        batch_size
+            Items that pass through the network at once.
+        precision
+            ``32-true``, or ``bf16-mixed``: layers in bfloat16, about twice as fast where the processor has
+            instructions for it; a few bits in ten thousand differ. Encode queries and database alike.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 ``(n, ceil(bits / 8))``, little bit order.
+        """
+        return self._encode("image", images, batch_size, precision)
+
+    def encode_text(self, texts: Any, batch_size: int = 256, *, precision: str = "32-true") -> np.ndarray:
+        """Packed codes of texts, from the texts alone; like :meth:`encode_image`."""
+        return self._encode("text", texts, batch_size, precision)
+
+    def _encode(self, view: str, items: Any, batch_size: int, precision: str) -> np.ndarray:
+        model = self.model
+        if precision not in PRECISIONS:
+            raise InputError(f"precision={precision}: expected one of {', '.join(PRECISIONS)}")
+        modality = items if isinstance(items, Modality) else self._as_modality(view, items)
+        spec = getattr(model.description, view)
+        same = modality.kind == spec.kind and len(modality.shape) == len(spec.shape)
+        # Sentences may be of any length and sets of any size; everything else must agree.
+        if not same or (modality.shape[-1:] != spec.shape[-1:] and spec.kind != "tokens"):
+            raise InputError(
+                f"{view}: {modality.kind} of shape {modality.shape} given, the model takes {spec.kind} of {spec.shape}"
+            )
+        if len(modality) == 0:
+            return np.empty((0, -(-self.bits // 8)), np.uint8)
+        batches = sequence(modality, np.arange(len(modality)), batch_size, model.device)
+        return model.encode(view, batches, half=precision == "bf16-mixed")
+
+    def _as_modality(self, view: str, items: Any) -> Modality:
+        """A bare array as items of the kind that the model was trained on."""
+        spec = getattr(self.model.description, view)
+        items = items if hasattr(items, "toarray") else np.asarray(items)
+        wanted = "biu" if spec.kind in ("pixels", "tokens") else "biuf"
+        if items.dtype.kind not in wanted:
+            raise InputError(f"{view}: values of type {items.dtype} given, the model takes {spec.kind}")
+        if spec.kind in ("vectors", "regions"):
+            finite = np.isfinite(items.data if hasattr(items, "toarray") else items)
+            if not finite.all():
+                raise InputError(f"{view}: the values hold NaN or infinity")
+        if spec.kind == "tokens" and items.size and not 0 <= items.min() <= items.max() < spec.vocabulary:
+            raise InputError(
+                f"{view}: tokens from {items.min()} to {items.max()}, the vocabulary has {spec.vocabulary}"
+            )
+        return Modality(spec.kind, items)
+
+    # -- folders --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], device: str | None = None) -> Self:
+        """The model of a completed run, or of a folder that :meth:`share` wrote. Nothing in it is unpickled.
+
+        Parameters
+        ----------
+        device
+            ``auto``, ``cpu``, ``cuda``, ``cuda:1``; by default the one that the run was given.
+
+        Raises
+        ------
+        InputError
+            If the folder is neither, is damaged, or its training is not complete.
+        """
+        place = Path(folder)
+        if pretrained.is_shared(place):
+            return cls.from_pretrained(place, device)
+        content = run_folder.read_config(place)
+        return cls._assemble(content, run_folder.read_weights(place), run_folder.read_inputs(place), place, device)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], device: str | None = None) -> Self:
+        """The model of a folder that :meth:`share` wrote. Nothing in it is executed or unpickled.
+
+        Raises
+        ------
+        InputError
+            If the folder is not such a model, or is damaged.
+        """
+        content, weights, inputs = pretrained.read_pretrained(Path(folder))
+        return cls._assemble(content, weights, inputs, Path(folder), device)
+
+    def save(self, output: str | os.PathLike[str]) -> None:
+        """Write the model as a run folder, which must not exist or be empty."""
+        model, folder = self.model, Path(output)
+        if run_folder.create(folder, run_folder.content_of(model, self.data), {}):
+            raise InputError(f"{folder} holds a run already; choose another output or remove it")
+        run_folder.finish(folder, self.inputs, self.tensors())
+
+    def share(self, folder: str | os.PathLike[str], **card: Any) -> None:
+        """Write the model as a folder for others, in the layout of the Hugging Face hub.
+
+        ``card`` fills the model card: ``licence``, ``metrics``, ``data``, ``name``; see
+        :func:`udsph.encoding.pretrained.save_pretrained`.
+        """
+        pretrained.save_pretrained(self, Path(folder), **card)
+
+    save_pretrained = share  # the hub's name
+
+    @classmethod
+    def _assemble(
+        cls, content: Mapping[str, Any], weights: Mapping[str, Tensor], inputs: Inputs, folder: Path, device: str | None
+    ) -> Self:
+        """A model from what its folder holds."""
+        known = {field.name for field in dataclasses.fields(Config)}
+        strange = [name for name in content["training"] if name not in known]
+        if strange:
+            raise InputError(f"{folder} was written by another version: its setting '{strange[0]}' is not known here")
+        config = Config.from_settings(content["training"] | ({} if device is None else {"device": device}))
+        try:
+            description = Description.from_json(content["model"])
+        except (KeyError, TypeError):
+            raise InputError(f"{folder}: its configuration does not describe the networks") from None
+        model = Model(description, config, device_of(config.device), pretrained=False)
+        for name, module in model.modules().items():
+            tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
+            try:
+                module.load_state_dict(tensors)
+            except RuntimeError:
+                raise InputError(f"{folder}: the weights do not fit the configuration; train it again") from None
+        return cls._of(model, inputs, content["data"])
+
+    @classmethod
+    def _of(cls, model: Model, inputs: Inputs, data: Mapping[str, Any]) -> Self:
+        """One of this class from a trained model; a subclass whose constructor asks for something else overrides it."""
+        return cls(model, inputs, data)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as they are stored."""
+        return self.model.tensors()

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from udsph._version import __version__
-from udsph.baselines import create, methods
+from udsph.baselines import registry
 from udsph.baselines.networks import PRECISIONS
+from udsph.baselines.registry import create, methods
 from udsph.baselines.scoring import Views, chance, judge
 from udsph.data import Dataset, load
 from udsph.errors import InputError
@@ -73,7 +74,7 @@ class Comparison:
     def __post_init__(self) -> None:
         for name in self.names:
             if name not in methods():
-                raise InputError(f"unknown method '{name}'; known: all, {', '.join(methods())}")
+                raise InputError(registry.unknown(name))
         if not self.names or not self.bits:
             raise InputError("name at least one method and one code length")
         for bits in self.bits:
@@ -135,7 +136,13 @@ class Work:
         return run_job(job, self.views[fixed], self.comparison.epochs, self.comparison.precision)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"comparison": self.comparison, "dataset": None, "views": {}}
+        outside = {name: method for name, method in registry.registered().items() if name in self.comparison.names}
+        return {"comparison": self.comparison, "outside": outside}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, method in state["outside"].items():
+            registry.register(name, method)
+        self.__init__(state["comparison"])  # type: ignore[misc]
 
 
 def run_job(job: Job, views: Views, epochs: int = 0, precision: str = "32-true") -> Row:

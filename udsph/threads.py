@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from udsph.checks import check_int
+
 
 def thread_count(threads: Any = None) -> int:
     """Return the number of threads for one call.
@@ -20,11 +22,7 @@ def thread_count(threads: Any = None) -> int:
         ``threads`` or one of the variables is not a positive int.
     """
     if threads is not None:
-        if isinstance(threads, bool) or not hasattr(threads, "__index__"):
-            raise TypeError(f"threads must be an int or None, got {type(threads).__name__}")
-        if threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads}")
-        return int(threads)
+        return check_int(threads, "threads", 1)
     for variable in ("UDSPH_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(variable, "")
         if text.isdecimal() and int(text) > 0:

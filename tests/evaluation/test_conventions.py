@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_case
 
 from udsph.evaluation import CONVENTIONS, evaluate, mean_average_precision
 from udsph.evaluation.conventions import DENOMINATORS
+
+from .cases import random_case
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
 # Distances 1 1 2 2 3 2 4 from the query 0; relevant: no yes no yes no yes yes.

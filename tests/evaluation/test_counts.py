@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import random_case
 
 from udsph.errors import InputError
 from udsph.evaluation import Counts, count
+
+from .cases import random_case
 
 
 def plain_counts(case):

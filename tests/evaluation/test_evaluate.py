@@ -6,8 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from brute_force import average_precision, hits, ndcg, reciprocal_rank
-from conftest import Case, random_case
 
 from udsph.errors import InputError
 from udsph.evaluation import (
@@ -17,11 +15,15 @@ from udsph.evaluation import (
     evaluate,
     evaluate_ranking,
     evaluate_scores,
+    from_rankings,
     mean_average_precision,
     native,
 )
 from udsph.evaluation.conventions import DENOMINATORS
 from udsph.hamming import backend
+
+from .brute_force import average_precision, hits, ndcg, reciprocal_rank
+from .cases import Case, random_case
 
 
 def ranked_grades(case):
@@ -234,11 +236,10 @@ def test_scores_rank_the_greatest_first_and_tie_in_column_order():
 
 def test_rankings_are_evaluated_some_queries_at_a_time(case, monkeypatch):
     """Nine queries, at once and in pieces of one and of four."""
-    module = sys.modules["udsph.evaluation.evaluate"]
     for options in ({"ties": "expected"}, {"ties": "insertion", "metrics": ["map"]}, {"empty": "skip"}):
         results = []
         for pairs in (1 << 20, 1, 4 * 300):
-            monkeypatch.setattr(module, "PAIRS_PER_PIECE", pairs)
+            monkeypatch.setattr(from_rankings, "PAIRS_PER_PIECE", pairs)
             results.append(evaluate_scores(-case.distances, case.grades, ranks=(5, 70), **options))
         for other in results[1:]:
             assert other.to_dict() == results[0].to_dict()

@@ -47,20 +47,26 @@ def test_arguments_that_do_not_fit(arguments, message):
         ({"empty": "nan"}, "empty='nan' is unknown"),
         ({"empty_lookup": "nan"}, "empty_lookup='nan' is unknown"),
         ({"convention": "mine"}, "convention='mine' is unknown; choose one of: dcmh"),
-        ({"cutoffs": (0,)}, "cutoffs must be whole numbers from 1, got 0"),
-        ({"cutoffs": (1.5,)}, "cutoffs must be whole numbers from 1, got 1.5"),
-        ({"ranks": (-1,)}, "ranks must be whole numbers from 1, got -1"),
+        ({"cutoffs": (0,)}, "each of cutoffs must be at least 1, got 0"),
+        ({"ranks": (-1,)}, "each of ranks must be at least 1, got -1"),
         ({"metrics": "map"}, "metrics must be a list"),
         ({"metrics": ["mop"]}, "metric 'mop' is unknown; choose from: map"),
         ({"metrics": ["mrr@3"]}, "metric 'mrr@3' is unknown"),
         ({"metrics": ["map@x"]}, "the cutoff must be a whole number"),
-        ({"threads": 0}, "threads must be a whole number from 1, got 0"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"relevance": np.ones((4, 4))}, "give labels or relevance, not both"),
     ],
 )
 def test_options_that_do_not_exist(options, message):
     with pytest.raises(InputError, match=message):
         evaluate(CODES, CODES, LABELS, LABELS, **options)
+
+
+@pytest.mark.parametrize("option", ["cutoffs", "ranks", "threads"])
+def test_options_that_are_no_whole_numbers(option):
+    value = 1.5 if option == "threads" else (1.5,)
+    with pytest.raises(TypeError, match=rf"{option} must be an int, got float \(1.5\)"):
+        evaluate(CODES, CODES, LABELS, LABELS, **{option: value})
 
 
 @pytest.mark.parametrize(

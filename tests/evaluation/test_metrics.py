@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from brute_force import average_precision, dcg, hits, ndcg, orders, reciprocal_rank
 
 from udsph.evaluation import metrics
 from udsph.evaluation.conventions import DENOMINATORS
 from udsph.evaluation.ranking import TIE_CODES, QueryGroups, TiedRanking, gains_of
+
+from .brute_force import average_precision, dcg, hits, ndcg, orders, reciprocal_rank
 
 REDUCE = {"expected": lambda values: sum(values) / len(values), "optimistic": max, "pessimistic": min}
 EXACT = {"rel": 1e-13, "abs": 1e-14}

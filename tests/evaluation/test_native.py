@@ -5,12 +5,13 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import random_case
 
 from udsph.evaluation import count, evaluate, native
 from udsph.evaluation.counting import _count_in_numpy
 from udsph.evaluation.problem import problem
 from udsph.hamming import backend, simd_level, simd_levels
+
+from .cases import random_case
 
 pytestmark = pytest.mark.skipif(
     native._native is None or backend.name() != "native", reason="the native kernels are not built or not chosen"

@@ -12,8 +12,9 @@ which MAP is which.
 from udsph.evaluation.conventions import CONVENTIONS, Convention, Options
 from udsph.evaluation.counting import count
 from udsph.evaluation.counts import Counts
-from udsph.evaluation.evaluate import evaluate, evaluate_ranking, evaluate_scores, mean_average_precision
 from udsph.evaluation.files import evaluate_files
+from udsph.evaluation.from_codes import evaluate, mean_average_precision
+from udsph.evaluation.from_rankings import evaluate_ranking, evaluate_scores
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, METRICS
 from udsph.evaluation.report import Evaluation
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from udsph.errors import InputError
-from udsph.evaluation.evaluate import evaluate
+from udsph.evaluation.from_codes import evaluate
 from udsph.evaluation.plan import DEFAULT_CUTOFFS
 from udsph.evaluation.problem import Progress
 from udsph.evaluation.report import Evaluation

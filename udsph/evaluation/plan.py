@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.checks import check_int
 from udsph.errors import InputError
 
 DEFAULT_CUTOFFS = (1, 10, 100, 1000, 5000)
@@ -81,10 +82,9 @@ def whole_ranks(values: Iterable[Any], name: str) -> list[int]:
     """Ranks as ints from 1, in the order given, each once."""
     ranks: list[int] = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{name} must be whole numbers from 1, got {value!r}")
-        if int(value) not in ranks:
-            ranks.append(int(value))
+        rank = check_int(value, f"each of {name}", 1)
+        if rank not in ranks:
+            ranks.append(rank)
     return ranks
 
 

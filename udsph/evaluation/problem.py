@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.evaluation.relevance import ClassNumbers, CustomRelevance, MultiHotLabels, relevance_of
 from udsph.hamming.codes import as_array, check_bits, check_codes
@@ -74,8 +75,7 @@ def problem(
     progress: Progress | None = None,
 ) -> Problem:
     """Check everything that a user gives to count or evaluate."""
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1):
-        raise InputError(f"threads must be a whole number from 1, got {threads!r}")
+    threads = None if threads is None else check_int(threads, "threads", 1)
     query, database = as_array(query_codes, "query_codes"), as_array(database_codes, "database_codes")
     if query.ndim == 2 and database.ndim == 2 and query.shape[1] != database.shape[1]:
         raise InputError(

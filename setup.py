@@ -7,17 +7,20 @@ What is built, and what happens where it cannot be:
 ``udsph.hamming.capi``        the same and Cython          other Cython projects cannot cimport it
 ``udsph.evaluation._native``  C++17 compiler, pybind11     counts in NumPy, many times slower
 ``udsph.attention._native``   C++17 compiler, pybind11     attention in plain torch (backend ``gram``)
-``libudsph_cuda.so``          nvcc (no GPU, no torch)      the same on GPUs
+``udsph/libudsph_cuda.so``    nvcc (no GPU, no torch)      the same on GPUs
 ============================  ===========================  =======================================================
 
 A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``; for CUDA under ``UDSPH_CUDA=1``, and
 ``UDSPH_CUDA=0`` leaves it out. ``UDSPH_NVCC`` names an nvcc that is not on the path, ``UDSPH_CUDA_ARCHS`` the GPUs to
-compile for ("80,90"). No flag depends on the CPU of the build machine: each instruction set has a translation unit that
-opens its own target region, and the level is chosen at run time.
+compile for ("80,90"). What was built with other options is built again.
+
+No flag depends on the CPU of the build machine: each instruction set has a translation unit that opens its own target
+region, and the level is chosen at run time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -91,12 +94,10 @@ def cuda_libraries() -> list[Extension]:
             raise SystemExit("UDSPH_CUDA=1, but nvcc was not found: put it on the path or name it in UDSPH_NVCC")
         print("udsph: nvcc was not found, the CUDA library is not built", file=sys.stderr)
         return []
-    headers = [*glob("csrc/cuda/*.h"), "csrc/attention/formula.h"]
-    return [
-        CudaLibrary(
-            "udsph.attention.libudsph_cuda", sorted(glob("csrc/cuda/*.cu")), depends=headers, optional=wanted == "auto"
-        )
-    ]
+    sources = sorted(glob("csrc/**/*.cu", recursive=True))
+    headers = [path for pattern in ("common", "*/cuda") for path in glob(f"csrc/{pattern}/*.h")]
+    headers.append("csrc/attention/formula.h")
+    return [CudaLibrary("udsph.libudsph_cuda", sources, depends=headers, optional=wanted == "auto")]
 
 
 def find_nvcc() -> str | None:
@@ -106,13 +107,22 @@ def find_nvcc() -> str | None:
     return shutil.which("nvcc") or shutil.which("nvcc", path=os.environ.get("CUDA_HOME", "/usr/local/cuda") + "/bin")
 
 
-def nvcc_command(ext: Extension, target: str) -> list[str]:
+def nvcc_command(sources: list[str]) -> list[str]:
     """Machine code for each architecture of UDSPH_CUDA_ARCHS, and PTX of the last for GPUs to come."""
     architectures = os.environ.get("UDSPH_CUDA_ARCHS", "80,90").split(",")
     generate = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures]
     generate.append(f"-gencode=arch=compute_{architectures[-1]},code=compute_{architectures[-1]}")
     options = ["-O3", "-std=c++17", "-shared", "--threads=0", "-Xcompiler=-fPIC,-Wall,-Wextra", "-Icsrc"]
-    return [str(find_nvcc()), *options, *generate, "-o", target, *ext.sources]
+    return [str(find_nvcc()), *options, *generate, *sources]
+
+
+def build_id(*options: object) -> str:
+    """What the linker shall write into a library so that it can be told whether it was built with these options."""
+    return hashlib.sha256(repr(options).encode()).hexdigest()[:40]
+
+
+def has_build_id(library: Path, wanted: str) -> bool:
+    return library.exists() and bytes.fromhex(wanted) in library.read_bytes()
 
 
 class BuildNative(build_ext):
@@ -134,7 +144,7 @@ class BuildNative(build_ext):
             if isinstance(ext, CudaLibrary):
                 self.build_cuda(ext)
             else:
-                super().build_extension(ext)
+                self.build_module(ext)
         except Exception:
             if ext.optional:
                 variable = "UDSPH_CUDA" if isinstance(ext, CudaLibrary) else "UDSPH_REQUIRE_NATIVE"
@@ -145,13 +155,28 @@ class BuildNative(build_ext):
                 )
             raise
 
+    def build_module(self, ext: Extension) -> None:
+        """As setuptools does, and again where the options differ from those of the module that is there."""
+        force = self.force
+        if sys.platform == "linux":
+            tools = [os.environ.get(name) for name in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
+            wanted = build_id(tools, ext.extra_compile_args, ext.extra_link_args, sys.version)
+            ext.extra_link_args.append(f"-Wl,--build-id=0x{wanted}")
+            self.force = force or not has_build_id(Path(self.get_ext_fullpath(ext.name)), wanted)
+        try:
+            super().build_extension(ext)
+        finally:
+            self.force = force
+
     def build_cuda(self, ext: CudaLibrary) -> None:
         target = Path(self.get_ext_fullpath(ext.name))
         newest = max(Path(path).stat().st_mtime for path in (*ext.sources, *ext.depends))
-        if not self.force and target.exists() and target.stat().st_mtime > newest:
+        command = nvcc_command(ext.sources)
+        wanted = build_id(command)
+        if not self.force and has_build_id(target, wanted) and target.stat().st_mtime > newest:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = nvcc_command(ext, str(target))
+        command += [f"-Xlinker=--build-id=0x{wanted}", "-o", str(target)]
         print(" ".join(command))
         try:
             subprocess.run(command, check=True)

@@ -4,7 +4,6 @@
 #include <pybind11/stl.h>
 
 #include "attention/levels.h"
-#include "attention/emulation.h"
 #include "attention/kernels.h"
 #include "attention/run.h"
 
@@ -83,16 +82,4 @@ PYBIND11_MODULE(_native, module) {
   module.def("simd_level", [] { return std::string(levels().active().name); });
   module.def("simd_levels", [] { return levels().names(); });
   module.def("set_level", [](const std::string &name) { levels().set(name); });
-
-  // The CUDA kernel's program on the host, for tests: udsph/attention/cuda.py takes these in place of the library.
-  module.def(
-      "emulate",
-      [](uintptr_t problem, bool backward, int threads) {
-        emulate(*reinterpret_cast<const UdsphAttention *>(problem), backward, threads);
-      },
-      py::call_guard<py::gil_scoped_release>(), py::arg("problem"), py::arg("backward"), py::arg("threads"));
-  module.def("emulated_chunks", &emulated_chunks, py::arg("query_items"), py::arg("context_items"));
-  module.def("emulated_shared_bytes", &emulated_shared_bytes, py::arg("type"), py::arg("max_queries"),
-             py::arg("gram_width"), py::arg("backward"));
-  module.attr("emulated_struct_size") = sizeof(UdsphAttention);
 }

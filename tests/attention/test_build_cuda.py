@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from udsph.attention.backends import CUDA_LIBRARY
+from udsph.cuda import LIBRARY
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -40,7 +40,7 @@ def failing_nvcc(tmp_path):
 def test_a_failing_nvcc_is_a_warning(tmp_path, failing_nvcc):
     done = build(tmp_path, UDSPH_CUDA="auto", UDSPH_NVCC=failing_nvcc)
     assert done.returncode == 0, done.stderr
-    assert "udsph.attention.libudsph_cuda could not be compiled; the package works without it" in done.stderr
+    assert "udsph.libudsph_cuda could not be compiled; the package works without it" in done.stderr
 
 
 def test_a_failing_nvcc_is_an_error_where_cuda_was_asked_for(tmp_path, failing_nvcc):
@@ -67,7 +67,36 @@ def test_an_unknown_wish_is_an_error(tmp_path):
     assert "UDSPH_CUDA=yes: expected auto, 0 or 1" in build(tmp_path, UDSPH_CUDA="yes").stderr
 
 
-@pytest.mark.skipif(CUDA_LIBRARY.exists(), reason="the installation has compiled it, and test_cuda.py loads it")
+@pytest.fixture
+def recording_nvcc(tmp_path):
+    """An nvcc that writes a line for each call and an empty shared library, by the linker of the C compiler."""
+    script, calls = tmp_path / "nvcc", tmp_path / "calls"
+    script.write_text(
+        f"""#!{sys.executable}
+import subprocess, sys
+id = next(a.removeprefix("-Xlinker=") for a in sys.argv if a.startswith("-Xlinker="))
+target = sys.argv[sys.argv.index("-o") + 1]
+open({str(calls)!r}, "a").write(" ".join(a for a in sys.argv if "code=sm" in a) + "\\n")
+sys.exit(subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-Wl," + id, "-o", target]).returncode)
+"""
+    )
+    script.chmod(0o755)
+    return str(script), calls
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="needs a linker that writes build IDs"
+)
+def test_other_architectures_build_the_library_again(tmp_path, recording_nvcc):
+    nvcc, calls = recording_nvcc
+    for architectures in ("80", "80", "90", "90", "80,90"):
+        done = build(tmp_path, UDSPH_CUDA="1", UDSPH_NVCC=nvcc, UDSPH_CUDA_ARCHS=architectures)
+        assert done.returncode == 0, done.stderr
+    made = [line.count("-gencode") for line in calls.read_text().splitlines()]
+    assert made == [1, 1, 2], "once for each set of architectures"
+
+
+@pytest.mark.skipif(LIBRARY.exists(), reason="the installation has compiled it, and test_cuda.py loads it")
 @pytest.mark.skipif(shutil.which(os.environ.get("UDSPH_NVCC") or "nvcc") is None, reason="needs nvcc")
 def test_the_library_compiles_and_loads(tmp_path):
     done = build(tmp_path, UDSPH_CUDA="1", UDSPH_CUDA_ARCHS="90")

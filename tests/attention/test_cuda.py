@@ -6,22 +6,24 @@
 import contextlib
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import types
 
 import pytest
 
+import udsph.cuda
 from udsph.attention import backends, cross_attention_scores, cuda, scores
-from udsph.attention.backends import CUDA_LIBRARY
 from udsph.attention.formula import Formula
+from udsph.cuda import LIBRARY
 from udsph.errors import InputError
 
 from .batches import make_batch, torch
 from .emulated import EmulatedLibrary, can_emulate, emulate_on_cpu
 
-emulated = pytest.mark.skipif(not can_emulate(), reason="the emulation is part of the native extension")
-compiled = pytest.mark.skipif(not CUDA_LIBRARY.exists(), reason="the CUDA library was not built")
+emulated = pytest.mark.skipif(not can_emulate(), reason="needs a C++ compiler and the native extension")
+compiled = pytest.mark.skipif(not LIBRARY.exists(), reason="the CUDA library was not built")
 without_gpu = pytest.mark.skipif(backends()["cuda"] == "available", reason="there is a GPU")
 
 FORMULA = Formula(9.0, "lse", 6.0, "clipped_l2")
@@ -122,18 +124,15 @@ def test_chunks_fill_a_gpu_and_never_outnumber_the_query_items(items, others):
 @emulated
 def test_the_published_sizes_fit_every_gpu():
     """36 regions and captions of up to 60 words in both directions: under the 99 KiB of the smallest served GPUs."""
-    from udsph.attention import _native
-
+    library = EmulatedLibrary(1)
     for queries, context in ((60, 36), (36, 60)):
-        assert _native.emulated_shared_bytes(0, queries, context, True) < 99 * 1024
-    assert _native.emulated_shared_bytes(1, 60, 36, True) == pytest.approx(
-        2 * _native.emulated_shared_bytes(0, 60, 36, True), rel=0.1
-    )
+        assert library.shared_bytes(0, queries, context, True) < 99 * 1024
+    assert library.shared_bytes(1, 60, 36, True) == pytest.approx(2 * library.shared_bytes(0, 60, 36, True), rel=0.1)
 
 
 @compiled
 def test_the_library_and_this_package_mean_the_same_interface():
-    library = cuda.Library(CUDA_LIBRARY)  # compares the size of the struct
+    library = cuda.Library()  # compares the size of the struct
     if can_emulate():
         for items, others in ((1, 1), (128, 128), (1000, 7)):
             assert library.chunks(items, others) == EmulatedLibrary(1).chunks(items, others)
@@ -144,14 +143,14 @@ def test_the_library_and_this_package_mean_the_same_interface():
 def test_without_a_gpu_cuda_is_refused_with_the_reason():
     with pytest.raises(InputError, match=r"backend='cuda' cannot be used: (no GPU|this torch)"):
         cross_attention_scores(*make_batch(), backend="cuda")
-    assert cuda.Library(CUDA_LIBRARY).device_state().startswith("no GPU can be used: ")
+    assert cuda.Library().device_state().startswith("no GPU can be used: ")
 
 
 @compiled
 @without_gpu
 def test_a_launch_without_a_gpu_returns_an_error_code():
     problem = cuda.Problem(query_items=1, context_items=1, queries=1, max_queries=1, gram_width=1, chunks=1)
-    library = ctypes.CDLL(str(CUDA_LIBRARY))
+    library = ctypes.CDLL(str(LIBRARY))
     assert library.udsph_attention_forward(ctypes.byref(problem), None) != 0
     assert library.udsph_attention_backward(ctypes.byref(problem), None) != 0
     assert library.udsph_attention_check() != 0
@@ -181,6 +180,10 @@ class FailingLibrary:
         limit._obj.value = self.shared_limit
         return 0
 
+    def udsph_cuda_describe(self, name, size, major, minor):
+        name.value, major._obj.value, minor._obj.value = b"Some GPU", 7, 5
+        return 0
+
     def udsph_attention_shared_bytes(self, *sizes):
         return 200_000
 
@@ -202,10 +205,8 @@ class FailingLibrary:
 def test_every_code_that_a_launch_returns_is_an_error(monkeypatch, name, limit, error, message):
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: types.SimpleNamespace(cuda_stream=0))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     library = object.__new__(cuda.Library)
-    library._library = FailingLibrary(name, limit)
+    library.functions = FailingLibrary(name, limit)
     for backward in (False, True):
         with pytest.raises(error, match=message):
             library.run(cuda.Problem(max_queries=60, gram_width=36), backward, torch.device("cuda"))
@@ -231,15 +232,25 @@ def test_auto_needs_a_driver_and_code_for_the_gpu(monkeypatch):
 def test_a_library_that_cannot_be_loaded_is_a_reason(tmp_path, monkeypatch):
     broken = tmp_path / "libudsph_cuda.so"
     broken.write_bytes(b"\x7fELF for some other machine")
-    with pytest.raises(OSError, match="libudsph_cuda"):
-        cuda.Library(broken)
+    monkeypatch.setattr(udsph.cuda, "LIBRARY", broken)
+    assert re.match("the library cannot be loaded: .*libudsph_cuda", udsph.cuda.state.__wrapped__())
+
+
+def test_a_library_of_another_version_is_a_reason(monkeypatch):
+    def older():
+        raise OSError("libudsph_cuda.so was built from another version of udsph")
+
+    monkeypatch.setattr(udsph.cuda, "state", lambda: "available")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(cuda, "library", older)
+    assert "from another version of udsph" in scores.cuda_state.__wrapped__()
 
 
 def test_backends_say_what_is_missing():
     state = backends()
     assert list(state) == ["reference", "gram", "cpu", "cuda"]
     assert state["reference"] == state["gram"] == "available"
-    if not CUDA_LIBRARY.exists():
+    if not LIBRARY.exists():
         assert state["cuda"].startswith("the library was not built")
         with pytest.raises(InputError, match="backend='cuda' cannot be used: the library was not built"):
             cross_attention_scores(*make_batch(), backend="cuda")

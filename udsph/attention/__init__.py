@@ -12,7 +12,7 @@
     gram.py         the same scores without attended vectors, in plain torch
     fused.py        the same with one kernel between the matrix products, as an op of torch.library
     cpu.py          that kernel in C++ (csrc/attention)
-    cuda.py         that kernel in CUDA (csrc/cuda), a plain C library loaded with ctypes
+    cuda.py         that kernel in CUDA (csrc/attention/cuda), in the library that udsph/cuda.py loads
     pieces.py       any of them a few captions at a time, computed again in the backward pass
 
 ``docs/attention.md`` derives the form without attended vectors and its gradient.

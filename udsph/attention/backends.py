@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from functools import cache
-from pathlib import Path
+
+from udsph import cuda
 
 NAMES = ("reference", "gram", "cpu", "cuda")
-CUDA_LIBRARY = Path(__file__).with_name("libudsph_cuda.so")
 
 
 def backends() -> dict[str, str]:
@@ -40,21 +40,11 @@ def cpu_state() -> str:
 @cache
 def cuda_state() -> str:
     """Of the CUDA kernel: ``"available"``, or why not. Asks the driver, so not for a process that will fork."""
-    state = cuda_library_state()
-    if state != "available":
-        return state
+    if cuda.state() != "available":
+        return cuda.state()
     if importlib.import_module("torch").version.cuda is None:
         return "this torch was built without CUDA"
-    return str(importlib.import_module("udsph.attention.cuda").library().device_state())
-
-
-@cache
-def cuda_library_state() -> str:
-    """Whether the CUDA library is there and loads. Touches no driver and no GPU."""
-    if not CUDA_LIBRARY.exists():
-        return "the library was not built when the package was installed (it needs nvcc, and UDSPH_CUDA other than 0)"
     try:
-        importlib.import_module("udsph.attention.cuda").library()
-    except OSError as error:
+        return str(importlib.import_module("udsph.attention.cuda").library().device_state())
+    except OSError as error:  # of another version
         return f"the library cannot be loaded: {error}"
-    return "available"

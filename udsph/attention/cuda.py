@@ -1,6 +1,7 @@
-"""The CUDA kernel: the library, loaded with ctypes, and tensors turned into the struct that it takes.
+"""The CUDA kernel: its part of the CUDA library, and tensors turned into the struct that it takes.
 
-``csrc/cuda/cross_attention.h`` is the interface. Every call goes to torch's current stream on the tensors' device.
+``csrc/attention/cuda/cross_attention.h`` is the interface. Every call goes to torch's current stream on
+the tensors' device.
 """
 
 from __future__ import annotations
@@ -8,21 +9,16 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from udsph.attention.backends import CUDA_LIBRARY
+import udsph.cuda
 from udsph.attention.formula import NORMALIZATIONS, POOLS, Formula
 from udsph.errors import InputError
 
 _TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
-_WRONG_ARCHITECTURE = (
-    "cudaErrorNoKernelImageForDevice",
-    "cudaErrorInvalidDeviceFunction",
-    "cudaErrorUnsupportedPtxVersion",
-    "cudaErrorInvalidKernelImage",
-)
 
 
 class Problem(ctypes.Structure):
@@ -39,8 +35,8 @@ class Problem(ctypes.Structure):
     )
 
 
-class Library:
-    """The C interface. Tests put its emulation on the host in place of it.
+class Library(udsph.cuda.Library):
+    """The attention kernel of the CUDA library. Tests put its emulation on the host in place of it.
 
     Raises
     ------
@@ -48,37 +44,31 @@ class Library:
         Where it cannot be loaded, or was built from other sources than this file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._library = library = ctypes.CDLL(str(path))
-        for name in ("udsph_cuda_error_name", "udsph_cuda_error_text"):
-            getattr(library, name).restype = ctypes.c_char_p
+    def __init__(self, path: Path = udsph.cuda.LIBRARY) -> None:
+        super().__init__(path)
         for name in ("struct_size", "chunks", "shared_bytes"):
-            getattr(library, f"udsph_attention_{name}").restype = ctypes.c_int64
-        library.udsph_attention_chunks.argtypes = [ctypes.c_int64, ctypes.c_int64]
-        library.udsph_attention_shared_bytes.argtypes = [ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
+            self._function(name).restype = ctypes.c_int64
+        self._function("chunks").argtypes = [ctypes.c_int64, ctypes.c_int64]
+        self._function("shared_bytes").argtypes = [ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
         for name in ("forward", "backward"):
-            getattr(library, f"udsph_attention_{name}").argtypes = [ctypes.POINTER(Problem), ctypes.c_void_p]
-        if library.udsph_attention_struct_size() != ctypes.sizeof(Problem):
+            self._function(name).argtypes = [ctypes.POINTER(Problem), ctypes.c_void_p]
+        if self._function("struct_size")() != ctypes.sizeof(Problem):
             raise OSError(f"{path.name} was built from another version of udsph")
 
-    def device_state(self) -> str:
-        """``"available"``, or why no GPU can be used."""
-        count = ctypes.c_int()
-        code = self._library.udsph_cuda_device_count(ctypes.byref(count))
-        if code:
-            return f"no GPU can be used: {self._error_text(code)}"
-        return "available" if count.value else "no GPU can be used: there is none"
+    def _function(self, name: str) -> Any:
+        return getattr(self.functions, f"udsph_attention_{name}")
 
     def has_code_for(self, device: torch.device) -> bool:
         """Whether the library was compiled for this GPU, or for one that it can stand in for."""
         with torch.cuda.device(device):
-            code = self._library.udsph_attention_check()
-        if code and self._error_name(code) not in _WRONG_ARCHITECTURE:
-            raise RuntimeError(f"udsph attention on {device}: {self._error_text(code)}")
-        return code == 0
+            return self.has_code(self._function("check")())
 
     def chunks(self, query_items: int, context_items: int) -> int:
-        return int(self._library.udsph_attention_chunks(query_items, context_items))
+        return int(self._function("chunks")(query_items, context_items))
+
+    def shared_bytes(self, type: int, max_queries: int, gram_width: int, backward: bool) -> int:
+        """Bytes of shared memory that a block of threads needs."""
+        return int(self._function("shared_bytes")(type, max_queries, gram_width, backward))
 
     def run(self, problem: Problem, backward: bool, device: torch.device) -> None:
         """Launch one pass on the current stream of the device.
@@ -90,36 +80,25 @@ class Library:
         RuntimeError
             For any other CUDA error.
         """
-        launch = self._library.udsph_attention_backward if backward else self._library.udsph_attention_forward
         with torch.cuda.device(device):
-            code = launch(ctypes.byref(problem), torch.cuda.current_stream(device).cuda_stream)
-        if code:
-            raise self._error(code, problem, device)
+            code = self.launch(problem, backward, torch.cuda.current_stream(device).cuda_stream)
+            if code:
+                raise self._launch_error(code, problem)
 
-    def _error(self, code: int, problem: Problem, device: torch.device) -> Exception:
-        name, gpu = self._error_name(code), torch.cuda.get_device_name(device)
-        if name in _WRONG_ARCHITECTURE:
-            major, minor = torch.cuda.get_device_capability(device)
-            return InputError(
-                f"the CUDA library of udsph holds no code for {gpu} (compute capability {major}.{minor}): reinstall "
-                f"udsph with UDSPH_CUDA_ARCHS={major}{minor}, or use backend='gram' ({name})"
-            )
-        limit = ctypes.c_int()
-        with torch.cuda.device(device):
-            limit_code = self._library.udsph_cuda_shared_limit(ctypes.byref(limit))
-        needed = self._library.udsph_attention_shared_bytes(problem.type, problem.max_queries, problem.gram_width, 1)
-        if limit_code == 0 and needed > limit.value:
-            return InputError(
-                f"items of {problem.max_queries} queries and {problem.gram_width} context rows need {needed} bytes of "
-                f"shared memory, {gpu} has {limit.value}: shorten them, or use backend='gram' ({name})"
-            )
-        return RuntimeError(f"udsph attention on {gpu}: {self._error_text(code)} ({name})")
+    def launch(self, problem: Problem, backward: bool, stream: int) -> int:
+        """The code that the C function returns."""
+        return int(self._function("backward" if backward else "forward")(ctypes.byref(problem), stream))
 
-    def _error_name(self, code: int) -> str:
-        return str(self._library.udsph_cuda_error_name(code).decode())
-
-    def _error_text(self, code: int) -> str:
-        return str(self._library.udsph_cuda_error_text(code).decode())
+    def _launch_error(self, code: int, problem: Problem) -> Exception:
+        error, limit = self.error(code, "backend='gram'"), self.shared_limit()
+        needed = self.shared_bytes(problem.type, problem.max_queries, problem.gram_width, True)
+        if isinstance(error, InputError) or limit is None or needed <= limit:
+            return error
+        return InputError(
+            f"items of {problem.max_queries} queries and {problem.gram_width} context rows need {needed} bytes of "
+            f"shared memory, {self.describe()[0]} has {limit}: shorten them, or use backend='gram' "
+            f"({self.error_name(code)})"
+        )
 
 
 @cache
@@ -131,7 +110,7 @@ def has_code_for(device: torch.device) -> bool:
 @cache
 def library() -> Library:
     """The library, loaded on the first use."""
-    return Library(CUDA_LIBRARY)
+    return Library()
 
 
 def forward(

@@ -1,5 +1,6 @@
 // Runs the CUDA kernel's block program on the host, one block after the other: with one thread, or with several real
-// ones that meet at a real barrier, so that a missing barrier shows (a thread sanitizer names it). For tests.
+// ones that meet at a real barrier, so that a missing barrier shows (a thread sanitizer names it). It is the CUDA library
+// to its callers: the same C interface, whose stream is here the number of threads.
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -10,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "attention/emulation.h"
-#include "cuda/block.h"
+#include "attention/cuda/block.h"
+#include "common/device.h"
 
 namespace udsph::attention {
 namespace {
@@ -108,22 +109,38 @@ void run_type(const UdsphAttention &problem, int threads) {
 
 }  // namespace
 
-void emulate(const UdsphAttention &problem, bool backward, int threads) {
-  if (backward) {
-    run_type<true>(problem, threads);
-  } else {
-    run_type<false>(problem, threads);
-  }
+template <bool Backward>
+int run_problem(const UdsphAttention &problem, void *stream) noexcept try {
+  run_type<Backward>(problem, static_cast<int>(reinterpret_cast<intptr_t>(stream)));
+  return 0;
+} catch (...) {
+  return 1;
 }
 
-int64_t emulated_chunks(int64_t query_items, int64_t context_items) {
+}  // namespace udsph::attention
+
+using namespace udsph::attention;
+
+extern "C" {
+
+int64_t udsph_attention_struct_size(void) { return sizeof(UdsphAttention); }
+
+int64_t udsph_attention_chunks(int64_t query_items, int64_t context_items) {
   return block::chunk_count(query_items, context_items);
 }
 
-int64_t emulated_shared_bytes(int64_t type, int64_t max_queries, int64_t gram_width, bool backward) {
+int64_t udsph_attention_shared_bytes(int64_t type, int64_t max_queries, int64_t gram_width, int backward) {
   const block::Layout layout(max_queries, gram_width);
   return type == kUdsphFloat64 ? block::Shared<double>::bytes(layout, backward)
                                : block::Shared<float>::bytes(layout, backward);
 }
 
-}  // namespace udsph::attention
+int udsph_attention_forward(const UdsphAttention *problem, void *stream) { return run_problem<false>(*problem, stream); }
+int udsph_attention_backward(const UdsphAttention *problem, void *stream) { return run_problem<true>(*problem, stream); }
+int udsph_attention_check(void) { return 0; }
+
+int udsph_cuda_device_count(int *count) { return *count = 0; }
+const char *udsph_cuda_error_name(int) { return "emulationError"; }
+const char *udsph_cuda_error_text(int) { return "the emulation failed"; }
+
+}  // extern "C"

@@ -41,24 +41,15 @@ int64_t udsph_attention_struct_size(void);
 // order.
 int64_t udsph_attention_chunks(int64_t query_items, int64_t context_items);
 
-// Bytes of shared memory that a block needs, and the most that the current device gives to one: 99 KiB for compute
-// capability 8.6 and 8.9, 163 KiB for 8.0, 227 KiB for 9.0. The latter returns a cudaError_t.
+// Bytes of shared memory that a block needs; udsph_cuda_shared_limit (common/device.h) says what it can have.
 int64_t udsph_attention_shared_bytes(int64_t type, int64_t max_queries, int64_t gram_width, int backward);
-int udsph_cuda_shared_limit(int *bytes);
 
 // Launch on the current device and the given cudaStream_t; nothing is waited for. Return a cudaError_t, 0 for success.
 int udsph_attention_forward(const UdsphAttention *problem, void *stream);
 int udsph_attention_backward(const UdsphAttention *problem, void *stream);
 
-// Number of GPUs that this process sees. Returns a cudaError_t; touches no GPU.
-int udsph_cuda_device_count(int *count);
-
 // 0 if the library holds code for the current device, else the cudaError_t of asking.
 int udsph_attention_check(void);
-
-// Name and description of a code that one of the above returned.
-const char *udsph_cuda_error_name(int code);
-const char *udsph_cuda_error_text(int code);
 
 #ifdef __cplusplus
 }

@@ -3,8 +3,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "cuda/block.h"
-#include "cuda/cross_attention.h"
+#include "attention/cuda/block.h"
+#include "attention/cuda/cross_attention.h"
 
 namespace udsph::attention::block {
 namespace {
@@ -86,26 +86,11 @@ int udsph_attention_backward(const UdsphAttention *problem, void *stream) {
   return launch_type<true>(*problem, static_cast<cudaStream_t>(stream));
 }
 
-int udsph_cuda_device_count(int *count) {
-  *count = 0;  // left as it was where there is no driver
-  return cudaGetDeviceCount(count);
-}
-
-int udsph_cuda_shared_limit(int *bytes) {
-  int device = 0;
-  *bytes = 0;
-  const cudaError_t code = cudaGetDevice(&device);
-  return code ? code : cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-}
-
 int udsph_attention_check(void) {
   cudaFuncAttributes attributes;
   const cudaError_t code = cudaFuncGetAttributes(&attributes, attention_kernel<float, float, false>);
   cudaGetLastError();  // reported once, here
   return code;
 }
-
-const char *udsph_cuda_error_name(int code) { return cudaGetErrorName(static_cast<cudaError_t>(code)); }
-const char *udsph_cuda_error_text(int code) { return cudaGetErrorString(static_cast<cudaError_t>(code)); }
 
 }  // extern "C"

@@ -9,8 +9,8 @@
 
 #include <cmath>
 
-#include "cuda/cross_attention.h"
-#include "cuda/layout.h"
+#include "attention/cuda/cross_attention.h"
+#include "attention/cuda/layout.h"
 
 namespace udsph::attention::block {
 

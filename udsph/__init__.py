@@ -4,17 +4,12 @@ Three doors, each usable without the others::
 
     udsph.hamming      binary codes in, exact neighbours out         NumPy only
     udsph.evaluation   codes and labels in, MAP and relatives out    NumPy; faster with Numba
-    udsph.UDSPH        image-text pairs in, a hashing model out      pip install 'udsph[train]'
-    udsph.Hasher       a trained model in, codes out                 pip install 'udsph[train]'
-
-Rooms and the one direction in which they may import each other::
-
-    hamming <- evaluation <- training, baselines, report <- cli
-               attention  <- models <- encoding <- training
-               data       <- features <- encoding
+    udsph.UDSPH        image-text pairs in, a hashing model out      pip install '.[train]'
+    udsph.Hasher       a trained model in, codes out                 pip install '.[train]'
 
 Importing this package loads neither torch nor numba: names are looked up on first use.
-``docs/architecture.md`` describes each room, ``docs/conventions.md`` how codes, distances, ids and labels look.
+``docs/architecture.md`` describes each room and which it may import,
+``docs/conventions.md`` how codes, distances, ids and labels look.
 """
 
 from __future__ import annotations
@@ -25,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from udsph._version import __version__
 
 if TYPE_CHECKING:
-    from udsph import attention, data, encoding, evaluation, features, hamming, models, report, training
+    from udsph import attention, baselines, data, encoding, evaluation, features, hamming, models, report, training
     from udsph.encoding import Hasher
     from udsph.training import UDSPH
 
@@ -34,6 +29,7 @@ __all__ = [
     "Hasher",
     "__version__",
     "attention",
+    "baselines",
     "data",
     "encoding",
     "evaluation",
@@ -44,24 +40,9 @@ __all__ = [
     "training",
 ]
 
-_ROOMS = frozenset(
-    {"attention", "baselines", "data", "encoding", "evaluation", "features", "hamming", "models", "report", "training"}
-)
-
-
 # Class at the top of the package -> the room that has it.
 _CLASSES = {"Hasher": "udsph.encoding", "UDSPH": "udsph.training"}
-
-# Package that may be missing -> the extra that installs it.
-_EXTRAS = {
-    "torch": "train",
-    "lightning_fabric": "train",
-    "safetensors": "train",
-    "rich": "train",
-    "scipy": "train",
-    "sklearn": "baselines",
-    "matplotlib": "report",
-}
+_ROOMS = frozenset(__all__) - {*_CLASSES, "__version__"}
 
 
 def __getattr__(name: str) -> Any:
@@ -72,13 +53,13 @@ def __getattr__(name: str) -> Any:
             return getattr(importlib.import_module(_CLASSES[name]), name)
         return importlib.import_module(f"udsph.{name}")
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS:
-            raise
         from udsph.errors import MissingExtra
 
-        raise MissingExtra(f"udsph.{name}", _EXTRAS[package]) from None
+        missing = MissingExtra.of(error, f"udsph.{name}")
+        if missing is None:
+            raise
+        raise missing from None
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

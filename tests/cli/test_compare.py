@@ -26,7 +26,7 @@ def test_a_small_comparison_and_its_second_call(tmp_path):
     for name in ("results.csv", "results.md", "results.tex", "map_by_bits.png", "precision_recall.png"):
         assert (out / name).stat().st_size > 0
     again = compare(*ARGUMENTS, "--output", str(out))
-    assert again.returncode == 0 and "4 of 4 jobs are done already" in again.stdout
+    assert again.returncode == 0 and "4 of 4 jobs are done already" in again.stderr
 
 
 def test_user_errors_are_one_line(tmp_path):

@@ -44,9 +44,9 @@ def test_from_scenes_to_features_to_a_shared_model_to_codes(tmp_path: Path) -> N
         (["--data", "scenes", "--image", "resnet"], "unknown image features 'resnet'"),
         (["--data", "scenes", "--image", "cnnf"], "imagenet-vgg-f.mat"),
         (["--data", "scenes", "--text", "bert"], "unknown text features 'bert'"),
-        (["--data", "scenes", "--dims", "0"], "--dims 0"),
-        (["--data", "scenes", "--on-error", "ignore"], "--on-error ignore"),
-        (["--data", "scenes", "--set", "pairs=20", "--batch-size", "0"], "batch_size=0"),
+        (["--data", "scenes", "--dims", "0"], "--dims: 0 is below 1"),
+        (["--data", "scenes", "--on-error", "ignore"], "--on-error: invalid choice"),
+        (["--data", "scenes", "--set", "pairs=20", "--batch-size", "0"], "--batch-size 0: expected"),
     ],
 )
 def test_a_wrong_extraction_is_one_line(arguments: list[str], named: str, tmp_path: Path) -> None:

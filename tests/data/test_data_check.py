@@ -1,17 +1,20 @@
 """``udsph data check``: what was found, or what is missing and where people get it."""
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
-typer_testing = pytest.importorskip("typer.testing", reason="typer, of the extra train, is not installed")
-
-from udsph.cli.commands import app  # noqa: E402
+from udsph.cli.app import main
 
 
 def check(*arguments):
-    done = typer_testing.CliRunner().invoke(app, ["data", "check", *map(str, arguments)])
-    return done.exit_code, done.output
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = main(["data", "check", *map(str, arguments)])
+    return code, output.getvalue()
 
 
 @pytest.fixture

@@ -1,70 +1,126 @@
-"""The Typer application: it collects the commands and says which errors are one line and which are a traceback."""
+"""The front of the ``udsph`` command: it runs a command, prints its answer, and says which errors are one line.
 
-import functools
+A user's error and an error of the system (no such folder, no space, no memory) are one line and exit code 2. Ctrl-C
+is 130. A reader that went away (``udsph ... | head``) is 141, as for programs that the signal ends, without a word.
+Anything else is a fault of the package and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import ParamSpec, TypeVar
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import numpy as np
-import typer
-from rich.console import Console
-
+from udsph._version import __version__
+from udsph.cli import commands  # noqa: F401  registers them
+from udsph.cli.flags import in_flags
+from udsph.cli.output import plain
+from udsph.cli.parser import UsageError, build_parser
 from udsph.errors import InputError, MissingExtra
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-app = typer.Typer(
-    name="udsph",
-    help="Cross-modal hashing of images and text: train, encode, search, evaluate.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-console = Console()
+USER_ERROR, INTERRUPTED, READER_GONE = 2, 130, 141
 
 
-def guarded(function: Callable[P, R]) -> Callable[P, R]:
-    """A command whose user errors end with one line and exit code 2, and Ctrl-C with 130."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
 
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except (InputError, MissingExtra, FloatingPointError) as error:
-            print(f"udsph: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print("udsph: interrupted; the same command continues where a checkpoint was written", file=sys.stderr)
-            raise typer.Exit(130) from None
-
-    return run
-
-
-def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Register a guarded command under the name of its function."""
-    run = guarded(function)
-    app.command(name=function.__name__.removesuffix("_").replace("_", "-"))(run)
-    return run
-
-
-def settings_of(pairs: list[str]) -> dict[str, str]:
-    """``["key=value", ...]`` of repeated ``--set`` options as a dictionary."""
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {pair}: expected key=value")
-        settings[key] = value
-    return settings
-
-
-def load_array(path: Path, what: str) -> np.ndarray:
-    """A ``.npy`` file as a memory map, or a clear error."""
+    Parameters
+    ----------
+    arguments
+        As typed after ``udsph``; by default those of this process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{what}: the file {path} does not exist") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{what}: {path} is not a readable .npy file ({error})") from None
+        code = _main(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end; let that go nowhere.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+
+
+def _main(arguments: list[str]) -> int:
+    parser = build_parser(__version__)
+    if not arguments:
+        parser.print_help()
+        return USER_ERROR
+    try:
+        given = vars(parser.parse_args(arguments))
+    except UsageError as error:
+        return _fail(str(error))
+    except SystemExit as error:  # --help, --version
+        return int(error.code or 0)
+    command, as_json, quiet = given.pop("command"), given.pop("json"), given.pop("quiet")
+    try:
+        with _messages(quiet):
+            answer = command.function(**given)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command continues where a checkpoint was written")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        message = _one_line(error, command.name)
+        if message is None:
+            raise
+        return _fail(in_flags(message, command, given))
+    text = answer.as_json() if as_json else answer.text
+    if text:
+        print(text)
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"udsph: {plain(' '.join(message.split()))}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _one_line(error: Exception, name: str) -> str | None:
+    """What to say of an error that is not the package's fault, or None."""
+    if isinstance(error, InputError | MissingExtra | FloatingPointError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        missing = MissingExtra.of(error, f"udsph {name}")
+        return None if missing is None else str(missing)
+    if isinstance(error, OSError):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error.strerror or error)
+    no_memory = isinstance(error, RuntimeError) and "memory" in str(error)  # torch
+    if isinstance(error, MemoryError) or no_memory:
+        return f"there is not enough memory ({error})" if str(error) else "there is not enough memory"
+    return None
+
+
+@contextlib.contextmanager
+def _messages(quiet: bool) -> Iterator[None]:
+    """The package's log on stderr, and warnings as lines without the code that gave them."""
+    logger, handler = logging.getLogger("udsph"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    before = logger.level
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        mark = "udsph: " if record.levelno >= logging.WARNING else ""
+        return mark + plain(record.getMessage())
+
+
+def _show_warning(message: Warning | str, *place: Any, **line: Any) -> None:
+    print(f"udsph: {plain(message)}", file=sys.stderr)

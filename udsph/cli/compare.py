@@ -4,29 +4,28 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from udsph.cli.app import command, console, settings_of
+from udsph.cli.flags import settings_of
+from udsph.cli.output import Answer, log, plain, progress
+from udsph.cli.parser import Option, command
 from udsph.errors import InputError
 
 
 @command
 def compare(
-    data: Annotated[str, typer.Option(help="Dataset: scenes, wiki, features, ...")],
-    output: Annotated[Path, typer.Option(help="Folder of results, tables and figures; continued if it exists")],
-    root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
-    methods: Annotated[str, typer.Option(help="all, or names with commas between")] = "all",
-    bits: Annotated[str, typer.Option(help="Code lengths with commas between")] = "16,32,64",
-    seeds: Annotated[int, typer.Option(help="Seeds a method and code length, from 0")] = 3,
+    data: Annotated[str, Option(help="Dataset: scenes, wiki, features, ...")],
+    output: Annotated[Path, Option(help="Folder of results, tables and figures; continued if it exists")],
+    root: Annotated[Path | None, Option(help="Folder or file of the dataset")] = None,
+    methods: Annotated[str, Option(help="all, or names with commas between")] = "all",
+    bits: Annotated[str, Option(help="Code lengths with commas between")] = "16,32,64",
+    seeds: Annotated[int, Option(help="Seeds a method and code length, from 0")] = 3,
     deep_seeds: Annotated[
-        int | None, typer.Option(help="Seeds of deep methods; as --seeds, but one where there are pixels")
+        int | None, Option(help="Seeds of deep methods; as --seeds, but one where there are pixels")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes of the deep methods; 0: by the kind of data")] = 0,
-    precision: Annotated[str, typer.Option(help="Of the deep methods: 32-true or bf16-mixed")] = "32-true",
-    processes: Annotated[int | None, typer.Option(help="Jobs at once; one a core")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the dataset; repeatable")] = None,
-) -> None:
+    epochs: Annotated[int, Option(help="Passes of the deep methods; 0: by the kind of data")] = 0,
+    precision: Annotated[str, Option(help="Of the deep methods: 32-true or bf16-mixed")] = "32-true",
+    processes: Annotated[int | None, Option(help="Jobs at once; one a core")] = None,
+    set_: Annotated[list[str] | None, Option("--set", help="key=value of the dataset; repeatable")] = None,
+) -> Answer:
     """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
     from udsph.baselines import names
     from udsph.baselines.comparison import Comparison, ComparisonFolder
@@ -35,7 +34,7 @@ def compare(
     comparison = Comparison(
         data=data,
         root=None if root is None else str(root),
-        settings=settings_of(set_ or []),
+        settings=settings_of(set_),
         names=names() if methods == "all" else tuple(name.strip() for name in methods.split(",")),
         bits=_lengths(bits),
         seeds=seeds,
@@ -53,32 +52,30 @@ def compare(
         *write_tables(rows, chance, caption, output),
         *draw_figures(rows, chance, output),
     ]
-    console.print(markdown_table(summarise(rows), chance, caption), markup=False, highlight=False, soft_wrap=True)
-    console.print("written: " + "  ".join(str(path) for path in written), markup=False, soft_wrap=True)
+    lines = [
+        markdown_table(summarise(rows), chance, caption),
+        "written: " + "  ".join(plain(path) for path in written),
+    ]
     if failed:
-        console.print(
-            f"{failed} of {len(folder.jobs)} jobs failed; results.json says how, the same command tries again"
-        )
+        lines.append(f"{failed} of {len(folder.jobs)} jobs failed; results.json says how, the same command tries again")
+    return Answer("\n".join(lines), {"rows": rows, "chance": chance, "failed": failed, "written": written})
 
 
 def _run(folder: Any) -> int:
-    """Run what is missing under a progress bar; returns how many jobs failed."""
+    """Run what is missing, one line a job; returns how many failed."""
     missing, failed = len(folder.missing()), 0
     if missing < len(folder.jobs):
-        console.print(f"{len(folder.jobs) - missing} of {len(folder.jobs)} jobs are done already")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("compare", total=missing)
-        for row in folder.run():
+        log.info(f"{len(folder.jobs) - missing} of {len(folder.jobs)} jobs are done already")
+    with progress("compare", "jobs") as advance:
+        for done, row in enumerate(folder.run(), start=1):
             name = f"{row['method']:10} {row['bits']:4} bits, seed {row['seed']}"
             if "error" in row:
                 failed += 1
-                progress.console.print(f"{name}   failed: {row['error']}", style="red", markup=False, highlight=False)
+                log.warning(f"{name}   failed: {row['error']}")
             else:
                 scores = [row[direction]["map"] for direction in ("image_to_text", "text_to_image")]
-                line = f"{name}   MAP {scores[0]:.4f} {scores[1]:.4f}   {row['train_seconds']:.1f} s"
-                progress.console.print(line, markup=False, highlight=False)
-            progress.advance(task)
+                log.info(f"{name}   MAP {scores[0]:.4f} {scores[1]:.4f}   {row['train_seconds']:.1f} s")
+            advance(done, missing)
     return failed
 
 

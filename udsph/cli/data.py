@@ -1,35 +1,58 @@
-"""``udsph data check``: what is found of a dataset, before anything is trained on it."""
+"""``udsph data list`` and ``check``: which datasets there are, and what is found of one before it is trained on."""
+
+from __future__ import annotations
 
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import typer
-from rich.table import Table
 
-from udsph.cli.app import app, console, guarded, settings_of
-from udsph.data.dataset import SPLITS, Dataset
-from udsph.data.problems import NAMED, BadItem
-from udsph.errors import InputError
+from udsph.cli.flags import settings_of
+from udsph.cli.output import Answer, plain, table
+from udsph.cli.parser import Argument, Option, command
+from udsph.errors import InputError, MissingExtra
 
-data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+if TYPE_CHECKING:
+    from udsph.data import Dataset
+
+Data = Annotated[str, Option(help="Dataset: scenes, wiki, features, ... (udsph data list)", metavar="NAME")]
+Root = Annotated[Path | None, Option(help="Folder or file of the dataset")]
+OnError = Annotated[Literal["skip", "stop"] | None, Option(help="What a bad item of the dataset does")]
+DataSettings = Annotated[list[str] | None, Option("--set", help="Of the dataset; repeatable", metavar="KEY=VALUE")]
 
 
-@data_app.command()
-@guarded
-def check(
-    name: Annotated[str, typer.Argument(help="Dataset: mirflickr, nuswide, coco, webnews, emotions, folder, ...")],
-    root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
-    on_error: Annotated[str | None, typer.Option(help="skip or stop: what a bad item does")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the dataset")] = None,
-) -> None:
-    """Say what was found, how much of it, what was left out and why; or what is missing and where people get it."""
+@command
+def data_list() -> Answer:
+    """List the datasets that can be loaded, and where people get their files."""
     from udsph import data
 
-    settings: dict[str, Any] = settings_of(set_ or [])
+    found: dict[str, dict[str, Any]] = {}
+    for name in data.names():
+        try:
+            layout = data.layout_of(name)
+        except (InputError, MissingExtra) as error:  # of another package
+            found[name] = {"error": str(error)}
+            continue
+        source = layout.source or ("files, see docs/data.md" if layout.reads_files else "generated, needs no files")
+        found[name] = {"files": layout.reads_files, "source": source, "settings": list(layout.settings)}
+    lines = [f"{plain(name):10}  {plain(entry.get('error') or entry['source'])}" for name, entry in found.items()]
+    return Answer("\n".join(lines), found)
+
+
+@command
+def data_check(
+    name: Annotated[str, Argument(help="Dataset: mirflickr, nuswide, coco, webnews, emotions, folder, ...")],
+    root: Root = None,
+    on_error: OnError = None,
+    set_: DataSettings = None,
+) -> Answer:
+    """Say what was found, how much of it, what was left out and why; or what is missing and where people get it."""
+    from udsph import data
+    from udsph.data.problems import BadItem
+
+    settings: dict[str, Any] = settings_of(set_)
     if on_error is not None:
         settings["on_error"] = on_error
     started = time.perf_counter()
@@ -42,28 +65,33 @@ def check(
         if source and source not in str(error) and not isinstance(error, BadItem):
             raise InputError(f"{error}; {name} is made of: {source}") from None
         raise
-    console.print(dataset.describe(), highlight=False, markup=False)
-    console.print(_classes(dataset))
-    for note in dataset.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"{len(dataset.notes)} notes; loaded in {time.perf_counter() - started:.1f} s")
+    counts = class_counts(dataset)
+    lines = dataset.describe().splitlines()
+    text = [plain(line) for line in lines]
+    text.append(table(["class", *dataset.splits], [[label, *counts[label].values()] for label in counts], "items"))
+    text += [f"note: {plain(note)}" for note in dataset.notes]
+    text.append(f"{len(dataset.notes)} notes; loaded in {time.perf_counter() - started:.1f} s")
+    splits = {split: len(index) for split, index in dataset.splits.items()}
+    found = {"name": name, "pairs": len(dataset), "splits": splits, "classes": counts, "notes": dataset.notes}
+    return Answer("\n".join(text), found | {"image": dataset.image.describe(), "text": dataset.text.describe()})
 
 
-def print_left_out(dataset: Dataset) -> None:
+def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """How many items of each split have each class."""
+    counts = {split: dataset.labels[index].sum(axis=0, dtype=np.int64) for split, index in dataset.splits.items()}
+    return {
+        label: {split: int(count[column]) for split, count in counts.items()}
+        for column, label in enumerate(dataset.classes)
+    }
+
+
+def left_out(dataset: Dataset) -> list[str]:
     """What was left out while loading, and the files that turned out to be damaged since."""
-    for note in dataset.notes:
-        if note.startswith("left out"):
-            console.print(note, highlight=False, markup=False)
+    from udsph.data.problems import NAMED
+
+    notes = [note for note in dataset.notes if note.startswith("left out")]
     damaged = sorted(getattr(dataset.image.values, "damaged", ()))
     if damaged:
         listed = ", ".join(damaged[:NAMED]) + (", ..." if len(damaged) > NAMED else "")
-        console.print(f"{len(damaged):,} damaged images were shown empty ({listed})", highlight=False, markup=False)
-
-
-def _classes(dataset: Dataset) -> Table:
-    """How many items of each split have each class."""
-    table = Table("class", *SPLITS, title="items")
-    counts = [dataset.labels[dataset.splits[split]].sum(axis=0, dtype=np.int64) for split in SPLITS]
-    for column, label in enumerate(dataset.classes):
-        table.add_row(label, *(f"{count[column]:,}" for count in counts))
-    return table
+        notes.append(f"{len(damaged):,} damaged images were shown empty ({listed})")
+    return notes

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import typer
 
-from udsph.cli.app import command, console
-from udsph.cli.evaluate import print_metrics
+from udsph.cli.evaluate import metrics_table
+from udsph.cli.output import Answer, log
+from udsph.cli.parser import Option, command
 
 
 @command
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the run, its metrics and the picture")] = Path("demo-output"),
-    pairs: Annotated[int, typer.Option(help="Rendered image-caption pairs")] = 5000,
-    bits: Annotated[int, typer.Option(help="Length of the codes")] = 64,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of scenes, weights and order")] = 0,
-) -> None:
+    output: Annotated[Path, Option(help="Folder for the run, its metrics and the picture")] = Path("demo-output"),
+    pairs: Annotated[int, Option(help="Rendered image-caption pairs")] = 5000,
+    bits: Annotated[int, Option(help="Length of the codes")] = 64,
+    epochs: Annotated[int | None, Option(help="Passes over the training split")] = None,
+    seed: Annotated[int, Option(help="Seed of scenes, weights and order")] = 0,
+) -> Answer:
     """Render scenes, train on them, hash, search in both directions, score, and draw the answers."""
     from udsph.data import load
     from udsph.report.retrieval import draw_retrieval
@@ -27,33 +27,35 @@ def demo(
 
     started = time.perf_counter()
     run = output / "run"
-    console.rule("1. scenes")
+    log.info("1. scenes")
     dataset = load("scenes", pairs=pairs, seed=seed)
     queries, database = dataset.splits["query"], dataset.splits["database"]
-    console.print(
+    log.info(
         f"{len(dataset):,} pairs of image and caption, {len(dataset.classes)} labels, {len(queries):,} of them queries"
     )
 
-    console.rule("2. train")
+    log.info("2. train")
     settings = {"bits": bits, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
     config, _ = Config.from_settings(settings, rest=True)
     model = UDSPH(config=config).fit(dataset, output=run, progress=True)
 
-    console.rule("3. hash and search")
+    log.info("3. hash and search")
     examples = queries[:4]
     answers = retrieve(model, dataset, examples, 5)
     for query, target in (("text", "image"), ("image", "text")):
-        console.print(f"{query} to {target}: nearest of {len(database):,} codes at distances")
+        log.info(f"{query} to {target}: nearest of {len(database):,} codes at distances")
         for example, row in zip(examples, answers[query].distances, strict=True):
-            console.print(f"  {caption(dataset, example)!r:70.70}  {' '.join(map(str, row))}", highlight=False)
+            log.info(f"  {caption(dataset, example)!r:70.70}  {' '.join(map(str, row))}")
 
-    console.rule("4. evaluate")
-    print_metrics(evaluate_run(run, dataset=dataset))
+    log.info("4. evaluate")
+    metrics = evaluate_run(run, dataset=dataset)
     picture = output / "retrieval.png"
     draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, picture)
-    console.print(
-        f"run {run}   metrics {run / 'metrics.json'}   picture {picture}   {time.perf_counter() - started:.0f} s"
-    )
+    lines = [
+        metrics_table(metrics),
+        f"run {run}   metrics {run / 'metrics.json'}   picture {picture}   {time.perf_counter() - started:.0f} s",
+    ]
+    return Answer("\n".join(lines), {"run": run, "metrics": metrics, "picture": picture})
 
 
 def caption(dataset: object, item: np.integer) -> str:

@@ -1,81 +1,156 @@
 """``udsph evaluate``: MAP of a run, or of bare files of codes and labels."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from udsph import files
+from udsph.cli.arrays import read_array
+from udsph.cli.codes import Form, as_packed
+from udsph.cli.output import Answer, plain, progress, table
+from udsph.cli.parser import Argument, Option, command
+from udsph.cli.results import check_output, write_rows
+from udsph.errors import InputError, MissingExtra
 
-from udsph.cli.app import command, console
-from udsph.errors import InputError
+Codes = Annotated[
+    str | None,
+    Option(help="Codes: packed bytes or words, or a column a bit (0/1, ±1, real); .npy, FILE.mat:NAME", metavar="FILE"),
+]
+Labels = Annotated[str | None, Option(help="Multi-hot (n, classes) or class numbers (n,)", metavar="FILE")]
 
 
 @command
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="Folder of a trained run; or give the four files instead")] = None,
+    run: Annotated[Path | None, Argument(help="Folder of a trained run; or give the four files instead")] = None,
     database: Annotated[
-        str, typer.Option(help="database, or query: rank the query pairs' other modality")
+        Literal["database", "query"], Option(help="Of a run; query ranks the query pairs' other modality")
     ] = "database",
-    query_codes: Annotated[Path | None, typer.Option(help="Packed codes, uint8 (n, bytes), .npy")] = None,
-    database_codes: Annotated[Path | None, typer.Option(help="Packed codes, uint8 (n, bytes), .npy")] = None,
-    query_labels: Annotated[
-        Path | None, typer.Option(help="Multi-hot (n, classes) or class numbers (n,), .npy")
+    query_codes: Codes = None,
+    database_codes: Codes = None,
+    query_labels: Labels = None,
+    database_labels: Labels = None,
+    codes: Annotated[Form, Option(help="Form of the codes")] = "auto",
+    convention: Annotated[str | None, Option(help="Whose MAP: dcmh, hashnet, trec_eval, ...")] = None,
+    ties: Annotated[
+        Literal["expected", "insertion", "optimistic", "pessimistic"] | None,
+        Option(help="Order of items at one distance", default="expected"),
     ] = None,
-    database_labels: Annotated[Path | None, typer.Option(help="As --query-labels, of the database")] = None,
-    convention: Annotated[str | None, typer.Option(help="Whose MAP: dcmh, hashnet, trec_eval, ...")] = None,
-    ties: Annotated[str | None, typer.Option(help="expected, insertion, optimistic, pessimistic")] = None,
-) -> None:
-    """Print the MAP of a run in both directions and write RUN/metrics.json, or print the metrics of bare files."""
-    files = {
+    cutoffs: Annotated[
+        str | None, Option(help="Ranks k of MAP@k, precision@k, ... with commas between", metavar="K,K,...")
+    ] = None,
+    metrics: Annotated[
+        str | None, Option(help="Some metrics only, with commas between: map,ndcg@10,...", metavar="NAME,...")
+    ] = None,
+    output: Annotated[Path | None, Option(help="Write the metrics: .json or .csv")] = None,
+    plot: Annotated[Path | None, Option(help="Draw the precision-recall curve: .png, .pdf or .svg")] = None,
+) -> Answer:
+    """Print the MAP of a run in both directions and write RUN/metrics.json, or print the metrics of bare files.
+
+    Bare files need NumPy alone: .npy (memory-mapped), or FILE.npz:NAME, FILE.mat:NAME, FILE.h5:NAME.
+    """
+    check_output(output, (".json", ".csv"))
+    check_output(plot, (".png", ".pdf", ".svg"), "--plot")
+    given = {
         "--query-codes": query_codes,
         "--database-codes": database_codes,
         "--query-labels": query_labels,
         "--database-labels": database_labels,
     }
-    missing = [name for name, path in files.items() if path is None]
+    missing = [name for name, path in given.items() if path is None]
     if run is None:
         if missing:
             raise InputError(f"give the folder of a run, or all four files (missing: {', '.join(missing)})")
-        from udsph.evaluation import evaluate_files
-
-        shown = Console(stderr=True)
-        with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bars:
-            bar = bars.add_task("pairs", total=None)
-            result = evaluate_files(
-                *files.values(),  # type: ignore[arg-type]
-                convention=convention,
-                ties=ties,
-                progress=lambda done, total: bars.update(bar, completed=done, total=total),
-            )
-        console.print(repr(result), highlight=False, markup=False, soft_wrap=True)
-        return
-    if len(missing) < len(files) or convention is not None or ties is not None:
+        options = {"convention": convention, "ties": ties, **_lists(cutoffs, metrics)}
+        return _of_files({name: str(place) for name, place in given.items()}, codes, options, output, plot)
+    alone = (convention, ties, cutoffs, metrics, plot)
+    if len(missing) < len(given) or codes != "auto" or any(option is not None for option in alone):
         raise InputError(
-            "a run is evaluated by its own definition; --convention, --ties and files of codes go without one"
+            "a run is evaluated by its own definition; files of codes and the options for them go without one"
         )
+    return _of_run(run, database, output)
+
+
+def _of_run(run: Path, database: str, output: Path | None) -> Answer:
     from udsph.training import evaluate_run
 
-    print_metrics(evaluate_run(run, database=database))
-    console.print(f"written: {run / ('metrics.json' if database == 'database' else 'metrics-query.json')}")
+    found = evaluate_run(run, database=database)
+    written = run / ("metrics.json" if database == "database" else "metrics-query.json")
+    if output is not None:
+        _write(output, found, metrics_rows(found))
+    return Answer(f"{metrics_table(found)}\nwritten: {plain(output or written)}", found)
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
-    """A table of MAP, one row a direction."""
-    size = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items"
-    title = f"MAP, {metrics['bits']} bits, {size}, ties {metrics['ties']}"
-    table = Table("query", "database", "MAP", title=title)
-    for direction in ("image_to_text", "text_to_image"):
-        query, _, target = direction.partition("_to_")
-        table.add_row(query, target, f"{metrics[direction]['map']:.4f}")
+def _of_files(
+    given: dict[str, str], form: Form, options: dict[str, Any], output: Path | None, plot: Path | None
+) -> Answer:
+    from udsph.evaluation import evaluate as evaluate_codes
+
+    arrays = {name: read_array(place, name) for name, place in given.items()}
+    for name in ("--query-codes", "--database-codes"):
+        arrays[name] = as_packed(arrays[name], form, f"{name} {given[name]}")
+    try:
+        with progress("evaluate", "pairs") as advance:
+            result = evaluate_codes(*arrays.values(), progress=advance, **options)
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(str(error)) from None
+    found = result.to_dict()
+    if output is not None:
+        _write(output, found, list(found.items()))
+    if plot is not None:
+        _draw(result, plot)
+    return Answer(repr(result), {"metrics": found, "queries": result.n_queries, "items": result.n_items})
+
+
+def _lists(cutoffs: str | None, metrics: str | None) -> dict[str, Any]:
+    lists: dict[str, Any] = {}
+    if metrics is not None:
+        lists["metrics"] = [name.strip() for name in metrics.split(",")]
+    if cutoffs is not None:
+        try:
+            lists["cutoffs"] = [int(part) for part in cutoffs.split(",")]
+        except ValueError:
+            raise InputError(f"--cutoffs {cutoffs}: expected ranks with commas between, such as 10,100") from None
+    return lists
+
+
+def _write(path: Path, found: dict[str, Any], rows: list[tuple[str, Any]]) -> None:
+    if path.suffix.lower() == ".csv":
+        write_rows(path, ("metric", "value"), rows)
+    else:
+        files.write_json(path, found)
+
+
+def _draw(result: Any, path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("--plot", "report") from None
+    figure = Figure(layout="constrained")
+    result.plot(figure.subplots())
+    with files.beside(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=120)
+
+
+def metrics_rows(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Name and value of what a run's metrics say: ``image_to_text map``, ..."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in metrics.items():
+        rows += [(f"{name} {key}", v) for key, v in value.items()] if isinstance(value, dict) else [(name, value)]
+    return rows
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """MAP of a run, one row a direction, and what to read it against."""
+    rows = [
+        (f"{query} to {target}", f"{metrics[f'{query}_to_{target}']['map']:.4f}")
+        for query, target in (("image", "text"), ("text", "image"))
+    ]
     for reference in ("label_to_label", "chance"):
         if reference in metrics:
             value = metrics[reference]
-            table.add_row(
-                reference.replace("_", " "),
-                "",
-                f"{value['map'] if isinstance(value, dict) else value:.4f}",
-                style="dim",
-            )
-    console.print(table)
+            rows.append((reference.replace("_", " "), f"{value['map'] if isinstance(value, dict) else value:.4f}"))
+    size = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items"
+    return table(["direction", "MAP"], rows, f"MAP, {metrics['bits']} bits, {size}, ties {metrics['ties']}")

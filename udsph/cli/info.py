@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import sys
 
 from udsph._version import __version__
+from udsph.cli.output import Answer, plain
+from udsph.cli.parser import command
+from udsph.errors import InputError
 
 _PACKAGES = ("numpy", "numba", "torch", "lightning-fabric", "scipy", "scikit-learn", "h5py", "pillow", "matplotlib")
 
 
-def _version(package: str) -> str:
+@command
+def info() -> Answer:
+    """Print versions, compiled parts, instruction-set levels, threads and the CUDA library."""
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        lines = describe()
+    except ValueError as error:  # a variable of the environment that is no number or no level
+        raise InputError(str(error)) from None
+    width = max(map(len, lines))
+    return Answer("\n".join(f"{name:{width}}  {plain(value)}" for name, value in lines.items()), dict(lines))
 
 
 def describe() -> dict[str, str]:
@@ -33,19 +39,8 @@ def describe() -> dict[str, str]:
     return lines
 
 
-def print_info(arguments: list[str]) -> int:
-    if arguments:
-        if arguments in (["--help"], ["-h"]):
-            print("usage: udsph info\n\nPrint versions, compiled parts, instruction-set levels, threads, CUDA library.")
-            return 0
-        print(f"udsph: info takes no arguments, got {' '.join(arguments)}", file=sys.stderr)
-        return 2
+def _version(package: str) -> str:
     try:
-        lines = describe()
-    except (ImportError, ValueError) as error:
-        print(f"udsph: {error}", file=sys.stderr)
-        return 2
-    width = max(map(len, lines))
-    for name, value in lines.items():
-        print(f"{name:{width}}  {value}")
-    return 0
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,35 +1,38 @@
 """``udsph train``: a model from a dataset."""
 
+from __future__ import annotations
+
+import shlex
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from udsph.cli.app import command, console, settings_of
-from udsph.cli.data import print_left_out
+from udsph.cli.data import OnError, Root, left_out
+from udsph.cli.flags import settings_of
+from udsph.cli.output import Answer, plain
+from udsph.cli.parser import Option, command
 from udsph.errors import InputError
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value of the training or the dataset (data.key=value: the dataset only)"),
-]
 
 
 @command
 def train(
-    output: Annotated[Path, typer.Option(help="Folder of the run: configuration, splits, checkpoints, log")],
-    data: Annotated[str | None, typer.Option(help="Dataset: scenes, wiki, features, ...")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder or file of the dataset")] = None,
+    output: Annotated[Path, Option(help="Folder of the run: configuration, splits, checkpoints, log")],
+    data: Annotated[str | None, Option(help="Dataset: scenes, wiki, ... (udsph data list)", metavar="NAME")] = None,
+    root: Root = None,
     config: Annotated[
-        Path | None, typer.Option(help="A run or its config.json, to train again as it was; other options change it")
+        Path | None, Option(help="A run or its config.json, to train again as it was; other options change it")
     ] = None,
-    bits: Annotated[int | None, typer.Option(help="Length of the codes", show_default="64")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training split")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, order, validation part", show_default="0")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
-    on_error: Annotated[str | None, typer.Option(help="skip or stop: what a bad item of the dataset does")] = None,
-    set_: Settings = None,
-) -> None:
+    bits: Annotated[int | None, Option(help="Length of the codes", default="64")] = None,
+    epochs: Annotated[
+        int | None, Option(help="Passes over the training split", default="by the kind and number of items")
+    ] = None,
+    seed: Annotated[int | None, Option(help="Seed of weights, order, validation part", default="0")] = None,
+    device: Annotated[str | None, Option(help="auto, cpu, cuda, cuda:1, ...", default="auto")] = None,
+    on_error: OnError = None,
+    set_: Annotated[
+        list[str] | None,
+        Option("--set", help="Of training or dataset (data.KEY=VALUE: the dataset only)", metavar="KEY=VALUE"),
+    ] = None,
+) -> Answer:
     """Train a model; the same command resumes a run that was interrupted."""
     from udsph.data import load
     from udsph.encoding.run_folder import read_recipe
@@ -42,7 +45,7 @@ def train(
     if name is None:
         raise InputError("name a dataset (--data) or an earlier run (--config)")
     place = place if root is None else str(root)
-    given = settings_of(set_ or [])
+    given = settings_of(set_)
     settings |= {key: value for key, value in given.items() if not key.startswith("data.")}
     options = {"bits": bits, "epochs": epochs, "seed": seed, "device": device}
     settings |= {key: value for key, value in options.items() if value is not None}
@@ -54,6 +57,9 @@ def train(
         loader_settings["on_error"] = on_error
     dataset = load(name, root=place, **loader_settings)
     UDSPH(config=training).fit(dataset, output=output, progress=True)
-    if first_process():
-        print_left_out(dataset)
-        console.print(f"trained: {output}    next: udsph evaluate {output}")
+    if not first_process():
+        return Answer("")
+    notes = left_out(dataset)
+    following = f"udsph evaluate {shlex.quote(str(output))}"
+    lines = [*map(plain, notes), f"trained: {plain(output)}    next: {plain(following)}"]
+    return Answer("\n".join(lines), {"run": output, "notes": notes})

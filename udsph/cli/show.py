@@ -4,19 +4,19 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import typer
 
-from udsph.cli.app import command, console
+from udsph.cli.output import Answer, plain
+from udsph.cli.parser import Argument, Option, command
 from udsph.errors import InputError
 
 
 @command
 def show(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run whose dataset has pixels and captions")],
-    output: Annotated[Path, typer.Option(help="The picture, .png")],
-    queries: Annotated[int, typer.Option(help="Queries shown, spread evenly over all of them", min=1, max=50)] = 4,
-    k: Annotated[int, typer.Option("--k", "-k", help="Retrieved items of each query", min=1, max=20)] = 5,
-) -> None:
+    run: Annotated[Path, Argument(help="Folder of a trained run whose dataset has pixels and captions")],
+    output: Annotated[Path, Option(help="The picture, .png")],
+    queries: Annotated[int, Option(help="Queries shown, spread evenly over all of them", least=1, most=50)] = 4,
+    k: Annotated[int, Option("-k", help="Retrieved items of each query", least=1, most=20)] = 5,
+) -> Answer:
     """Draw queries of both directions with the items of the database that the run retrieves for them."""
     from udsph import data
     from udsph.report.retrieval import check_drawable, draw_retrieval
@@ -32,4 +32,5 @@ def show(
     examples = every[np.linspace(0, len(every) - 1, min(queries, len(every))).astype(np.int64)]
     answers = retrieve(model, dataset, examples, min(k, len(database)))
     draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, output)
-    console.print(f"{len(examples)} queries in both directions, {len(database):,} items: {output}")
+    text = f"{len(examples)} queries in both directions, {len(database):,} items: {plain(output)}"
+    return Answer(text, {"picture": output, "queries": examples, "items": len(database)})

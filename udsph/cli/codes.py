@@ -1,0 +1,81 @@
+"""Codes as files hold them: packed bytes or words, or a column for each bit with 0 and 1, -1 and 1, or real values."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from udsph.errors import InputError
+from udsph.hamming import pack
+from udsph.hamming.codes import as_codes
+
+Form = Literal["auto", "packed", "values"]
+_ROWS = 1 << 16  # looked through at a time
+
+
+def as_packed(codes: Any, form: Form, what: str) -> Any:
+    """Packed codes.
+
+    Parameters
+    ----------
+    codes : (n, width) array
+    form
+        ``packed``, ``values`` (a column a bit; a value above 0 is 1), or ``auto``: floats, booleans and -1 with 1 are
+        values, other integers are packed. What could be either is refused.
+    what
+        Names the array in errors.
+    """
+    if codes.ndim != 2:
+        raise InputError(f"{what}: expected an array (n, width), got {codes.shape}")
+    if form == "auto":
+        form = _form_of(codes, what)
+    if form == "packed":
+        return _bytes_of(codes, what)
+    try:
+        return pack(codes)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: {error}") from None
+
+
+def _form_of(codes: Any, what: str) -> Form:
+    ask = "say which by --codes packed or --codes values"
+    kind = codes.dtype.kind
+    if kind == "b":
+        return "values"
+    least, most, whole = _range(codes)
+    if kind == "f":
+        if whole and least >= 0 and 1 < most <= 255:
+            raise InputError(f"{what}: whole numbers from {least:g} to {most:g} as {codes.dtype} may be bytes; {ask}")
+        return "values"
+    if kind == "i" and -1 <= least < 0 and most <= 1:
+        return "values"
+    if codes.size and codes.shape[1] > 1 and least >= 0 and most <= 1:
+        raise InputError(f"{what}: only 0 and 1, which may be one bit a column or packed; {ask}")
+    return "packed"
+
+
+def _range(codes: Any) -> tuple[float, float, bool]:
+    """Least and greatest value, and whether all are whole numbers."""
+    least, most, whole = np.inf, -np.inf, True
+    for start in range(0, len(codes), _ROWS):
+        part = codes[start : start + _ROWS]
+        if part.size:
+            least, most = min(least, part.min()), max(most, part.max())
+            whole = whole and bool((part == np.floor(part)).all())
+    return least, most, whole
+
+
+def _bytes_of(codes: Any, what: str) -> Any:
+    """Words, and floats that hold bytes, as bytes; anything else as it is."""
+    if codes.dtype.kind in "iu" and codes.dtype != np.uint8:
+        try:
+            return as_codes(codes, 8 * codes.dtype.itemsize * codes.shape[1], "little", what)
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error)) from None
+    if codes.dtype.kind != "f":
+        return codes
+    least, most, whole = _range(codes)
+    if not whole or least < 0 or most > 255:
+        raise InputError(f"{what}: packed bytes are whole numbers from 0 to 255, found {least:g} to {most:g}")
+    return codes[:].astype(np.uint8)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import udsph
@@ -64,6 +65,26 @@ def test_info_works_with_numpy_alone() -> None:
     assert "hamming" in done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["data", "list"], ["completion", "bash"]])
+def test_help_works_with_numpy_alone(arguments: list[str]) -> None:
+    done = python(HIDE.format(names=HEAVY) + COMMAND.format(arguments))
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert "search" in done.stdout or "scenes" in done.stdout
+
+
+def test_the_command_searches_and_evaluates_with_numpy_alone(tmp_path: Path) -> None:
+    np.save(tmp_path / "c.npy", np.arange(8, dtype=np.uint8)[:, None])
+    np.save(tmp_path / "l.npy", np.arange(8) % 2)
+    codes, labels = str(tmp_path / "c.npy"), str(tmp_path / "l.npy")
+    search = ["search", "--database", codes, "--queries", codes, "-k", "1"]
+    evaluate = ["evaluate", "--query-codes", codes, "--database-codes", codes]
+    evaluate += ["--query-labels", labels, "--database-labels", labels, "--cutoffs", "3"]
+    for arguments, said in ((search, "4 (0)"), (evaluate, "map@3")):
+        done = python(HIDE.format(names=HEAVY) + COMMAND.format(arguments))
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        assert said in done.stdout
+
+
 def test_other_commands_name_the_extra_they_need() -> None:
     done = python(HIDE.format(names=HEAVY) + COMMAND.format(["train", "--data", "scenes", "--output", "none"]))
     assert done.returncode == 2
@@ -81,6 +102,12 @@ def test_info_refuses_arguments() -> None:
     done = python(COMMAND.format(["info", "extra"]))
     assert done.returncode == 2
     assert "unrecognized arguments: extra" in done.stderr
+
+
+def test_dir_shows_what_the_package_offers_and_nothing_else() -> None:
+    shown = {name for name in dir(udsph) if not name.startswith("__")}
+    assert shown == set(udsph.__all__) - {"__version__"}
+    assert {"baselines", "hamming", "UDSPH"} <= shown
 
 
 def test_unknown_attribute_of_the_package() -> None:

@@ -42,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end; let that go nowhere.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return READER_GONE
+    except OSError as error:  # of writing to stdout: those of the command are caught with it
+        _drop_stdout()
+        return _fail(f"stdout: {error.strerror}")
 
 
 def _main(arguments: list[str]) -> int:
@@ -77,6 +78,12 @@ def _main(arguments: list[str]) -> int:
     if text:
         print(text)
     return 0
+
+
+def _drop_stdout() -> None:
+    """The interpreter flushes stdout once more at its end; let that go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> int:

@@ -42,7 +42,7 @@ def read_array(place: str, flag: str) -> Any:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        problem = "it holds Python objects" if "Object arrays" in str(error) else str(error)
+        problem = "it holds Python objects" if "bject" in str(error) else str(error)
         raise InputError(f"{flag} {path}: no array can be read from it ({problem})") from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from udsph.cli.output import Answer, plain, progress
 from udsph.cli.parser import Argument, Option, command
@@ -34,11 +34,11 @@ def encode(
     ] = "32-true",
 ) -> Answer:
     """Turn items of one modality into packed binary codes, however many there are."""
-    from udsph.encoding import encode_file
+    from udsph.encoding import Hasher, encode_file
 
     if output.suffix != ".npy" or not output.parent.is_dir():
         raise InputError(f"--output {output}: expected a .npy file in a folder that exists")
-    trained = load_model(model, device)
+    trained = Hasher.load(model, device)
     with progress("encode") as advance:
         tally = encode_file(
             trained, input_, output, modality=modality, on_error=on_error, workers=workers, encoding=encoding,
@@ -59,26 +59,10 @@ def share(
     name: Annotated[str, Option(help="Name on the model card; the folder's by default")] = "",
 ) -> Answer:
     """Write a trained model as a folder for others, with the metrics that 'udsph evaluate' found."""
-    from udsph.training import UDSPH
+    from udsph.encoding import Hasher
 
     found = run / "metrics.json"
     metrics = read_json(found) if found.exists() else None
-    UDSPH.load(run, device="cpu").save_pretrained(output, licence=licence, metrics=metrics, name=name)
+    Hasher.load(run, device="cpu").share(output, licence=licence, metrics=metrics, name=name)
     missing = "" if metrics else "    without metrics: run 'udsph evaluate' first to have them on the card"
     return Answer(f"shared model: {plain(output)}{missing}", {"model": output, "metrics": metrics is not None})
-
-
-def load_model(folder: Path, device: str) -> Any:
-    """The model of a run or of a shared folder."""
-    from udsph.training import UDSPH
-
-    if _is_shared(folder):
-        return UDSPH.from_pretrained(folder, device=device)
-    return UDSPH.load(folder, device=device)
-
-
-def _is_shared(folder: Path) -> bool:
-    try:
-        return "model_type" in read_json(folder / "config.json")
-    except (OSError, ValueError, TypeError):
-        return False

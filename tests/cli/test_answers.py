@@ -1,0 +1,221 @@
+"""What commands answer, as text and as JSON; options that all have; completion."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import udsph as package
+from udsph import hamming
+from udsph.cli.output import clock, log, progress
+from udsph.cli.parser import COMMANDS
+from udsph.evaluation import evaluate
+
+from .command import udsph
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    bits = {"query": rng.integers(0, 2, (6, 32)), "database": rng.integers(0, 2, (50, 32))}
+    arrays = {f"{part}_codes": hamming.pack(values) for part, values in bits.items()}
+    arrays |= {f"{part}_labels": rng.integers(0, 3, len(values)) for part, values in bits.items()}
+    arrays |= {f"{part}_bits": values.astype(np.uint8) for part, values in bits.items()}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    return arrays
+
+
+def of_files(folder: Path, query: str = "query_codes.npy", database: str = "database_codes.npy") -> list[str]:
+    return [
+        "evaluate", "--query-codes", f"{folder / query}", "--database-codes", f"{folder / database}",
+        "--query-labels", f"{folder / 'query_labels.npy'}", "--database-labels", f"{folder / 'database_labels.npy'}",
+    ]  # fmt: skip
+
+
+def expected(files: dict[str, np.ndarray], **options: object) -> dict[str, float]:
+    names = ("query_codes", "database_codes", "query_labels", "database_labels")
+    return evaluate(*(files[name] for name in names), **options).to_dict()  # type: ignore[arg-type]
+
+
+def test_every_command_says_what_it_does_and_takes_json_and_quiet() -> None:
+    listed = udsph("--help").stdout
+    for name in COMMANDS:
+        assert name.split()[0] in listed
+        done = udsph(*name.split(), "--help")
+        assert done.exit_code == 0 and "--json" in done.stdout and "--quiet" in done.stdout
+    assert udsph("--version").stdout == f"udsph {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], ""),
+        (["serch"], "invalid choice: 'serch'"),
+        (["search"], "required: --database, --queries"),
+        (["search", "--databas", "x"], "--databas"),
+        (["search", "--database", "x", "--queries", "x", "-k", "0"], "-k: 0 is below 1"),
+        (["search", "--database", "x", "--queries", "x", "-k", "many"], "invalid whole number value: 'many'"),
+        (["data"], "COMMAND"),
+        (["encode", "RUN", "--modality", "sound", "--input", "a", "--output", "b"], "choose from"),
+    ],
+)
+def test_what_is_no_command_is_one_line(arguments: list[str], said: str) -> None:
+    done = udsph(*arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr and done.stderr.count("\n") == bool(said)
+
+
+def test_json_is_what_the_text_says(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    answer = json.loads(udsph(*of_files(tmp_path), "--json").stdout)
+    assert answer["metrics"] == pytest.approx(expected(files))
+    assert (answer["queries"], answer["items"]) == (6, 50)
+    names = ("--database", tmp_path / "database_codes.npy", "--queries", tmp_path / "query_codes.npy", "-k", 3)
+    found = json.loads(udsph("search", *names, "--json").stdout)
+    assert found["ids"] == hamming.search(files["query_codes"], files["database_codes"], 3).ids.tolist()
+    assert set(json.loads(udsph("data", "list", "--json").stdout)) == set(package.data.names())
+    assert json.loads(udsph("info", "--json").stdout)["udsph"] == package.__version__
+
+
+@pytest.mark.parametrize("form", ["0/1", "±1", "real", "bool", "int8", "words", "double bytes"])
+def test_evaluate_takes_codes_in_any_form(files: dict[str, np.ndarray], tmp_path: Path, form: str) -> None:
+    more: list[str] = []
+    for part in ("query", "database"):
+        bits, packed = files[f"{part}_bits"], files[f"{part}_codes"]
+        signs = 2.0 * bits - 1
+        if form in ("0/1", "double bytes"):
+            more = ["--codes", "values" if form == "0/1" else "packed"]
+        stored = {
+            "0/1": bits, "±1": signs.astype(np.int8), "real": signs * 0.3, "bool": bits > 0,
+            "int8": (packed ^ np.uint8(128)).view(np.int8), "double bytes": packed.astype(np.float64),
+            "words": np.ascontiguousarray(np.pad(packed, ((0, 0), (0, 4)))).view("<u8"),
+        }[form]  # fmt: skip
+        np.save(tmp_path / f"{part}.npy", stored)
+    done = udsph(*of_files(tmp_path, "query.npy", "database.npy"), *more, "--json", "--metrics", "map")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["map"] == pytest.approx(expected(files)["map"])
+
+
+def test_codes_that_may_be_either_are_refused(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    for stored in (files["query_bits"], files["query_codes"].astype(np.float32)):
+        np.save(tmp_path / "query.npy", stored)
+        done = udsph(*of_files(tmp_path, "query.npy"))
+        assert done.exit_code == 2 and "--codes packed or --codes values" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_evaluate_reads_mat_files(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    io = pytest.importorskip("scipy.io", reason="scipy, of the extra train, is not installed")
+    signs = {f"B_{part}": 2.0 * files[f"{part}_bits"] - 1 for part in ("query", "database")}
+    io.savemat(tmp_path / "codes.mat", signs)
+    done = udsph(*of_files(tmp_path, "codes.mat:B_query", "codes.mat:B_database"), "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"] == pytest.approx(expected(files))
+    for place, said in (("codes.mat", "it holds: B_database, B_query"), ("codes.mat:B", "has no array 'B'")):
+        done = udsph(*of_files(tmp_path, place))
+        assert done.exit_code == 2 and said in done.stderr
+
+
+def test_cutoffs_metrics_and_output_of_evaluate(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    options = ["--cutoffs", "3,10", "--metrics", "map,precision", "--convention", "dcmh"]
+    wanted = expected(files, cutoffs=(3, 10), metrics=["map", "precision"], convention="dcmh")
+    assert set(wanted) >= {"map@3", "precision@10"}
+    for name in ("metrics.json", "metrics.csv"):
+        assert udsph(*of_files(tmp_path), *options, "--output", tmp_path / name).exit_code == 0
+    assert json.loads((tmp_path / "metrics.json").read_text()) == pytest.approx(wanted)
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert {row["metric"]: float(row["value"]) for row in rows} == pytest.approx(wanted)
+    for wrong in (["--cutoffs", "a"], ["--cutoffs", "0"], ["--metrics", "mapp"], ["--output", tmp_path / "m.txt"]):
+        done = udsph(*of_files(tmp_path), *wrong)
+        assert done.exit_code == 2 and done.stderr.count("\n") == 1
+
+
+def test_evaluate_draws_the_curve(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, of the extra report, is not installed")
+    assert udsph(*of_files(tmp_path), "--plot", tmp_path / "curve.png").exit_code == 0
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_search_writes_what_the_suffix_says(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    wanted = hamming.search(files["query_codes"], files["database_codes"], 60)
+    names = ("--database", tmp_path / "database_codes.npy", "--queries", tmp_path / "query_codes.npy", "-k", 60)
+    for suffix in ("npz", "json", "csv"):
+        assert udsph("search", *names, "--output", tmp_path / f"found.{suffix}").exit_code == 0
+    with np.load(tmp_path / "found.npz") as arrays:
+        np.testing.assert_array_equal(arrays["ids"], wanted.ids)
+    stored = json.loads((tmp_path / "found.json").read_text())
+    assert stored == {"distances": wanted.distances.tolist(), "ids": wanted.ids.tolist()}
+    rows = [[int(cell) for cell in row] for row in list(csv.reader((tmp_path / "found.csv").open()))[1:]]
+    assert len(rows) == 6 * 50  # a missing neighbour has no row
+    assert all(wanted.ids[q, r - 1] == i and wanted.distances[q, r - 1] == d for q, r, i, d in rows)
+
+
+@pytest.mark.parametrize("form", ["int8", "words", "big"])
+def test_search_takes_the_forms_of_the_index(files: dict[str, np.ndarray], tmp_path: Path, form: str) -> None:
+    for part in ("query", "database"):
+        packed = files[f"{part}_codes"]
+        np.save(tmp_path / f"{part}.npy", {
+            "int8": (packed ^ np.uint8(128)).view(np.int8),
+            "words": np.ascontiguousarray(np.pad(packed, ((0, 0), (0, 4)))).view("<u8"),
+            "big": np.packbits(files[f"{part}_bits"][:, :27], axis=1),
+        }[form])  # fmt: skip
+    more = {"int8": [], "words": ["--bits", "32"], "big": ["--bits", "27", "--bitorder", "big"]}[form]
+    names = ("--database", tmp_path / "database.npy", "--queries", tmp_path / "query.npy", "-k", 5)
+    done = udsph("search", *names, *more, "--json")
+    assert done.exit_code == 0, done.stderr
+    width = 27 if form == "big" else 32
+    index = hamming.FlatIndex(width)
+    index.add(hamming.pack(files["database_bits"][:, :width]))
+    wanted = index.search(hamming.pack(files["query_bits"][:, :width]), 5)
+    assert json.loads(done.stdout)["distances"] == wanted.distances.tolist()
+    assert json.loads(done.stdout)["ids"] == wanted.ids.tolist()
+
+
+def test_progress_in_a_file_is_a_line_now_and_then_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = iter(range(0, 1000, 4))
+    monkeypatch.setattr("udsph.cli.output.time.monotonic", lambda: next(now))
+    caplog.set_level(logging.INFO, log.name)
+    with progress("encode") as advance:
+        for done in range(10, 101, 10):
+            advance(done, 100)
+    assert caplog.messages == [
+        "encode: 30 of 100 items, 0:12 gone, 0:28 left",
+        "encode: 60 of 100 items, 0:24 gone, 0:16 left",
+        "encode: 90 of 100 items, 0:36 gone, 0:04 left",
+    ]
+    assert clock(3661) == "1:01:01"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["udsph", "ev"], {"evaluate"}),
+        (["udsph", "data", ""], {"check", "list"}),
+        (["udsph", "data", "check", "--ro"], {"--root"}),
+        (["udsph", "search", "--bitorder", ""], {"little", "big"}),
+        (["udsph", "evaluate", "--ties", "in"], {"insertion"}),
+        (["udsph", "completion", ""], {"bash", "zsh", "fish"}),
+    ],
+)
+def test_bash_completes(typed: list[str], offered: set[str]) -> None:
+    script = udsph("completion", "bash").stdout
+    words = " ".join(f"'{word}'" for word in typed)
+    script += f'COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _udsph; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert set(done.stdout.split()) == offered and not done.stderr
+
+
+def test_the_scripts_of_other_shells_know_every_command() -> None:
+    for shell in ("zsh", "fish"):
+        script = udsph("completion", shell).stdout
+        assert all(word in script for name in COMMANDS for word in name.split())

@@ -1,9 +1,11 @@
-"""How many threads a search uses."""
+"""Threads of one call, and a lock that a fork cannot leave held."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from udsph.checks import check_int
@@ -42,3 +44,47 @@ def cores() -> int:
 def _in_worker_process() -> bool:
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.parent_process() is not None
+
+
+def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:
+    """Call ``work`` with slices of ``range(count)``, in several threads; raises the first exception of any.
+
+    The threads live for this call. ``work`` must release the interpreter's lock for them to be of use.
+    """
+    threads = max(1, min(threads, count))
+    parts = [slice(count * i // threads, count * (i + 1) // threads) for i in range(threads)]
+    failures: list[BaseException] = []
+
+    def guarded(part: slice) -> None:
+        try:
+            work(part)
+        except BaseException as error:
+            failures.append(error)
+
+    helpers = [threading.Thread(target=guarded, args=(part,), daemon=True) for part in parts[1:]]
+    for helper in helpers:
+        helper.start()
+    guarded(parts[0])
+    for helper in helpers:
+        helper.join()
+    if failures:
+        raise failures[0]
+
+
+class ForkSafeLock:
+    """A mutual exclusion of threads that a forked child finds free, whichever thread held it in the parent.
+
+    What it guards must be sound at every moment, for the child sees the state in which the fork met it.
+    """
+
+    def __init__(self) -> None:
+        self._locks = {os.getpid(): threading.Lock()}
+
+    def __enter__(self) -> None:
+        self._locks.setdefault(os.getpid(), threading.Lock()).acquire()  # one per process; setdefault is atomic
+
+    def __exit__(self, *failure: object) -> None:
+        self._locks[os.getpid()].release()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ForkSafeLock, ()

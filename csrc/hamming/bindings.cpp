@@ -1,12 +1,15 @@
 // NumPy arrays in, NumPy arrays out. No algorithm lives here; the Python layer has already checked types, shapes and ranges.
+#include <fcntl.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <mutex>
+#include <cerrno>
 #include <optional>
 
-#include "hamming/blocks.h"
 #include "hamming/capi.h"
 #include "hamming/levels.h"
 #include "hamming/search.h"
@@ -19,8 +22,6 @@ template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 using Codes = Array<uint8_t>;
 using Bitmap = std::optional<Array<uint64_t>>;
-using SharedLock = std::shared_lock<std::shared_mutex>;
-using UniqueLock = std::unique_lock<std::shared_mutex>;
 
 // Ctrl-C reaches a search through its calling thread.
 void check_signals() {
@@ -28,7 +29,28 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-const uint64_t *data_or_null(const Bitmap &bitmap) { return bitmap ? bitmap->data() : nullptr; }
+// A filter has a bit for every code of the segment, padded to whole blocks.
+const uint64_t *checked(const Bitmap &allowed, const udsph::Segment &segment) {
+  if (!allowed) return nullptr;
+  if (static_cast<size_t>(allowed->size()) != segment.block_count() * udsph::BLOCK_WORDS)
+    throw py::value_error("allowed has " + std::to_string(allowed->size()) + " words, the segment needs " +
+                          std::to_string(segment.block_count() * udsph::BLOCK_WORDS));
+  return allowed->data();
+}
+
+void check_width(const udsph::Segment &segment, const Codes &rows, const char *name) {
+  if (rows.ndim() != 2 || static_cast<size_t>(rows.shape(1)) != (segment.bits() + 7) / 8)
+    throw py::value_error(std::string(name) + " must be packed rows of " + std::to_string(segment.bits()) + " bits");
+}
+
+// Throws the OSError of errno.
+py::array_t<uint8_t> system_error(int file, const std::string &path) {
+  const int reason = errno;
+  if (file >= 0) close(file);
+  errno = reason;
+  PyErr_SetFromErrnoWithFilename(PyExc_OSError, path.c_str());
+  throw py::error_already_set();
+}
 
 // A NumPy array that takes over a vector's memory.
 template <class T>
@@ -39,29 +61,38 @@ py::array_t<T> to_array(std::vector<T> &&values) {
 }
 
 // A reference to a Python object that any thread may drop.
-std::shared_ptr<void> hold(py::object object) {
+std::shared_ptr<const void> hold(py::object object) {
   return {object.release().ptr(), [](void *pointer) {
             py::gil_scoped_acquire held;
             Py_XDECREF(static_cast<PyObject *>(pointer));
           }};
 }
 
-std::unique_ptr<udsph::Blocks> map_blocks(size_t bits, size_t n, const Array<uint64_t> &words) {
+std::shared_ptr<udsph::Segment> map_segment(size_t bits, size_t n, const Array<uint64_t> &words) {
+  const size_t blocks = (n + udsph::BLOCK - 1) / udsph::BLOCK;
   if (n > 0 && reinterpret_cast<uintptr_t>(words.data()) % 64 != 0) throw py::value_error("words must be aligned to 64 bytes");
-  return std::make_unique<udsph::Blocks>(bits, n, words.data(), hold(words));
+  if (static_cast<size_t>(words.size()) != blocks * bits * udsph::BLOCK_WORDS) throw py::value_error("words must fill the blocks of n codes");
+  return std::make_shared<udsph::Segment>(bits, n, words.data(), hold(words));
 }
 
-void append(udsph::Blocks &blocks, const Codes &rows) {
-  udsph::kernels();  // a wrong UDSPH_SIMD raises here and in the functions below, with the lock held
+std::shared_ptr<udsph::Segment> extended(const udsph::Segment &segment, const Codes &rows) {
+  udsph::kernels();  // a wrong UDSPH_SIMD raises here and in the functions below
+  check_width(segment, rows, "rows");
   const uint8_t *from = rows.data();
   const size_t n = rows.shape(0);
   py::gil_scoped_release released;
-  UniqueLock lock(blocks.mutex());
-  blocks.append(from, n);
+  return std::make_shared<udsph::Segment>(segment.extended(from, n));
 }
 
-py::tuple search(const udsph::Blocks &blocks, const Codes &queries, size_t k, const Bitmap &allowed, size_t threads) {
+std::shared_ptr<udsph::Segment> joined(const std::vector<const udsph::Segment *> &parts) {
+  if (parts.empty()) throw py::value_error("parts must not be empty");
+  return std::make_shared<udsph::Segment>(udsph::Segment::joined(parts));
+}
+
+py::tuple search(const udsph::Segment &segment, const Codes &queries, size_t k, const Bitmap &allowed, size_t threads) {
   udsph::kernels();
+  check_width(segment, queries, "queries");
+  const uint64_t *lanes = checked(allowed, segment);
   const size_t n_queries = queries.shape(0);
   py::array_t<int32_t> distances({n_queries, k});
   py::array_t<int64_t> positions({n_queries, k});
@@ -69,59 +100,79 @@ py::tuple search(const udsph::Blocks &blocks, const Codes &queries, size_t k, co
   int64_t *p = positions.mutable_data();
   {
     py::gil_scoped_release released;
-    SharedLock lock(blocks.mutex());
-    udsph::search(blocks, queries.data(), n_queries, k, data_or_null(allowed), threads, check_signals, d, p);
+    udsph::search(segment, queries.data(), n_queries, k, lanes, threads, check_signals, d, p);
   }
   return py::make_tuple(distances, positions);
 }
 
-py::tuple range_search(const udsph::Blocks &blocks, const Codes &queries, size_t radius, const Bitmap &allowed, size_t threads) {
+py::tuple range_search(const udsph::Segment &segment, const Codes &queries, size_t radius, const Bitmap &allowed, size_t threads) {
   udsph::kernels();
+  check_width(segment, queries, "queries");
+  const uint64_t *lanes = checked(allowed, segment);
+  const size_t n_queries = queries.shape(0);
   udsph::RangeResult result;
   {
     py::gil_scoped_release released;
-    SharedLock lock(blocks.mutex());
-    result = udsph::range_search(blocks, queries.data(), queries.shape(0), radius, data_or_null(allowed), threads, check_signals);
+    result = udsph::range_search(segment, queries.data(), n_queries, radius, lanes, threads, check_signals);
   }
   return py::make_tuple(to_array(std::move(result.offsets)), to_array(std::move(result.distances)),
                         to_array(std::move(result.positions)));
 }
 
-Codes read_rows(const udsph::Blocks &blocks, const Array<int64_t> &positions) {
+Codes read_rows(const udsph::Segment &segment, const Array<int64_t> &positions) {
   udsph::kernels();
   const size_t n = positions.size();
-  Codes rows({n, (blocks.bits() + 7) / 8});
+  const int64_t *from = positions.data();
+  for (size_t i = 0; i < n; i++)
+    if (from[i] < 0 || static_cast<size_t>(from[i]) >= segment.size()) throw py::index_error("a position is beyond the codes");
+  Codes rows({n, (segment.bits() + 7) / 8});
   uint8_t *to = rows.mutable_data();
   {
     py::gil_scoped_release released;
-    SharedLock lock(blocks.mutex());
-    blocks.read(positions.data(), n, to);
+    segment.read(from, n, to);
   }
   return rows;
 }
 
-std::unique_ptr<udsph::Blocks> subset(const udsph::Blocks &blocks, const Array<uint64_t> &keep) {
-  udsph::kernels();
-  const uint64_t *words = keep.data();
-  py::gil_scoped_release released;
-  SharedLock lock(blocks.mutex());
-  return blocks.subset(words);
-}
-
 // Words of the blocks [begin, end), for storing them.
-Array<uint64_t> words(const udsph::Blocks &blocks, size_t begin, size_t end) {
-  Array<uint64_t> out({end - begin, blocks.block_words()});
+Array<uint64_t> words(const udsph::Segment &segment, size_t begin, size_t end) {
+  if (begin > end || end > segment.block_count()) throw py::index_error("blocks are beyond the codes");
+  const size_t length = segment.block_words();
+  Array<uint64_t> out({end - begin, length});
   uint64_t *to = out.mutable_data();
   py::gil_scoped_release released;
-  SharedLock lock(blocks.mutex());
-  for (size_t i = begin; i < end; i++) std::copy_n(blocks.block(i), blocks.block_words(), to + (i - begin) * blocks.block_words());
+  for (size_t i = begin; i < end; i++) std::copy_n(segment.block(i), length, to + (i - begin) * length);
   return out;
 }
 
-uint64_t sum_words(const udsph::Blocks &blocks, size_t threads) {
+uint64_t sum_words(const udsph::Segment &segment, size_t threads) {
+  udsph::kernels();
   py::gil_scoped_release released;
-  SharedLock lock(blocks.mutex());
-  return udsph::sum_words(blocks, threads);
+  return udsph::sum_words(segment, threads);
+}
+
+// A file in memory, without a file descriptor that stays open.
+py::array_t<uint8_t> map_file(const std::string &path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (file < 0 || fstat(file, &status) != 0) return system_error(file, path);
+  const size_t size = static_cast<size_t>(status.st_size);
+  void *memory = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+  if (memory == MAP_FAILED) return system_error(file, path);
+  close(file);
+  if (size == 0) return py::array_t<uint8_t>(0);
+  struct Mapping {
+    void *memory;
+    size_t size;
+  };
+  py::capsule owner(new Mapping{memory, size}, [](void *pointer) {
+    const auto *mapping = static_cast<Mapping *>(pointer);
+    munmap(mapping->memory, mapping->size);
+    delete mapping;
+  });
+  py::array_t<uint8_t> bytes(size, static_cast<const uint8_t *>(memory), owner);
+  bytes.attr("setflags")(py::arg("write") = false);
+  return bytes;
 }
 
 py::array_t<int32_t> distances(const Codes &queries, const Codes &codes, size_t threads) {
@@ -146,16 +197,19 @@ PYBIND11_MODULE(_native, module) {
   module.def("simd_levels", [] { return udsph::levels().names(); });
   module.def("set_level", [](const std::string &name) { udsph::levels().set(name); });
   module.def("distances", &distances);
-  py::class_<udsph::Blocks>(module, "Blocks")
+  module.def("map_file", &map_file);
+  py::class_<udsph::Segment, std::shared_ptr<udsph::Segment>>(module, "Segment")
       .def(py::init<size_t>())
-      .def_static("map", &map_blocks)
-      .def("__len__", &udsph::Blocks::size)
-      .def_property_readonly("nbytes", &udsph::Blocks::bytes)
-      .def("append", &append)
+      .def_static("map", &map_segment)
+      .def_static("joined", &joined)
+      .def("__len__", &udsph::Segment::size)
+      .def_property_readonly("bits", &udsph::Segment::bits)
+      .def_property_readonly("nbytes", &udsph::Segment::bytes)
+      .def_property_readonly("full", &udsph::Segment::full)
+      .def("extended", &extended)
       .def("search", &search)
       .def("range_search", &range_search)
       .def("read", &read_rows)
-      .def("subset", &subset)
       .def("words", &words)
       .def("sum_words", &sum_words);
 }

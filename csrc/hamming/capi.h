@@ -11,7 +11,7 @@ namespace udsph {
 struct CApi {
   int (*distances)(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t threads,
                    int32_t *out) noexcept;
-  int (*top_k)(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t k, size_t threads,
+  int (*search)(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t k, size_t threads,
                int32_t *near, int64_t *positions) noexcept;
 };
 

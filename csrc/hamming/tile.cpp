@@ -1,9 +1,9 @@
 #include "hamming/tile.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
-#include <map>
-#include <mutex>
+#include <memory>
 
 namespace udsph {
 namespace {
@@ -19,18 +19,17 @@ size_t bias_planes(size_t bits) {
   return 13;
 }
 
-// biases[value * planes + plane] = all ones where the bit is set. One table per width class, made once.
+// biases[value * planes + plane] = all ones where the bit is set. One table per width class, made once and kept; without a lock, which
+// a forked child could inherit held.
 const uint64_t *biases(size_t planes) {
-  static std::mutex mutex;
-  static std::map<size_t, std::vector<uint64_t>> tables;
-  std::lock_guard<std::mutex> lock(mutex);
-  std::vector<uint64_t> &table = tables[planes];
-  if (table.empty()) {
-    table.resize(planes << planes);
-    for (size_t value = 0; value < size_t{1} << planes; value++)
-      for (size_t plane = 0; plane < planes; plane++) table[value * planes + plane] = uint64_t{0} - (value >> plane & 1);
-  }
-  return table.data();
+  static std::atomic<const uint64_t *> tables[MAX_PARTIAL + 1];
+  const uint64_t *made = tables[planes].load(std::memory_order_acquire);
+  if (made != nullptr) return made;
+  auto table = std::make_unique<uint64_t[]>(planes << planes);
+  for (size_t value = 0; value < size_t{1} << planes; value++)
+    for (size_t plane = 0; plane < planes; plane++) table[value * planes + plane] = uint64_t{0} - (value >> plane & 1);
+  if (tables[planes].compare_exchange_strong(made, table.get(), std::memory_order_acq_rel)) return table.release();
+  return made;  // another thread was faster
 }
 
 // Candidates kept per query: room beyond k, so that losers are dropped rarely.

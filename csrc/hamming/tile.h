@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "hamming/blocks.h"
+#include "common/memory.h"
 #include "hamming/kernels.h"
 
 namespace udsph {

@@ -13,7 +13,7 @@ from udsph.hamming import backend
 
 CLIENT = """
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from udsph.hamming.capi cimport distances, top_k
+from udsph.hamming.capi cimport distances, search
 
 def run(const uint8_t[:, ::1] queries, const uint8_t[:, ::1] codes, int32_t[:, ::1] matrix,
         int32_t[:, ::1] near, int64_t[:, ::1] positions, size_t bits):
@@ -21,8 +21,8 @@ def run(const uint8_t[:, ::1] queries, const uint8_t[:, ::1] codes, int32_t[:, :
     cdef int failed
     with nogil:
         failed = distances(&queries[0, 0], nq, &codes[0, 0], n, bits, 1, &matrix[0, 0])
-        failed |= top_k(&queries[0, 0], nq, &codes[0, 0], n, bits, k, 2, &near[0, 0], &positions[0, 0])
-        failed |= 2 * (top_k(&queries[0, 0], nq, &codes[0, 0], n, 0, k, 2, &near[0, 0], &positions[0, 0]) != -1)
+        failed |= search(&queries[0, 0], nq, &codes[0, 0], n, bits, k, 2, &near[0, 0], &positions[0, 0])
+        failed |= 2 * (search(&queries[0, 0], nq, &codes[0, 0], n, 0, k, 2, &near[0, 0], &positions[0, 0]) != -1)
     return failed
 """
 

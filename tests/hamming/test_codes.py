@@ -70,7 +70,7 @@ def test_pack_names_what_is_wrong(values, error, message):
 @pytest.mark.parametrize(
     ("codes", "bits", "error", "message"),
     [
-        (np.zeros((1, 1), np.int8), 8, TypeError, "uint8"),
+        (np.zeros((1, 1), np.int16), 8, TypeError, "uint8"),
         (np.zeros((1, 2), np.uint8), 8, ValueError, "must have 1 bytes in a row, got 2"),
         (np.zeros((1, 1), np.uint8), 0, ValueError, "from 1 to 8192"),
         (np.zeros((1, 1), np.uint8), 8.0, TypeError, "must be an int"),

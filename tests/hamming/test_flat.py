@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from udsph import hamming
 from udsph.hamming import backend, reference
+from udsph.hamming.ids import Ids
+from udsph.hamming.segments import Snapshot
 
 every_engine = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 
@@ -82,7 +84,7 @@ def test_larger_problems_match_the_reference(engine, bits):
         index.add(part)
     assert len(index) == 3000
     for k, nq in ((1, 30), (10, 3), (10, 9), (2000, 2), (4000, 1)):
-        found, truth = index.search(queries[:nq], k), reference.top_k(queries[:nq], codes, k)
+        found, truth = index.search(queries[:nq], k), reference.search(queries[:nq], codes, k)
         np.testing.assert_array_equal(found.distances, truth[0])
         np.testing.assert_array_equal(found.ids, truth[1])
 
@@ -96,7 +98,7 @@ def test_very_wide_codes(engine, bits):
     index = hamming.FlatIndex(bits)
     index.add(codes)
     for nq in (2, len(queries)):
-        found, truth = index.search(queries[:nq], 20), reference.top_k(queries[:nq], codes, 20)
+        found, truth = index.search(queries[:nq], 20), reference.search(queries[:nq], codes, 20)
         np.testing.assert_array_equal(found.distances, truth[0])
         np.testing.assert_array_equal(found.ids, truth[1])
 
@@ -141,7 +143,7 @@ def test_a_range_search_of_everything_keeps_the_order(engine):
     codes, queries = random_codes(rng, 5000, 24), random_codes(rng, 3, 24)
     index = hamming.FlatIndex(24)
     index.add(codes)
-    truth = reference.within(queries, codes, 24)
+    truth = reference.range_search(queries, codes, 24)
     for threads in (1, 3):
         for ours, other in zip(index.range_search(queries, 24, threads=threads), truth, strict=True):
             np.testing.assert_array_equal(ours, other)
@@ -163,7 +165,7 @@ def test_limits_guessed_from_a_sample_never_lose_a_neighbour(engine, kind, k):
     mask = rng.random(40_000) < 0.01 if kind == "few allowed" else None
     index = hamming.FlatIndex(32)
     index.add(codes)
-    truth = reference.top_k(queries, codes, k, mask)
+    truth = reference.search(queries, codes, k, mask)
     for threads in (1, 2):
         found = index.search(queries, k, where=mask, threads=threads)
         np.testing.assert_array_equal(found.ids, truth[1])
@@ -246,7 +248,7 @@ def test_positions_beyond_32_bits():
     words = memory[first : first + 8 * blocks]
     words[ones // 64] |= np.uint64(1) << (ones % 64).astype(np.uint64)
     index = hamming.FlatIndex(1)
-    index._state = index._state._replace(codes=backend.map_store(1, n, words))
+    index._snapshot = Snapshot(index._snapshot.empty, (backend.map_segment(1, n, words),), Ids(n))
     assert len(index) == n
     query = np.ones((1, 1), np.uint8)
     found = index.search(query, 5, threads=2)

@@ -68,8 +68,9 @@ class OnDevice:
     ("codes", "error", "message"),
     [
         (OnDevice(), TypeError, r"codes is on a device .* bring it to the host .*codes.cpu\(\)"),
-        (np.zeros((1, 2)), TypeError, "dtype uint8, int8 or uint64, got float64"),
-        (np.zeros((1, 2), np.int64), TypeError, "got int64"),
+        (np.zeros((1, 2)), TypeError, "uint8, int8 or 64-bit words, got float64"),
+        (np.zeros((1, 2), np.int64), ValueError, "packed bytes have dtype uint8"),
+        (np.zeros((1, 2), np.int32), TypeError, "got int32"),
         (np.zeros((1, 13), bool), TypeError, "got bool"),
         (np.zeros(2, np.uint8), ValueError, r"shape \(n, bytes\), got \(2,\)"),
         (np.zeros((1, 3), np.uint8), ValueError, "13 bits must have 2 bytes in a row, got 3"),

@@ -16,8 +16,8 @@ def test_functions_are_called_from_compiled_code():
             if jit.distance(query, codes[i]) < jit.distance(query, codes[best]):
                 best = i
         distances, positions = np.empty(3, np.int32), np.empty(3, np.int64)
-        jit.nearest(query, codes, np.empty(0, np.bool_), distances, positions)
-        near, _ = jit.inside(query, codes, radius, np.ones(len(codes), np.bool_))
+        jit.search_one(query, codes, np.empty(0, np.bool_), distances, positions)
+        near, _ = jit.range_search_one(query, codes, radius, np.ones(len(codes), np.bool_))
         return best, positions, len(near)
 
     rng = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def test_functions_are_called_from_compiled_code():
     best, positions, near = closest_and_near(query, codes, 36)
     row = reference.distances(query[None], codes)[0]
     assert best == positions[0] == np.argmin(row)
-    np.testing.assert_array_equal(positions, reference.top_k(query[None], codes, 3)[1][0])
+    np.testing.assert_array_equal(positions, reference.search(query[None], codes, 3)[1][0])
     assert near == (row <= 36).sum()
 
 

@@ -53,18 +53,18 @@ def use(name: str | None) -> None:
     _chosen = (name, loaded)
 
 
-def new_store(bits: int) -> Any:
-    """An empty store of codes: ``_native.Blocks``, or ``Rows`` with the functions of another backend."""
+def empty_segment(bits: int) -> Any:
+    """A segment without codes: ``_native.Segment``, or ``Rows`` with the functions of another backend."""
     from udsph.hamming.rows import Rows
 
-    return module().Blocks(bits) if name() == "native" else Rows(bits, module())
+    return module().Segment(bits) if name() == "native" else Rows(bits, module())
 
 
-def map_store(bits: int, n: int, words: NDArray[np.uint64]) -> Any:
-    """A store of n codes over sliced blocks, in place where the backend can."""
+def map_segment(bits: int, n: int, words: NDArray[np.uint64]) -> Any:
+    """A segment of n codes over sliced blocks, in place where the backend can."""
     from udsph.hamming.rows import Rows
 
-    return module().Blocks.map(bits, n, words) if name() == "native" else Rows.map(bits, n, words, module())
+    return module().Segment.map(bits, n, words) if name() == "native" else Rows.map(bits, n, words, module())
 
 
 def simd_level() -> str:

@@ -9,7 +9,7 @@ from udsph.hamming import _native
 cdef extern from "hamming/capi.h" namespace "udsph" nogil:
     ctypedef struct CApi:
         int (*distances)(const uint8_t *, size_t, const uint8_t *, size_t, size_t, size_t, int32_t *) noexcept nogil
-        int (*top_k)(const uint8_t *, size_t, const uint8_t *, size_t, size_t, size_t, size_t, int32_t *,
+        int (*search)(const uint8_t *, size_t, const uint8_t *, size_t, size_t, size_t, size_t, int32_t *,
                      int64_t *) noexcept nogil
     const char *C_API_NAME
 
@@ -22,6 +22,6 @@ cdef int distances(const uint8_t *queries, size_t n_queries, const uint8_t *code
     return kernels.distances(queries, n_queries, codes, n, bits, threads, out)
 
 
-cdef int top_k(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t k, size_t threads,
+cdef int search(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t k, size_t threads,
                int32_t *near, int64_t *positions) noexcept nogil:
-    return kernels.top_k(queries, n_queries, codes, n, bits, k, threads, near, positions)
+    return kernels.search(queries, n_queries, codes, n, bits, k, threads, near, positions)

@@ -6,6 +6,7 @@ with ``bitorder="little"``), and the unused bits of the last byte are 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +37,10 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     TypeError
         The values are on a device, or cannot be read as an array.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(f"{name} has masked entries; fill them or leave them out, for example {name}.compressed()")
+        return values.data
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "__dlpack_device__"):
@@ -56,7 +61,12 @@ def _from_dlpack(values: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"{name} is on a device (DLPack type {device_type}); {mend}")
     try:
         return np.from_dlpack(values)
-    except (BufferError, RuntimeError, TypeError) as error:
+    except (BufferError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        # DLPack or NumPy lacks the type: pyarrow's booleans, bfloat16.
+        if "bfloat16" in str(getattr(values, "dtype", "")) and hasattr(values, "float"):
+            return as_array(values.float(), name)
+        if hasattr(values, "__array__") and not hasattr(values, "requires_grad"):
+            return np.asarray(values)
         raise TypeError(f"{name} cannot be read through DLPack: {error}") from error
 
 
@@ -74,17 +84,20 @@ def bytes_per_code(bits: int) -> int:
     return (bits + 7) // 8
 
 
-def pack(values: Any) -> NDArray[np.uint8]:
+def pack(values: Any, *, bitorder: BitOrder = "little") -> NDArray[np.uint8]:
     """Pack the signs of values into codes: a value above 0 becomes 1, zero and negative values become 0.
 
     Parameters
     ----------
     values : (n, bits) array of bool, integers or floats
+    bitorder : {"little", "big"}
+        Of the bits in a byte, as for ``numpy.packbits``.
 
     Returns
     -------
     (n, (bits + 7) // 8) uint8
-        Bit i of a code is bit ``i % 8`` of byte ``i // 8``; unused bits are 0.
+        Bit i of a code is bit ``i % 8`` of byte ``i // 8``, from the least significant in order "little", from the most
+        significant in "big"; unused bits are 0.
 
     Raises
     ------
@@ -99,7 +112,10 @@ def pack(values: Any) -> NDArray[np.uint8]:
     >>> hamming.pack([[1.0, -1.0, 0.0, 2.0]])
     array([[9]], dtype=uint8)
     """
+    check_bitorder(bitorder)
     array = as_array(values, "values")
+    if array.dtype.name == "bfloat16":  # of ml_dtypes, which NumPy does not know
+        array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"values must be booleans, integers or floats, got dtype {array.dtype}")
     if array.ndim != 2:
@@ -112,18 +128,21 @@ def pack(values: Any) -> NDArray[np.uint8]:
         if part.dtype.kind == "f" and np.isnan(part).any():
             row, column = np.argwhere(np.isnan(part))[0]
             raise ValueError(f"values has a NaN at row {begin + row}, column {column}")
-        codes[begin : begin + step] = np.packbits(part > 0, axis=1, bitorder="little")
+        codes[begin : begin + step] = np.packbits(part > 0, axis=1, bitorder=bitorder)
     return codes
 
 
-def unpack(codes: Any, bits: int) -> NDArray[np.uint8]:
+def unpack(codes: Any, bits: int, *, bitorder: BitOrder = "little") -> NDArray[np.uint8]:
     """Unpack codes into one byte per bit.
 
     Parameters
     ----------
-    codes : (n, (bits + 7) // 8) uint8
+    codes : (n, width) array
+        Packed codes in any form that ``FlatIndex`` takes.
     bits : int
         Width of a code, 1 to 8192.
+    bitorder : {"little", "big"}
+        Of the bits in a byte: that of the index which ``reconstruct`` read them from.
 
     Returns
     -------
@@ -134,7 +153,8 @@ def unpack(codes: Any, bits: int) -> NDArray[np.uint8]:
     TypeError, ValueError
         As for every function that takes codes: wrong dtype, shape or width, or an unused bit that is set.
     """
-    return np.unpackbits(check_codes(codes, check_bits(bits), "codes"), axis=1, count=bits, bitorder="little")
+    rows = as_codes(codes, check_bits(bits), check_bitorder(bitorder), "codes")
+    return np.unpackbits(rows, axis=1, count=bits, bitorder="little")
 
 
 def check_codes(codes: Any, bits: int | None, name: str) -> NDArray[np.uint8]:
@@ -174,12 +194,12 @@ def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[n
 
     Parameters
     ----------
-    values : (n, width) uint8, int8 or uint64 array
+    values : array or sequence
         Forms as in ``FlatIndex``.
     bits : int
         Width of a code.
     bitorder : {"little", "big"}
-        Of bits in bytes; words have none.
+        Of bits in bytes; words and integers have none.
     name : str
         What the caller calls the values, for error messages.
 
@@ -188,25 +208,76 @@ def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[n
     TypeError, ValueError
         Wrong dtype, dimension or width, a device array, or an unused bit that is set.
     """
+    if isinstance(values, (list, tuple)) and values:
+        kinds = {type(value) for value in values}
+        if kinds == {int}:
+            return _codes_of_integers(values, bits, name)
+        if kinds in ({str}, {bytes}):
+            values = _packed_rows(values, bits, name)
     array = as_array(values, name)
-    if array.dtype == np.uint64:
-        return _codes_of_words(array, bits, name)
+    if array.dtype.kind == "U" and array.ndim == 1:
+        array = _packed_rows(array.tolist(), bits, name)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        return _codes_of_words(array.astype(array.dtype.newbyteorder("="), copy=False).view(np.uint64), bits, name)
     if array.dtype == np.int8:
         array = array.view(np.uint8) ^ np.uint8(128)  # adds 128
     elif array.dtype != np.uint8:
         raise TypeError(
-            f"{name} must be packed codes of dtype uint8, int8 or uint64, got {array.dtype} "
-            "(udsph.hamming.pack makes them from values)"
+            f"{name} must be codes packed in uint8, int8 or 64-bit words, got {array.dtype} "
+            "(udsph.hamming.pack makes them from values, one column per bit)"
         )
     if bitorder == "big" and array.ndim == 2:
         array = reverse_bits(array)
     return check_codes(array, bits, name)
 
 
+def as_pair(queries: Any, codes: Any, bits: int | None, bitorder: BitOrder) -> tuple[Any, Any, int]:
+    """Packed rows of queries and codes of one width, and the width: where ``bits`` is None, all that codes have."""
+    if bits is None:
+        array = as_array(codes, "codes")
+        if array.dtype.kind not in "iu" or array.ndim != 2 or array.dtype.itemsize not in (1, 8):
+            raise TypeError(
+                "codes must be (n, bytes) of uint8 or int8, or (n, words) of 64-bit integers; other forms need bits=; "
+                f"got shape {array.shape}, dtype {array.dtype}"
+            )
+        bits = 8 * array.dtype.itemsize * array.shape[1]
+    bits = check_bits(bits)
+    check_bitorder(bitorder)
+    return as_codes(queries, bits, bitorder, "queries"), as_codes(codes, bits, bitorder, "codes"), bits
+
+
+def _packed_rows(values: Sequence[str | bytes], bits: int, name: str) -> NDArray[np.uint8]:
+    """Rows of codes that are given as bytes or in hexadecimal."""
+    width = bytes_per_code(bits)
+    rows = []
+    for i, value in enumerate(values):
+        try:
+            rows.append(bytes.fromhex(value) if isinstance(value, str) else value)
+        except ValueError:
+            raise ValueError(f"{name} is not in hexadecimal at item {i}: {value[:80]!r}") from None
+        if len(rows[-1]) != width:
+            raise ValueError(f"{name} of {bits} bits must have {width} bytes each, item {i} has {len(rows[-1])}")
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
+
+
+def _codes_of_integers(values: Sequence[int], bits: int, name: str) -> NDArray[np.uint8]:
+    """Rows of codes given as integers, bit i being worth 2**i; those of 64 bits may be signed, as SQL has them."""
+    if bits == 64:
+        values = [value + (1 << 64) if -(1 << 63) <= value < 0 else value for value in values]
+    wrong = next((i for i, value in enumerate(values) if not 0 <= value < 1 << bits), None)
+    if wrong is not None:
+        raise ValueError(f"{name} must be codes of {bits} bits, item {wrong} is {values[wrong]:#x}")
+    width = bytes_per_code(bits)
+    return np.frombuffer(b"".join(v.to_bytes(width, "little") for v in values), np.uint8).reshape(len(values), width)
+
+
 def _codes_of_words(words: NDArray[np.uint64], bits: int, name: str) -> NDArray[np.uint8]:
     count = (bits + 63) // 64
+    if words.ndim == 1 and count == 1:
+        words = words[:, None]  # a column of a table
     if words.ndim != 2 or words.shape[1] != count:
-        raise ValueError(f"{name} of {bits} bits in words must have shape (n, {count}), got {words.shape}")
+        mend = "; packed bytes have dtype uint8" if words.ndim == 2 and words.shape[1] == bytes_per_code(bits) else ""
+        raise ValueError(f"{name} of {bits} bits in 64-bit words must have shape (n, {count}), got {words.shape}{mend}")
     if bits % 64:
         wrong = np.flatnonzero(words[:, -1] >> np.uint64(bits % 64))
         if wrong.size:

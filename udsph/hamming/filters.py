@@ -1,4 +1,4 @@
-"""Which codes a search may return: a mask, a bitmap, or ids."""
+"""Which codes a search may return: those not removed, and of these a mask, a bitmap, or ids."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.hamming.codes import as_array
-from udsph.hamming.ids import Ids, check_ids
 
-BLOCK = 512
+BLOCK = 512  # codes in a block of the sliced layout
+
+Words = NDArray[np.uint64]
 
 
 class Bitmap:
@@ -48,35 +49,74 @@ class Bitmap:
     def __len__(self) -> int:
         return self.n
 
-    def words(self) -> NDArray[np.uint64]:
+    def mask(self) -> NDArray[np.bool_]:
+        """One boolean per code."""
+        return np.unpackbits(self.data, count=self.n, bitorder="little").view(np.bool_)
+
+    def words(self) -> Words:
         """The bits as 64-bit words, padded to whole blocks of 512 codes."""
-        padded = np.zeros(-(-self.n // BLOCK) * (BLOCK // 8), np.uint8)
-        padded[: len(self.data)] = self.data
-        return padded.view("<u8")
+        return _padded(self.data, self.n)
 
 
-def as_words(where: Any, size: int, ids: Ids) -> NDArray[np.uint64] | None:
-    """Turn the argument ``where`` of a search into words with a bit per code.
+class Alive:
+    """Which positions still hold a code: those beyond ``n`` do. Never changes; ``without`` gives another."""
 
-    Raises
-    ------
-    TypeError, ValueError
-        A mask or bitmap of another length than the index, an unknown id, or something else.
-    """
-    if where is None:
-        return None
-    if not isinstance(where, Bitmap):
-        array = as_array(where, "where")
-        if array.dtype == np.bool_:
-            if array.shape != (size,):
-                raise ValueError(f"where must have shape ({size},), one entry per code, got {array.shape}")
-            where = Bitmap.from_mask(array)
-        elif array.dtype.kind in "iu" or array.size == 0:
-            mask = np.zeros(size, np.bool_)
-            mask[ids.positions(check_ids(where, "where"), size)] = True
-            where = Bitmap.from_mask(mask)
-        else:
-            raise TypeError(f"where must be a boolean mask, a Bitmap or an array of ids, got dtype {array.dtype}")
-    if len(where) != size:
-        raise ValueError(f"where must have one bit per code: it has {len(where)}, the index {size} codes")
-    return where.words()
+    def __init__(self, data: NDArray[np.uint8], n: int, dead: int) -> None:
+        self._data = data
+        self.n = n
+        self.dead = dead  # positions that hold none
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the bitmap."""
+        return self._data.nbytes
+
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether positions hold a code; -1 does not."""
+        inside = np.minimum(positions, self.n - 1)
+        bits = self._data[inside >> 3] >> (inside & 7).astype(np.uint8) & 1
+        return (positions >= self.n) | (bits.astype(np.bool_) & (positions >= 0))
+
+    def mask(self, begin: int, end: int) -> NDArray[np.bool_]:
+        """One boolean per position from ``begin`` to ``end``."""
+        return self.at(np.arange(begin, end))
+
+    def words(self, n: int) -> Words:
+        """The bits of n positions as words, padded to whole blocks."""
+        words = _padded(self._data, max(n, self.n))
+        if n > self.n:
+            mask = np.packbits(np.arange(self.n // 8 * 8, n) >= self.n, bitorder="little")
+            words.view(np.uint8)[self.n // 8 : self.n // 8 + len(mask)] |= mask
+        return words
+
+    @staticmethod
+    def without(before: Alive | None, n: int, positions: NDArray[np.int64]) -> Alive:
+        """Of n positions those that were alive ``before`` (None: all), less these."""
+        data = (
+            np.full((n + 7) // 8, 255, np.uint8) if before is None else before.words(n).view(np.uint8)[: (n + 7) // 8]
+        )
+        gone = np.unique(positions)
+        np.bitwise_and.at(data, gone >> 3, ~(np.uint8(1) << (gone & 7).astype(np.uint8)))
+        return Alive(data, n, len(gone) + (0 if before is None else before.dead))
+
+
+def words_of_positions(positions: NDArray[np.int64], n: int) -> Words:
+    """Words with a bit per position of n, set at these."""
+    words = np.zeros(_word_count(n), np.uint64)
+    np.bitwise_or.at(words.view(np.uint8), positions >> 3, np.uint8(1) << (positions & 7).astype(np.uint8))
+    return words
+
+
+def words_of_mask(mask: NDArray[np.bool_]) -> Words:
+    """Words with a bit per entry of a mask, padded to whole blocks."""
+    return _padded(np.packbits(mask, bitorder="little"), len(mask))
+
+
+def _word_count(n: int) -> int:
+    return -(-n // BLOCK) * (BLOCK // 64)
+
+
+def _padded(data: NDArray[np.uint8], n: int) -> Words:
+    words = np.zeros(_word_count(n), np.uint64)
+    words.view(np.uint8)[: len(data)] = data
+    return words

@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udsph.hamming import backend
-from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, check_bits, check_codes, reverse_bits
-from udsph.hamming.filters import as_words
-from udsph.hamming.ids import Ids, check_ids
-from udsph.threads import thread_count
-
-
-class SearchResult(NamedTuple):
-    """Nearest neighbours, sorted by (distance, insertion order).
-
-    distances : (nq, k) int32, ``2**31 - 1`` where there are fewer than k codes
-    ids : (nq, k) int64, -1 there
-    """
-
-    distances: NDArray[np.int32]
-    ids: NDArray[np.int64]
-
-
-class RangeResult(NamedTuple):
-    """All neighbours within a radius; those of query q are at ``offsets[q]`` to ``offsets[q + 1]``.
-
-    offsets : (nq + 1,) int64
-    distances : (total,) int32, per query sorted by (distance, insertion order)
-    ids : (total,) int64
-    """
-
-    offsets: NDArray[np.int64]
-    distances: NDArray[np.int32]
-    ids: NDArray[np.int64]
-
-
-class _State(NamedTuple):
-    """Codes and their ids: replaced together where positions change, so that a running search sees one or the other."""
-
-    codes: Any  # _native.Blocks or rows.Rows
-    ids: Ids
+from udsph.hamming.codes import BitOrder, as_codes, as_pair, check_bitorder, check_bits, reverse_bits
+from udsph.hamming.ids import Ids
+from udsph.hamming.results import RangeResult, SearchResult
+from udsph.hamming.segments import Snapshot
+from udsph.threads import ForkSafeLock, thread_count
 
 
 def _check_int(value: Any, name: str, least: int) -> int:
@@ -55,13 +24,19 @@ def _check_int(value: Any, name: str, least: int) -> int:
     return int(value)
 
 
-def distances(queries: Any, codes: Any, *, threads: int | None = None) -> NDArray[np.int32]:
+def distances(
+    queries: Any, codes: Any, *, bits: int | None = None, bitorder: BitOrder = "little", threads: int | None = None
+) -> NDArray[np.int32]:
     """Hamming distances between all queries and all codes.
 
     Parameters
     ----------
-    queries : (nq, bytes) uint8
-    codes : (n, bytes) uint8
+    queries, codes : (nq, width) and (n, width) arrays
+        In the forms of ``FlatIndex``.
+    bits : int, optional
+        Width of a code; by default all bits of the rows of ``codes``.
+    bitorder : {"little", "big"}
+        Of the bits in a packed byte.
     threads : int, optional
         Default: see ``FlatIndex.search``.
 
@@ -74,20 +49,31 @@ def distances(queries: Any, codes: Any, *, threads: int | None = None) -> NDArra
     TypeError, ValueError
         Wrong dtype or dimension, or widths that differ.
     """
-    codes = check_codes(codes, None, "codes")
-    queries = check_codes(queries, 8 * codes.shape[1], "queries")
+    queries, codes, _ = as_pair(queries, codes, bits, bitorder)
     return backend.module().distances(queries, codes, thread_count(threads))
 
 
-def search(queries: Any, codes: Any, k: int, *, threads: int | None = None) -> SearchResult:
+def search(
+    queries: Any,
+    codes: Any,
+    k: int,
+    *,
+    bits: int | None = None,
+    bitorder: BitOrder = "little",
+    threads: int | None = None,
+) -> SearchResult:
     """Find the k nearest codes of every query, without keeping an index.
 
     Parameters
     ----------
-    queries : (nq, bytes) uint8
-    codes : (n, bytes) uint8
+    queries, codes : (nq, width) and (n, width) arrays
+        In the forms of ``FlatIndex``.
     k : int
         Neighbours wanted, at least 1; more than n are padded.
+    bits : int, optional
+        Width of a code; by default all bits of the rows of ``codes``.
+    bitorder : {"little", "big"}
+        Of the bits in a packed byte.
     threads : int, optional
         Default: see ``FlatIndex.search``.
 
@@ -101,8 +87,8 @@ def search(queries: Any, codes: Any, k: int, *, threads: int | None = None) -> S
     TypeError, ValueError
         Wrong dtype or dimension, widths that differ, or k below 1.
     """
-    codes = check_codes(codes, None, "codes")
-    index = FlatIndex(8 * codes.shape[1])
+    queries, codes, width = as_pair(queries, codes, bits, bitorder)
+    index = FlatIndex(width)
     index.add(codes)
     return index.search(queries, k, threads=threads)
 
@@ -110,25 +96,32 @@ def search(queries: Any, codes: Any, k: int, *, threads: int | None = None) -> S
 class FlatIndex:
     """Exact index over binary codes of one width.
 
-    Codes and queries are two-dimensional, one code to a row, in one of these forms:
+    Codes and queries come in one of these forms, one code to a row:
 
     - uint8, packed: ``(bits + 7) // 8`` bytes in a row, bit i in byte ``i // 8``; unused bits are 0;
     - int8, the "binary" embeddings of sentence-transformers: packed bytes minus 128;
-    - uint64 words: ``(bits + 63) // 64`` in a row, bit i of a code is bit ``i % 64`` of word ``i // 64``;
+    - 64-bit words, uint64 or int64: ``(bits + 63) // 64`` in a row, bit i of a code is bit ``i % 64`` of word
+      ``i // 64``; up to 64 bits also one-dimensional, a column of a table, one code each;
+    - a list of integers, one code each, bit i worth ``2**i``;
+    - a list of hexadecimal strings or of bytes, each a packed code;
 
-    as NumPy arrays or anything in host memory with DLPack, such as torch and JAX arrays on the CPU.
+    arrays of NumPy, or anything in host memory with DLPack or ``__array__``: torch, JAX, Arrow.
 
     Parameters
     ----------
     bits : int
         Width of the codes, 1 to 8192.
     bitorder : {"little", "big"}
-        Of the bits in a packed byte, as for ``numpy.packbits``, whose default is "big". Words have no such choice.
+        Of the bits in a packed byte, as for ``numpy.packbits``, whose default is "big". Words and integers have no such
+        choice.
 
     Notes
     -----
-    Results do not depend on the instruction set, the number of threads or the batch of queries. An index may be
-    searched from several threads at once. Codes are stored in slices (``docs/architecture.md``).
+    Results do not depend on the instruction set, the number of threads or the batch of queries.
+
+    Every method may be called from any thread at any time. A call sees one state of the index, that at its start:
+    nothing waits for anything but changes for one another. The index may be pickled (protocol 5 hands the codes over
+    out of band), copied and forked at any time. Codes are stored in slices (``docs/architecture.md``).
 
     Examples
     --------
@@ -146,11 +139,11 @@ class FlatIndex:
     def __init__(self, bits: int, *, bitorder: BitOrder = "little") -> None:
         self.bits = check_bits(bits)
         self.bitorder = check_bitorder(bitorder)
-        self._state = _State(backend.new_store(self.bits), Ids())
-        self._changes = threading.Lock()
+        self._snapshot = Snapshot(backend.empty_segment(self.bits), (), Ids())  # replaced as a whole, never changed
+        self._changes = ForkSafeLock()
 
     def __len__(self) -> int:
-        return len(self._state.codes)
+        return len(self._snapshot)
 
     def __repr__(self) -> str:
         return f"FlatIndex(bits={self.bits}, bitorder={self.bitorder!r}, {len(self)} codes)"
@@ -158,7 +151,7 @@ class FlatIndex:
     @property
     def nbytes(self) -> int:
         """Bytes that codes and ids take, in memory or mapped."""
-        return self._state.codes.nbytes + self._state.ids.nbytes
+        return self._snapshot.nbytes
 
     def add(self, codes: Any, ids: Any = None) -> None:
         """Append codes.
@@ -177,10 +170,7 @@ class FlatIndex:
         """
         rows = self._codes(codes, "codes")
         with self._changes:
-            store, names = self._state
-            names.extend(len(rows), ids, len(store))
-            if len(rows):
-                store.append(rows)
+            self._snapshot = self._snapshot.extended(rows, ids)
 
     def search(self, queries: Any, k: int, *, where: Any = None, threads: int | None = None) -> SearchResult:
         """Find the k nearest codes of every query.
@@ -192,8 +182,8 @@ class FlatIndex:
         k : int
             Neighbours wanted, at least 1.
         where : optional
-            Codes that may be returned: a boolean mask (n,) or a ``Bitmap``, both by insertion position, or an integer
-            array of ids.
+            Codes that may be returned: a boolean mask (n,) or a ``Bitmap``, both by insertion order, or an array of ids,
+            each once.
         threads : int, optional
             Default: ``UDSPH_NUM_THREADS``, else ``OMP_NUM_THREADS``, else every core, but 1 in a worker process.
 
@@ -206,12 +196,10 @@ class FlatIndex:
         Raises
         ------
         TypeError, ValueError
-            Wrong dtype, dimension or width, k below 1, an unknown id or a mask of another length.
+            Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
         rows, k = self._codes(queries, "queries"), _check_int(k, "k", 1)
-        store, names = self._state
-        near, positions = store.search(rows, k, as_words(where, len(store), names), thread_count(threads))
-        return SearchResult(near, names.names(positions))
+        return self._snapshot.search(rows, k, where, thread_count(threads))
 
     def range_search(self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None) -> RangeResult:
         """Find every code within a radius of every query.
@@ -237,10 +225,7 @@ class FlatIndex:
             As for ``search``; a negative radius.
         """
         rows, radius = self._codes(queries, "queries"), _check_int(radius, "radius", 0)
-        store, names = self._state
-        allowed = as_words(where, len(store), names)
-        offsets, near, positions = store.range_search(rows, min(radius, self.bits), allowed, thread_count(threads))
-        return RangeResult(offsets, near, names.names(positions))
+        return self._snapshot.range_search(rows, min(radius, self.bits), where, thread_count(threads))
 
     def reconstruct(self, ids: Any) -> NDArray[np.uint8]:
         """Return the packed codes of ids, (n, (bits + 7) // 8) uint8 in the index's bit order.
@@ -250,8 +235,7 @@ class FlatIndex:
         TypeError, ValueError
             Ids that are not integers, or unknown.
         """
-        store, names = self._state
-        rows = store.read(names.positions(check_ids(ids), len(store)))
+        rows = self._snapshot.read(ids)
         return rows if self.bitorder == "little" else reverse_bits(rows)
 
     def remove(self, ids: Any) -> None:
@@ -263,37 +247,90 @@ class FlatIndex:
             Ids that are not integers, or unknown: then nothing is removed.
         """
         with self._changes:
-            store, names = self._state
-            gone = names.positions(check_ids(ids), len(store))
-            if len(gone) == 0:
-                return
-            keep = np.ones(len(store), np.bool_)
-            keep[gone] = False
-            words = as_words(keep, len(store), names)
-            self._state = _State(store.subset(words), names.subset(keep))
+            self._snapshot = self._snapshot.without(ids)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file (``docs/file-format.md``), beside the path first and then renamed into place."""
+    def copy(self) -> FlatIndex:
+        """An index with the same codes, which changes on its own from now on; it shares their memory."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _changes=ForkSafeLock())
+        return other
+
+    def __copy__(self) -> FlatIndex:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> FlatIndex:
+        return self.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"image": self._image()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
         from udsph.hamming import storage
 
-        with self._changes:
-            store, names = self._state
-            storage.write(path, storage.Contents(self.bits, self.bitorder, len(store), names, store))
+        self._take(storage.parse(storage.aligned(state["image"]), "the pickled index", verify=False))
+
+    def to_bytes(self) -> bytes:
+        """The bytes that ``save`` would write."""
+        return self._image().tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: Any, *, verify: bool = True) -> FlatIndex:
+        """The index that ``to_bytes`` or ``save`` wrote, from bytes or any buffer; aligned memory is searched in place.
+
+        Raises
+        ------
+        FormatError
+            As for ``load``.
+        """
+        from udsph.hamming import storage
+
+        image = storage.aligned(np.frombuffer(data, np.uint8))
+        return cls._of(storage.parse(image, "the index in memory", verify=verify))
+
+    def save(self, file: str | os.PathLike[str] | Any) -> None:
+        """Write the index as it is now (``docs/file-format.md``).
+
+        Parameters
+        ----------
+        file : path or binary file
+            A path is written beside first and then renamed into place; a file object is written to at its position.
+        """
+        from udsph.hamming import storage
+
+        storage.write(file, storage.Contents(self.bitorder, self._snapshot))
+
+    def _image(self) -> NDArray[np.uint8]:
+        from udsph.hamming import storage
+
+        return storage.image_of(storage.Contents(self.bitorder, self._snapshot))
+
+    @classmethod
+    def _of(cls, contents: Any) -> FlatIndex:
+        index = cls.__new__(cls)
+        index._take(contents)
+        return index
+
+    def _take(self, contents: Any) -> None:
+        self.bits, self.bitorder = contents.snapshot.bits, contents.bitorder
+        self._snapshot = contents.snapshot
+        self._changes = ForkSafeLock()
 
     def _codes(self, values: Any, name: str) -> NDArray[np.uint8]:
         return as_codes(values, self.bits, self.bitorder, name)
 
 
-def load(path: str | os.PathLike[str], *, mmap: bool = True, verify: bool = True) -> FlatIndex:
+def load(file: str | os.PathLike[str] | Any, *, mmap: bool = True, verify: bool = True) -> FlatIndex:
     """Open an index that ``FlatIndex.save`` wrote.
 
     Parameters
     ----------
-    path : path
+    file : path or binary file
+        Of a file object the rest is read into memory.
     mmap : bool
-        Search straight from the file, which must then stay as it is. Otherwise read it into memory.
+        Search straight from the file of a path, which must then stay as it is. Otherwise read it into memory.
     verify : bool
-        Compare checksums of the contents, which reads the file once. Sizes and the header are always checked.
+        Compare checksums of the contents and see that no id occurs twice, which reads the file once. Sizes and the
+        header are always checked.
 
     Raises
     ------
@@ -304,7 +341,4 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, verify: bool = True
     """
     from udsph.hamming import storage
 
-    contents = storage.read(path, mmap=mmap, verify=verify)
-    index = FlatIndex(contents.bits, bitorder=contents.bitorder)
-    index._state = _State(contents.codes, contents.ids)
-    return index
+    return FlatIndex._of(storage.read(file, mmap=mmap, verify=verify))

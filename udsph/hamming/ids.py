@@ -1,4 +1,4 @@
-"""Ids of codes: insertion positions, until a caller gives ids or removes codes."""
+"""Ids of codes: insertion positions, until a caller gives ids or removed codes have left their places."""
 
 from __future__ import annotations
 
@@ -8,92 +8,143 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.hamming.codes import as_array
+from udsph.hamming.filters import Alive
 
-_RECENT = 1 << 16  # ids looked up in a set before they are merged into the sorted array
+MAX_ID = np.iinfo(np.int64).max
+
+_SMALL = 1024  # ids in a chunk that always takes more
 
 
 def check_ids(ids: Any, name: str = "ids") -> NDArray[np.int64]:
     """Return ids as a one-dimensional int64 array of numbers of 0 or more."""
     array = as_array(ids, name)
-    if array.size == 0 and array.dtype.kind == "f" and not isinstance(ids, np.ndarray):
-        array = array.astype(np.int64)  # an empty list
+    if array.size == 0 and array.ndim == 1:
+        return np.empty(0, np.int64)  # an empty list is an array of floats
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (n,), got {array.shape}")
-    if array.size and (int(array.max()) > np.iinfo(np.int64).max or int(array.min()) < 0):
+    if int(array.max()) > MAX_ID or int(array.min()) < 0:
         raise ValueError(f"{name} must be from 0 to 2**63 - 1, got {array.min()} to {array.max()}")
     return np.ascontiguousarray(array, np.int64)
 
 
-class Ids:
-    """Ids by position.
+class _Chunk:
+    """Ids of consecutive positions, and a way to find them. ``order`` sorts those that were alive when it was made."""
 
-    ``explicit`` is None while every id is its position. ``custom`` says whether a caller gave them.
-    """
+    __slots__ = ("_order", "_sorted", "ids")
 
-    def __init__(self, explicit: NDArray[np.int64] | None = None, *, custom: bool = False, next_id: int = 0) -> None:
-        self.custom = custom
-        self.next_id = next_id  # what the next code without an id of its own is called
-        self._parts = None if explicit is None else [explicit]
+    def __init__(self, ids: NDArray[np.int64]) -> None:
+        self.ids = ids
+        self._order: NDArray[np.int64] | None = None
         self._sorted: NDArray[np.int64] | None = None
-        self._recent: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
     @property
-    def explicit(self) -> NDArray[np.int64] | None:
-        """Ids by position, or None while they are the positions."""
-        if self._parts is None:
-            return None
-        parts = self._parts
-        if len(parts) > 1:
-            parts = self._parts = [np.concatenate(parts)]
-        return parts[0]
+    def nbytes(self) -> int:
+        arrays = (self.ids, self._order, self._sorted)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    def sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids in ascending order, and their places. Two threads may both make it, and make the same."""
+        ordered, order = self._sorted, self._order
+        if ordered is None or order is None:
+            order = np.argsort(self.ids, kind="stable")
+            ordered = self.ids[order]
+            self._order, self._sorted = order, ordered
+        return ordered, order
+
+    def find(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places of ids in this chunk, -1 where it has none."""
+        ordered, order = self.sorted()
+        if len(ordered) == 0:
+            return np.full(len(ids), -1)
+        place = np.minimum(np.searchsorted(ordered, ids), len(ordered) - 1)
+        return np.where(ordered[place] == ids, order[place], -1)
+
+    def joined(self, other: _Chunk, alive: NDArray[np.bool_] | None) -> _Chunk:
+        """This chunk and the one that follows; of an id that was removed and given again, the one alive is found."""
+        both = _Chunk(np.concatenate([self.ids, other.ids]))
+        (left, left_order), (right, right_order) = self.sorted(), other.sorted()
+        order = np.concatenate([left_order, right_order + len(self)])
+        ordered = np.concatenate([left, right])
+        if alive is not None:
+            kept = alive[order]
+            order, ordered = order[kept], ordered[kept]
+        merged = np.argsort(ordered, kind="stable")  # two sorted runs: one pass
+        both._order, both._sorted = order[merged], ordered[merged]
+        return both
+
+
+class Ids:
+    """Ids by position. Never changes: ``extended`` gives another, which shares what it can.
+
+    ``custom`` says whether a caller gave them. Without chunks every id is its position. With them, few large chunks
+    hold the ids, so that an addition copies little and a lookup searches few.
+    """
+
+    def __init__(
+        self, n: int = 0, explicit: NDArray[np.int64] | None = None, *, custom: bool = False, next_id: int = 0
+    ) -> None:
+        self.n = n
+        self.custom = custom
+        self.next_id = next_id  # of the next code without an id of its own
+        self._chunks: tuple[_Chunk, ...] | None = None if explicit is None else (_Chunk(explicit),)
+
+    @property
+    def positional(self) -> bool:
+        """Whether every id is its position."""
+        return self._chunks is None
 
     @property
     def nbytes(self) -> int:
         """Bytes that the ids take."""
-        explicit = self.explicit
-        sorted_bytes = 0 if self._sorted is None else self._sorted.nbytes
-        return sorted_bytes + (0 if explicit is None else explicit.nbytes)
+        return sum(chunk.nbytes for chunk in self._chunks or ())
 
-    def extend(self, count: int, ids: Any, size: int) -> None:
-        """Name ``count`` codes that follow the ``size`` present ones.
+    def extended(self, count: int, ids: Any, alive: Alive | None) -> Ids:
+        """These and the ids of ``count`` codes that follow.
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             Ids that are not one per code, twice in use, or given for some codes and not for others.
         """
         if ids is None:
-            if self.custom:
+            if self.custom and count:
                 raise ValueError("this index has ids of its own: give ids for these codes too")
-            if self._parts is not None:
-                self._parts = [*self._parts, np.arange(self.next_id, self.next_id + count)]
-            self.next_id += count
-            return
+            if self.next_id > MAX_ID - count:
+                raise ValueError(f"no ids are left for {count} codes after {self.next_id}")
+            new = None if self._chunks is None else np.arange(self.next_id, self.next_id + count)
+            return self._with(new, count, self.custom, self.next_id + count, alive)
         new = check_ids(ids)
         if len(new) != count:
             raise ValueError(f"ids must have one entry per code: {len(new)} ids for {count} codes")
-        if size > 0 and not self.custom:
+        if self.n > 0 and not self.custom:
             raise ValueError(
                 "codes in this index have their positions as ids: give ids from the first code on, or never"
             )
         if count == 0:
-            return
-        self._check_new(new)
-        self._parts = [*(self._parts or []), new.copy()]
-        self.custom = True
+            return self
+        self._check_new(new, alive)
+        return self._with(new.copy(), count, True, self.next_id, alive)
 
-    def names(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Ids at positions; -1 stays -1."""
-        explicit = self.explicit
-        if explicit is None or positions.size == 0:
+        if self._chunks is None or positions.size == 0:
             return positions
-        if explicit.size == 0:
-            return positions
-        return np.where(positions < 0, -1, explicit[positions])
+        if len(self._chunks) == 1 and len(self._chunks[0]):
+            return np.where(positions < 0, -1, self._chunks[0].ids[positions])
+        out = np.full(positions.shape, -1, np.int64)
+        begin = 0
+        for chunk in self._chunks:
+            here = (positions >= begin) & (positions < begin + len(chunk))
+            out[here] = chunk.ids[positions[here] - begin]
+            begin += len(chunk)
+        return out
 
-    def positions(self, ids: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    def positions(self, ids: NDArray[np.int64], alive: Alive | None) -> NDArray[np.int64]:
         """Positions of ids.
 
         Raises
@@ -101,43 +152,60 @@ class Ids:
         ValueError
             An id that no code has.
         """
-        explicit = self.explicit
-        if explicit is None:
-            found, known = ids, ids < size
-        else:
-            explicit = explicit[:size]
-            order = np.argsort(explicit, kind="stable")
-            place = np.searchsorted(explicit, ids, sorter=order)
-            place = np.minimum(place, max(size - 1, 0))
-            found = order[place] if size else np.zeros_like(ids)
-            known = explicit[found] == ids if size else np.zeros(len(ids), bool)
-        if not known.all():
-            raise ValueError(f"id {ids[~known][0]} is not in the index")
+        found = self._find(ids, alive)
+        if (found < 0).any():
+            raise ValueError(f"id {ids[found < 0][0]} is not in the index")
         return found
 
-    def subset(self, keep: NDArray[np.bool_]) -> Ids:
-        """Ids of the codes that stay."""
-        explicit = self.explicit
-        explicit = np.arange(len(keep)) if explicit is None else explicit[: len(keep)]
-        return Ids(explicit[keep], custom=self.custom, next_id=self.next_id)
+    def subset(self, positions: NDArray[np.int64]) -> Ids:
+        """Ids of the codes that stay, in their order."""
+        return Ids(len(positions), self.at(positions), custom=self.custom, next_id=self.next_id)
 
-    def _check_new(self, new: NDArray[np.int64]) -> None:
-        """Raise if an id occurs twice, then remember the new ones."""
-        if self._sorted is None:
-            explicit = self.explicit
-            self._sorted = np.sort(explicit) if explicit is not None else np.empty(0, np.int64)
+    def all(self) -> NDArray[np.int64]:
+        """Ids of every position."""
+        return self.at(np.arange(self.n))
+
+    def check_distinct(self) -> None:
+        """Raise ``ValueError`` if an id occurs twice."""
+        for chunk in self._chunks or ():
+            ordered, _ = chunk.sorted()
+            twice = np.flatnonzero(ordered[1:] == ordered[:-1])
+            if twice.size:
+                raise ValueError(f"id {ordered[twice[0]]} occurs twice")
+
+    def _with(self, new: NDArray[np.int64] | None, count: int, custom: bool, next_id: int, alive: Alive | None) -> Ids:
+        more = Ids(self.n + count, custom=custom, next_id=next_id)
+        if new is None:
+            return more
+        chunks = list(self._chunks or ())
+        chunk, begin = _Chunk(new), self.n
+        while chunks and (len(chunks[-1]) < 4 * len(chunk) or len(chunks[-1]) < _SMALL):
+            begin -= len(chunks[-1])
+            chunk = chunks.pop().joined(chunk, None if alive is None else alive.mask(begin, more.n))
+        more._chunks = (*chunks, chunk)
+        return more
+
+    def _find(self, ids: NDArray[np.int64], alive: Alive | None) -> NDArray[np.int64]:
+        """Positions of ids, -1 for those that no code has."""
+        if self._chunks is None:
+            found = np.where(ids < self.n, ids, -1)
+            return found if alive is None else np.where(alive.at(found), found, -1)
+        found = np.full(len(ids), -1)
+        begin = self.n
+        for chunk in reversed(self._chunks):  # an id that was removed and given again has its place in the later one
+            begin -= len(chunk)
+            place = chunk.find(ids)
+            place = np.where(place < 0, -1, place + begin)
+            if alive is not None:
+                place = np.where(alive.at(place), place, -1)
+            found = np.where(found < 0, place, found)
+        return found
+
+    def _check_new(self, new: NDArray[np.int64], alive: Alive | None) -> None:
+        """Raise if an id occurs twice or is in use."""
         ordered = np.sort(new)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if twice.size == 0 and self._sorted.size:
-            place = np.minimum(np.searchsorted(self._sorted, ordered), self._sorted.size - 1)
-            twice = ordered[self._sorted[place] == ordered]
-        if twice.size == 0 and self._recent:
-            twice = np.array(sorted(self._recent.intersection(ordered.tolist())), np.int64)
+        if twice.size == 0 and self._chunks is not None:
+            twice = new[self._find(new, alive) >= 0]
         if twice.size:
             raise ValueError(f"id {twice[0]} is given twice or already in the index")
-        if len(ordered) + len(self._recent) <= _RECENT:
-            self._recent.update(ordered.tolist())
-        else:
-            recent = np.fromiter(self._recent, np.int64, len(self._recent))
-            self._sorted = np.sort(np.concatenate([self._sorted, recent, ordered]), kind="stable")
-            self._recent = set()

@@ -13,16 +13,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numba import config, get_num_threads, prange, set_num_threads, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from udsph.compiled import compiled
+from udsph.threads import share_out
 
 NO_ID = -1
 NO_DISTANCE = np.int32(2**31 - 1)
@@ -64,17 +63,15 @@ def distance(a, b):
     return np.int32(total)
 
 
-@compiled(nogil=True, parallel=True)
-def _distances(queries, codes):
-    out = np.empty((len(queries), len(codes)), np.int32)
-    for q in prange(len(queries)):
+@compiled(nogil=True)
+def _distances(queries, codes, out):
+    for q in range(len(queries)):
         for i in range(len(codes)):
             out[q, i] = distance(queries[q], codes[i])
-    return out
 
 
 @compiled(nogil=True)
-def nearest(query, codes, allowed, best, positions):
+def search_one(query, codes, allowed, best, positions):
     """Write the nearest of one query, as many as ``best`` has room for, sorted by (distance, position) and padded.
 
     query : (bytes,) uint8; codes : (n, bytes) uint8; allowed : (n,) bool, or of length 0: all;
@@ -103,7 +100,7 @@ def nearest(query, codes, allowed, best, positions):
 
 
 @compiled(nogil=True)
-def inside(query, codes, radius, allowed):
+def range_search_one(query, codes, radius, allowed):
     """Distances int32 and positions int64 of the codes within the radius, sorted by (distance, position)."""
     counts = np.zeros(8 * codes.shape[1] + 2, np.int64)
     row = np.empty(len(codes), np.int32)
@@ -125,47 +122,44 @@ def inside(query, codes, radius, allowed):
     return near, positions
 
 
-@compiled(nogil=True, parallel=True)
-def _top_k(queries, codes, k, allowed):
-    best = np.empty((len(queries), k), np.int32)
-    positions = np.empty((len(queries), k), np.int64)
-    for q in prange(len(queries)):
-        nearest(queries[q], codes, allowed, best[q], positions[q])
-    return best, positions
+@compiled(nogil=True)
+def _search(queries, codes, allowed, best, positions):
+    for q in range(len(queries)):
+        search_one(queries[q], codes, allowed, best[q], positions[q])
 
 
 def distances(queries: Codes, codes: Codes, threads: int = 1) -> NDArray[np.int32]:
     """Hamming distances of packed codes, (nq, bytes) and (n, bytes) uint8 -> (nq, n) int32."""
-    with _threads(threads):
-        return _distances(queries, codes)
+    out = np.empty((len(queries), len(codes)), np.int32)
+    share_out(len(queries), threads, lambda part: _distances(queries[part], codes, out[part]))
+    return out
 
 
-def top_k(
+def search(
     queries: Codes, codes: Codes, k: int, allowed: NDArray[np.bool_] | None = None, threads: int = 1
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Distances int32 and positions int64 of the k nearest, sorted by (distance, position) and padded, each (nq, k)."""
-    with _threads(threads):
-        return _top_k(queries, codes, k, _ALL if allowed is None else allowed)
+    mask = _ALL if allowed is None else allowed
+    best = np.empty((len(queries), k), np.int32)
+    positions = np.empty((len(queries), k), np.int64)
+    share_out(len(queries), threads, lambda part: _search(queries[part], codes, mask, best[part], positions[part]))
+    return best, positions
 
 
-def within(
+def range_search(
     queries: Codes, codes: Codes, radius: int, allowed: NDArray[np.bool_] | None = None, threads: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
     """Offsets (nq + 1), distances and positions of all codes within the radius, sorted by (distance, position)."""
-    parts = [inside(query, codes, radius, _ALL if allowed is None else allowed) for query in queries]
+    mask = _ALL if allowed is None else allowed
+    parts: list[Any] = [None] * len(queries)
+
+    def work(part: slice) -> None:
+        for q in range(part.start, part.stop):
+            parts[q] = range_search_one(queries[q], codes, radius, mask)
+
+    share_out(len(queries), threads, work)
     offsets = np.zeros(len(queries) + 1, np.int64)
     np.cumsum([len(near) for near, _ in parts], out=offsets[1:])
     near = [np.empty(0, np.int32), *(near for near, _ in parts)]
     positions = [np.empty(0, np.int64), *(found for _, found in parts)]
     return offsets, np.concatenate(near), np.concatenate(positions)
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
-    """Use at most this many of Numba's threads."""
-    before = get_num_threads()
-    set_num_threads(max(1, min(threads, config.NUMBA_NUM_THREADS)))  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        set_num_threads(before)

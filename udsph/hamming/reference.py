@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-NO_ID = -1
-NO_DISTANCE = np.iinfo(np.int32).max
-BLOCK = 512  # codes in a block of the sliced layout
+from udsph.hamming.filters import BLOCK
+from udsph.hamming.results import NO_DISTANCE, NO_ID
+
 _PAIRS_PER_STEP = 1 << 22  # distances held at a time
 
 _POPCOUNT = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
@@ -27,7 +27,7 @@ def distances(queries: NDArray[np.uint8], codes: NDArray[np.uint8], threads: int
     return out
 
 
-def top_k(
+def search(
     queries: NDArray[np.uint8], codes: NDArray[np.uint8], k: int, allowed: Mask | None = None, threads: int = 1
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Distances and positions of the k nearest, sorted by (distance, position) and padded, each (nq, k)."""
@@ -45,7 +45,7 @@ def top_k(
     return nearest, positions
 
 
-def within(
+def range_search(
     queries: NDArray[np.uint8], codes: NDArray[np.uint8], radius: int, allowed: Mask | None = None, threads: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
     """Offsets (nq + 1), distances and positions of all codes within the radius, sorted by (distance, position)."""
@@ -74,7 +74,8 @@ def slice_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint64]:
     unpacked = np.zeros((blocks * BLOCK, bits), np.uint8)
     unpacked[: len(codes)] = np.unpackbits(codes, axis=1, count=bits, bitorder="little")
     slices = unpacked.reshape(blocks, BLOCK, bits).transpose(0, 2, 1)
-    return np.packbits(slices, axis=2, bitorder="little").view("<u8").reshape(blocks, bits * BLOCK // 64)
+    packed = np.ascontiguousarray(np.packbits(slices, axis=2, bitorder="little"))  # packbits keeps the transposed order
+    return packed.view("<u8").reshape(blocks, bits * BLOCK // 64)
 
 
 def unslice_codes(words: NDArray[np.uint64], bits: int, n: int) -> NDArray[np.uint8]:

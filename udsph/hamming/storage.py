@@ -1,22 +1,26 @@
-"""The index file: write, open, map, verify. ``docs/file-format.md`` describes it byte by byte."""
+"""The index file: write, open, map, verify. ``docs/file-format.md`` describes it byte by byte.
+
+A file, the bytes of one and a pickled index are the same image; ``parse`` reads all three.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import io
 import mmap as memory_map
 import os
 import struct
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.files import PathLike, replacing
 from udsph.hamming import backend
 from udsph.hamming.codes import MAX_BITS, BitOrder
-from udsph.hamming.ids import Ids
+from udsph.hamming.filters import BLOCK
+from udsph.hamming.ids import MAX_ID, Ids
+from udsph.hamming.segments import Segment, Snapshot, extended
 
 MAGIC = b"UDSPHIDX"
 VERSION = 1
@@ -27,8 +31,8 @@ _HEADER = struct.Struct("<8sIIIIQQII")
 _SECTION = struct.Struct("<8sQQIIQ")  # name, offset, length, checksum, reserved, reserved
 _BIG_BITORDER, _CUSTOM_IDS = 1, 2
 _MAX_SECTIONS = 64
-_BYTES_PER_STEP = 1 << 24
-_BLOCK = 512
+
+Image = NDArray[np.uint8]
 
 
 class FormatError(ValueError):
@@ -38,161 +42,220 @@ class FormatError(ValueError):
 class Contents(NamedTuple):
     """What a file holds."""
 
-    bits: int
     bitorder: BitOrder
+    snapshot: Snapshot
+
+
+class _Header(NamedTuple):
+    bits: int
+    flags: int
     n: int
-    ids: Ids
-    codes: Any  # _native.Blocks or rows.Rows
+    next_id: int
 
 
 class _Section(NamedTuple):
-    name: bytes
+    name: str
     offset: int
     length: int
     checksum: int
 
 
-def write(path: str | os.PathLike[str], contents: Contents) -> None:
-    """Write a file beside ``path`` and rename it into place; a failure leaves nothing behind."""
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(beside, "wb") as file:
-            _write_contents(file, contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
-        raise
+def write(target: PathLike | Any, contents: Contents) -> None:
+    """Write to a path, whole or not at all, or to an open binary file at its position."""
+    if isinstance(target, (str, os.PathLike)):
+        with replacing(target) as file:
+            _write(file, contents)
+    elif target.seekable():
+        _write(target, contents)
+    else:
+        target.write(image_of(contents).data)
 
 
-def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> Contents:
-    """Read or map a file; raises ``FormatError`` where it is not what ``write`` leaves."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        header, sections = _read_header(file, size, path)
-        bits, flags, n, next_id = header
-        blocks = -(-n // _BLOCK)
-        expected = {b"codes": blocks * bits * (_BLOCK // 8)}
-        if b"ids" in sections:
-            expected[b"ids"] = 8 * n
-        for name, length in expected.items():
-            _check_section(sections, name, length, size, path)
-        if flags & _CUSTOM_IDS and n and b"ids" not in sections:
-            raise FormatError(f"{path}: the ids are missing")
-        if verify:
-            for section in sections.values():
-                _verify(file, section, path)
-        words = _section_words(file, sections[b"codes"], mmap, path)
-        explicit = None
-        if b"ids" in sections:
-            explicit = _section_words(file, sections[b"ids"], False, path).view(np.int64)
-            if n and int(explicit.min()) < 0:
-                raise FormatError(f"{path}: the ids section holds a negative id")
-    ids = Ids(explicit, custom=bool(flags & _CUSTOM_IDS), next_id=next_id)
-    bitorder: BitOrder = "big" if flags & _BIG_BITORDER else "little"
-    return Contents(bits, bitorder, n, ids, backend.map_store(bits, n, words))
+def image_of(contents: Contents) -> Image:
+    """The bytes that ``write`` would write."""
+    file = io.BytesIO()
+    _write(file, contents)
+    return np.frombuffer(file.getbuffer(), np.uint8)
 
 
-def _write_contents(file: Any, contents: Contents) -> None:
-    names = [b"codes"] if contents.ids.explicit is None else [b"codes", b"ids"]
-    file.seek(_HEADER.size + len(names) * _SECTION.size)
+def read(source: PathLike | Any, *, mmap: bool, verify: bool) -> Contents:
+    """Read or map a path, or read the rest of an open binary file."""
+    if not isinstance(source, (str, os.PathLike)):
+        name = str(getattr(source, "name", "the file"))
+        return parse(aligned(np.frombuffer(source.read(), np.uint8)), name, verify=verify)
+    name = os.fspath(source)
+    return parse(_map(name) if mmap else _load(name), name, verify=verify)
+
+
+def parse(image: Image, name: str, *, verify: bool) -> Contents:
+    """Read the image of an index, which stays in use; raises ``FormatError`` where it is not what ``write`` leaves."""
+    header, sections = _read_header(image, name)
+    codes = _section(sections, "codes", -(-header.n // BLOCK) * header.bits * (BLOCK // 8), image, name)
+    stored = _section(sections, "ids", 8 * header.n, image, name) if "ids" in sections else None
+    if verify:
+        for section in sections.values():
+            _verify(image, section, name)
+    ids = _read_ids(header, None if stored is None else stored.view(np.int64), name, verify)
+    empty, segments = _segments(header, codes.view(np.uint64), name)
+    bitorder: BitOrder = "big" if header.flags & _BIG_BITORDER else "little"
+    return Contents(bitorder, Snapshot(empty, segments, ids))
+
+
+def _write(file: Any, contents: Contents) -> None:
+    snapshot = contents.snapshot
+    ids, n, start = snapshot.ids, len(snapshot), file.tell()
+    stored = None
+    if not ids.positional or snapshot.alive is not None:
+        stored = ids.at(snapshot.positions())
+    names = ["codes"] if stored is None else ["codes", "ids"]
+    place = _HEADER.size + len(names) * _SECTION.size
+    file.write(bytes(place))
     sections = []
     for name in names:
-        file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
-        offset, checksum = file.tell(), 0
-        for piece in _pieces(name, contents):
-            checksum = zlib.crc32(piece, checksum)
-            file.write(piece)
-        sections.append(_Section(name, offset, file.tell() - offset, checksum))
-    file.truncate(max(file.tell(), ALIGNMENT))
-    flags = (_BIG_BITORDER if contents.bitorder == "big" else 0) | (_CUSTOM_IDS if contents.ids.custom else 0)
-    table = b"".join(_SECTION.pack(s.name, s.offset, s.length, s.checksum, 0, 0) for s in sections)
+        file.write(bytes(-place % ALIGNMENT))
+        place = offset = place + -place % ALIGNMENT
+        checksum = 0
+        for piece in snapshot.blocks() if name == "codes" else [stored]:
+            assert piece is not None
+            little = piece.astype(piece.dtype.newbyteorder("<"), copy=False)
+            data = np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
+            checksum = zlib.crc32(data, checksum)
+            file.write(data)
+            place += len(data)
+        sections.append(_Section(name, offset, place - offset, checksum))
+    file.write(bytes(max(0, ALIGNMENT - place)))
+    end = file.tell()
+    flags = (_BIG_BITORDER if contents.bitorder == "big" else 0) | (_CUSTOM_IDS if ids.custom else 0)
+    table = b"".join(_SECTION.pack(s.name.encode(), s.offset, s.length, s.checksum, 0, 0) for s in sections)
     length = _HEADER.size + len(table)
-    fields = (MAGIC, VERSION, length, contents.bits, flags, contents.n, contents.ids.next_id, len(sections))
-    checksum = zlib.crc32(_HEADER.pack(*fields, 0)[:-4] + table)
-    file.seek(0)
-    file.write(_HEADER.pack(*fields, checksum) + table)
+    fields = (MAGIC, VERSION, length, snapshot.bits, flags, n, ids.next_id, len(sections))
+    file.seek(start)
+    file.write(_HEADER.pack(*fields, zlib.crc32(_HEADER.pack(*fields, 0)[:-4] + table)) + table)
+    file.seek(end)
 
 
-def _pieces(name: bytes, contents: Contents) -> Iterator[memoryview]:
-    """The bytes of a section, in pieces that fit in memory."""
-    if name == b"ids":
-        explicit = contents.ids.explicit
-        assert explicit is not None
-        yield explicit[: contents.n].astype("<i8", copy=False).view(np.uint8).data
-        return
-    blocks = -(-contents.n // _BLOCK)
-    step = max(1, _BYTES_PER_STEP // (contents.bits * (_BLOCK // 8)))
-    for begin in range(0, blocks, step):
-        words = contents.codes.words(begin, min(begin + step, blocks))
-        yield np.ascontiguousarray(words, "<u8").reshape(-1).view(np.uint8).data
-
-
-def _read_header(file: Any, size: int, path: Any) -> tuple[tuple[int, int, int, int], dict[bytes, _Section]]:
-    """Bits, flags, number of codes, next id; and the sections by name."""
-    start = file.read(_HEADER.size)
+def _read_header(image: Image, file: str) -> tuple[_Header, dict[str, _Section]]:
+    size = len(image)
+    start = image[: _HEADER.size].tobytes()
     if start[:8] != MAGIC:
-        raise FormatError(f"{path} is not an index of udsph.hamming (its first bytes are {bytes(start[:8])!r})")
+        raise FormatError(f"{file} is not an index of udsph.hamming (its first bytes are {start[:8]!r})")
     if len(start) < _HEADER.size:
-        raise FormatError(f"{path} is truncated: {size} bytes are less than a header")
+        raise FormatError(f"{file} is truncated: {size} bytes are less than a header")
     _, version, length, bits, flags, n, next_id, count, checksum = _HEADER.unpack(start)
     if version != VERSION:
-        raise FormatError(f"{path} has format version {version}; this release reads version {VERSION}")
+        raise FormatError(f"{file} has format version {version}; this release reads version {VERSION}")
     if count > _MAX_SECTIONS or length != _HEADER.size + count * _SECTION.size:
-        raise FormatError(f"{path}: the header is damaged ({count} sections in {length} bytes)")
-    table = file.read(count * _SECTION.size)
+        raise FormatError(f"{file}: the header is damaged ({count} sections in {length} bytes)")
+    table = image[_HEADER.size : length].tobytes()
     if len(table) < count * _SECTION.size:
-        raise FormatError(f"{path} is truncated: {size} bytes end within the section table")
+        raise FormatError(f"{file} is truncated: {size} bytes end within the section table")
     if zlib.crc32(start[:-4] + table) != checksum:
-        raise FormatError(f"{path}: the header is damaged (its checksum differs)")
+        raise FormatError(f"{file}: the header is damaged (its checksum differs)")
     if not 1 <= bits <= MAX_BITS:
-        raise FormatError(f"{path}: {bits} bits are not a width from 1 to {MAX_BITS}")
-    sections = {}
-    for name, offset, length, crc, _, _ in _SECTION.iter_unpack(table):
-        sections[name.rstrip(b"\0")] = _Section(name.rstrip(b"\0"), offset, length, crc)
-    return (bits, flags, n, next_id), sections
+        raise FormatError(f"{file}: {bits} bits are not a width from 1 to {MAX_BITS}")
+    if flags & ~(_BIG_BITORDER | _CUSTOM_IDS):
+        raise FormatError(f"{file}: the flags {flags:#x} have a meaning that this release does not know")
+    if n > MAX_ID or next_id > MAX_ID:
+        raise FormatError(f"{file}: {n} codes with {next_id} as the next id are beyond 2**63 - 1")
+    sections: dict[str, _Section] = {}
+    for name, offset, length, crc, *_ in _SECTION.iter_unpack(table):
+        section = _Section(name.rstrip(b"\0").decode("latin-1"), offset, length, crc)
+        if section.name in sections:
+            raise FormatError(f"{file}: the section {section.name!r} is there twice")
+        if offset % ALIGNMENT:
+            raise FormatError(f"{file}: the section {section.name!r} begins at {offset}, not at a page")
+        if offset + length > size:
+            raise FormatError(f"{file} is truncated: it has {size} bytes, {offset + length} are needed")
+        sections[section.name] = section
+    return _Header(bits, flags, n, next_id), sections
 
 
-def _check_section(sections: dict[bytes, _Section], name: bytes, length: int, size: int, path: Any) -> None:
+def _section(sections: dict[str, _Section], name: str, length: int, image: Image, file: str) -> Image:
+    """The bytes of a section that must have a length."""
     if name not in sections:
-        raise FormatError(f"{path}: the {name.decode()} section is missing")
+        raise FormatError(f"{file}: the {name} section is missing")
     section = sections[name]
-    if section.length != length or section.offset % ALIGNMENT:
-        raise FormatError(f"{path}: the {name.decode()} section has {section.length} bytes, {length} were expected")
-    if section.offset + section.length > size:
-        raise FormatError(f"{path} is truncated: it has {size} bytes, {section.offset + section.length} are needed")
+    if section.length != length:
+        raise FormatError(f"{file}: the {name} section has {section.length} bytes, {length} were expected")
+    return image[section.offset : section.offset + length]
 
 
-def _verify(file: Any, section: _Section, path: Any) -> None:
-    file.seek(section.offset)
-    left, checksum = section.length, 0
-    while left:
-        piece = file.read(min(left, _BYTES_PER_STEP))
-        if not piece:
-            raise FormatError(f"{path} is truncated within the section {section.name.decode(errors='replace')!r}")
-        checksum = zlib.crc32(piece, checksum)
-        left -= len(piece)
-    if checksum != section.checksum:
-        raise FormatError(
-            f"{path}: the section {section.name.decode(errors='replace')!r} is damaged (its checksum differs)"
-        )
+def _verify(image: Image, section: _Section, file: str) -> None:
+    if zlib.crc32(image[section.offset : section.offset + section.length].data) != section.checksum:
+        raise FormatError(f"{file}: the section {section.name!r} is damaged (its checksum differs)")
 
 
-def _section_words(file: Any, section: _Section, mapped: bool, path: Any) -> NDArray[np.uint64]:
-    """The words of a section, mapped, or read to memory that is aligned to 64 bytes."""
-    count = section.length // 8
-    if count == 0:
-        return np.empty(0, np.uint64)
-    if mapped:
-        mapping = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ)
-        return np.frombuffer(mapping, "<u8", count, section.offset)
-    memory = np.empty(count + 8, "<u8")
-    first = -memory.ctypes.data // 8 % 8
-    words = memory[first : first + count]
-    file.seek(section.offset)
-    if file.readinto(words.view(np.uint8).data) != section.length:
-        raise FormatError(f"{path} is truncated within the section {section.name.decode()!r}")
-    return words
+def _read_ids(header: _Header, stored: NDArray[np.int64] | None, file: str, verify: bool) -> Ids:
+    """The ids, if they can be those of an index."""
+    custom = bool(header.flags & _CUSTOM_IDS)
+    if stored is None:
+        if custom and header.n:
+            raise FormatError(f"{file}: the ids are missing")
+        if not custom and header.next_id != header.n:
+            raise FormatError(
+                f"{file}: the next id is {header.next_id} after {header.n} codes, whose ids are their positions"
+            )
+        return Ids(header.n, custom=custom, next_id=header.next_id)
+    explicit = stored.astype(np.int64)  # its own memory
+    if header.n and int(explicit.min()) < 0:
+        raise FormatError(f"{file}: the ids section holds a negative id")
+    if not custom and header.n:
+        if (explicit[1:] <= explicit[:-1]).any():
+            raise FormatError(f"{file}: the ids section holds ids of the index's own that do not ascend")
+        if header.next_id <= int(explicit[-1]):
+            raise FormatError(f"{file}: the next id {header.next_id} is not beyond the id {explicit[-1]}")
+    ids = Ids(header.n, explicit, custom=custom, next_id=header.next_id)
+    if verify and custom:
+        try:
+            ids.check_distinct()
+        except ValueError as error:
+            raise FormatError(f"{file}: the ids section is wrong: {error}") from None
+    return ids
+
+
+def _segments(header: _Header, words: NDArray[np.uint64], file: str) -> tuple[Segment, tuple[Segment, ...]]:
+    """Whole blocks where they lie, and what the last block holds of its own."""
+    bits, empty = header.bits, backend.empty_segment(header.bits)
+    whole = header.n // BLOCK
+    cut = whole * bits * (BLOCK // 64)
+    segments: tuple[Segment, ...] = ()
+    if whole:
+        segments = (backend.map_segment(bits, whole * BLOCK, words[:cut]),)
+    if header.n % BLOCK:
+        last = backend.map_segment(bits, BLOCK, aligned(words[cut:].view(np.uint8)).view(np.uint64))
+        rows = last.read(np.arange(BLOCK))
+        if rows[header.n % BLOCK :].any():
+            raise FormatError(f"{file}: the codes section holds bits beyond its {header.n} codes")
+        segments = extended(segments, empty, rows[: header.n % BLOCK])
+    return empty, segments
+
+
+def _map(path: str) -> Image:
+    """A file in memory, read when it is looked at; without an open descriptor where that can be."""
+    if backend.name() == "native":
+        return backend.module().map_file(path)
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return np.empty(0, np.uint8)
+        return np.frombuffer(memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ), np.uint8)
+
+
+def _load(path: str) -> Image:
+    with open(path, "rb") as file:
+        image = _empty_aligned(os.fstat(file.fileno()).st_size)
+        return image[: file.readinto(image.data)]
+
+
+def aligned(image: Image) -> Image:
+    """The image where blocks can be searched: at a multiple of 64 bytes."""
+    if image.ctypes.data % 64 == 0:
+        return image
+    copy = _empty_aligned(len(image))
+    copy[:] = image
+    return copy
+
+
+def _empty_aligned(size: int) -> Image:
+    memory = np.empty(size + 64, np.uint8)
+    first = -memory.ctypes.data % 64
+    return memory[first : first + size]

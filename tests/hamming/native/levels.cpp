@@ -34,9 +34,7 @@ size_t wrong_results(size_t bits, size_t n, size_t n_queries, size_t k, size_t t
   std::mt19937_64 random(bits);
   const size_t bytes = (bits + 7) / 8;
   const Bytes codes = random_codes(random, n, bits), queries = random_codes(random, n_queries, bits);
-  udsph::Blocks blocks(bits);
-  blocks.append(codes.data(), n / 3);
-  blocks.append(codes.data() + n / 3 * bytes, n - n / 3);
+  const udsph::Segment blocks = udsph::Segment(bits).extended(codes.data(), n / 3).extended(codes.data() + n / 3 * bytes, n - n / 3);
   std::vector<int32_t> near(n_queries * k), matrix(n_queries * n);
   std::vector<int64_t> positions(n_queries * k);
   const udsph::Poll poll = nullptr;

@@ -1,0 +1,71 @@
+"""What searches return, and how the results of several segments become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_ID = -1
+NO_DISTANCE = np.iinfo(np.int32).max
+
+Offsets = NDArray[np.int64]
+Distances = NDArray[np.int32]
+Positions = NDArray[np.int64]
+
+
+class SearchResult(NamedTuple):
+    """Nearest neighbours, sorted by (distance, insertion order).
+
+    distances : (nq, k) int32, ``2**31 - 1`` where there are fewer than k codes
+    ids : (nq, k) int64, -1 there
+    """
+
+    distances: Distances
+    ids: NDArray[np.int64]
+
+
+class RangeResult(NamedTuple):
+    """All neighbours within a radius; those of query q are at ``offsets[q]`` to ``offsets[q + 1]``.
+
+    offsets : (nq + 1,) int64
+    distances : (total,) int32, per query sorted by (distance, insertion order)
+    ids : (total,) int64
+    """
+
+    offsets: Offsets
+    distances: Distances
+    ids: NDArray[np.int64]
+
+
+def merge_search(parts: Sequence[tuple[Distances, Positions]], bases: Sequence[int]) -> tuple[Distances, Positions]:
+    """The k nearest of all parts from the k nearest of each, sorted by (distance, position).
+
+    parts : distances and positions (nq, k) of each, padded; bases : the position at which each part begins, ascending.
+    """
+    if len(parts) == 1 and bases[0] == 0:
+        return parts[0]
+    k = parts[0][0].shape[1]
+    near = np.concatenate([distances for distances, _ in parts], axis=1)
+    places = [
+        np.where(positions < 0, NO_ID, positions + base) for (_, positions), base in zip(parts, bases, strict=True)
+    ]
+    # Stable, and parts lie in the order of their positions: ties stay in that order, padding comes last.
+    order = np.argsort(near, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(near, order, axis=1), np.take_along_axis(np.concatenate(places, axis=1), order, axis=1)
+
+
+def merge_range(
+    parts: Sequence[tuple[Offsets, Distances, Positions]], bases: Sequence[int]
+) -> tuple[Offsets, Distances, Positions]:
+    """All results of all parts, per query sorted by (distance, position); arguments as for ``merge_search``."""
+    if len(parts) == 1 and bases[0] == 0:
+        return parts[0]
+    counts = np.sum([np.diff(offsets) for offsets, _, _ in parts], axis=0)
+    queries = np.concatenate([np.repeat(np.arange(len(counts)), np.diff(offsets)) for offsets, _, _ in parts])
+    near = np.concatenate([distances for _, distances, _ in parts])
+    places = np.concatenate([positions + base for (_, _, positions), base in zip(parts, bases, strict=True)])
+    order = np.lexsort((places, near, queries))
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), near[order], places[order]

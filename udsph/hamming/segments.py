@@ -1,0 +1,246 @@
+"""Codes that never change, and what a search sees of an index.
+
+A **segment** is immutable; adding codes gives another that shares its memory. A **snapshot** is a tuple of segments,
+the positions that still hold a code, and the ids: one state of an index. Whoever holds a snapshot reads it without a
+lock and without regard to what happens to the index meanwhile; a change makes a new snapshot and publishes it by one
+assignment.
+
+Positions count the codes of all segments from 0, removed ones included. Every segment but the last ends with a whole
+block of 512 codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udsph.hamming.codes import as_array
+from udsph.hamming.filters import BLOCK, Alive, Bitmap, Words, words_of_mask, words_of_positions
+from udsph.hamming.ids import Ids, check_ids
+from udsph.hamming.results import RangeResult, SearchResult, merge_range, merge_search
+
+Codes = NDArray[np.uint8]
+Positions = NDArray[np.int64]
+
+_BYTES_PER_STEP = 1 << 24  # of codes that are copied or written at a time
+
+
+class Segment(Protocol):
+    """Codes of one width that never change. ``tests/hamming/test_segments.py`` is the contract of every kind.
+
+    Codes and queries are C-contiguous packed rows (n, bytes) uint8; positions are those within the segment. ``allowed``
+    has a bit per code in 64-bit words, padded to whole blocks; another length is a ``ValueError``.
+    """
+
+    @property
+    def bits(self) -> int:
+        """Width of a code."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more codes should begin a segment of their own."""
+
+    def __len__(self) -> int: ...
+
+    def extended(self, rows: Codes) -> Segment:
+        """A segment with more codes at its end; this one stays as it is."""
+
+    def search(
+        self, queries: Codes, k: int, allowed: Words | None, threads: int
+    ) -> tuple[NDArray[np.int32], Positions]:
+        """Distances and positions of the k nearest, (nq, k), sorted by (distance, position) and padded."""
+
+    def range_search(
+        self, queries: Codes, radius: int, allowed: Words | None, threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], Positions]:
+        """Offsets, distances and positions of all codes within the radius."""
+
+    def read(self, positions: Positions) -> Codes:
+        """Packed rows at positions."""
+
+    def words(self, begin: int, end: int) -> Words:
+        """The blocks [begin, end) in slices, (blocks, bits * 8)."""
+
+    @staticmethod
+    def joined(parts: Sequence[Any]) -> Any:
+        """One segment of several of this kind, or None where that would copy the codes."""
+
+
+class Snapshot:
+    """One state of an index."""
+
+    def __init__(self, empty: Segment, segments: tuple[Segment, ...], ids: Ids, alive: Alive | None = None) -> None:
+        self.empty = empty  # what a new segment is made from
+        self.segments = segments
+        self.ids = ids
+        self.alive = alive  # None: all
+        self.n = sum(map(len, segments))  # positions
+        self._whole: tuple[Segment, ...] | None = None
+        self._alive_words: Words | None = None
+
+    @property
+    def bits(self) -> int:
+        """Width of the codes."""
+        return self.empty.bits
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of codes, ids and the positions in use."""
+        alive = 0 if self.alive is None else self.alive.nbytes
+        return sum(segment.nbytes for segment in self.segments) + self.ids.nbytes + alive
+
+    def __len__(self) -> int:
+        return self.n - (0 if self.alive is None else self.alive.dead)
+
+    def search(self, queries: Codes, k: int, where: Any, threads: int) -> SearchResult:
+        """The k nearest codes, by id."""
+        allowed = self._allowed(where)
+        parts = [part.search(queries, k, words, threads) for part, words in self._parts(allowed)]
+        near, positions = merge_search(parts, self._bases())
+        return SearchResult(near, self.ids.at(positions))
+
+    def range_search(self, queries: Codes, radius: int, where: Any, threads: int) -> RangeResult:
+        """All codes within the radius, by id."""
+        allowed = self._allowed(where)
+        parts = [part.range_search(queries, radius, words, threads) for part, words in self._parts(allowed)]
+        offsets, near, positions = merge_range(parts, self._bases())
+        return RangeResult(offsets, near, self.ids.at(positions))
+
+    def read(self, ids: Any) -> Codes:
+        """Packed rows of ids."""
+        return self._read(self.ids.positions(check_ids(ids), self.alive))
+
+    def extended(self, rows: Codes, ids: Any) -> Snapshot:
+        """This state and more codes."""
+        named = self.ids.extended(len(rows), ids, self.alive)
+        if len(rows) == 0:
+            return Snapshot(self.empty, self.segments, named, self.alive)
+        return Snapshot(self.empty, extended(self.segments, self.empty, rows), named, self.alive)
+
+    def without(self, ids: Any) -> Snapshot:
+        """This state less the codes of these ids; where less than half of the positions hold a code, they close up."""
+        gone = self.ids.positions(check_ids(ids), self.alive)
+        if len(gone) == 0:
+            return self
+        alive = Alive.without(self.alive, self.n, gone)
+        rest = Snapshot(self.empty, self.segments, self.ids, alive)
+        return rest.compacted() if 2 * alive.dead > self.n else rest
+
+    def compacted(self) -> Snapshot:
+        """The same codes and ids without positions that hold none."""
+        if self.alive is None:
+            return self
+        kept = self.positions()
+        segments: tuple[Segment, ...] = ()
+        for rows in self._rows(kept):
+            segments = extended(segments, self.empty, rows)
+        return Snapshot(self.empty, segments, self.ids.subset(kept))
+
+    def positions(self) -> Positions:
+        """Positions that hold a code."""
+        return np.arange(self.n) if self.alive is None else np.flatnonzero(self.alive.mask(0, self.n))
+
+    def blocks(self) -> Iterator[Words]:
+        """The codes in slices, without those removed: pieces (blocks, bits * 8) that fit in memory."""
+        step = max(1, _BYTES_PER_STEP // (self.bits * (BLOCK // 8)))
+        if self.alive is None and all(len(segment) % BLOCK == 0 for segment in self.segments[:-1]):
+            for segment in self.segments:
+                count = -(-len(segment) // BLOCK)
+                for begin in range(0, count, step):
+                    yield segment.words(begin, min(begin + step, count))
+        else:
+            for rows in self._rows(self.positions()):
+                yield self.empty.extended(rows).words(0, -(-len(rows) // BLOCK))
+
+    def _rows(self, positions: Positions) -> Iterator[Codes]:
+        """Packed rows in steps of whole blocks."""
+        step = max(1, _BYTES_PER_STEP // (self.bits * (BLOCK // 8))) * BLOCK
+        for begin in range(0, len(positions), step):
+            yield self._read(positions[begin : begin + step])
+
+    def _read(self, positions: Positions) -> Codes:
+        rows = np.empty((len(positions), (self.bits + 7) // 8), np.uint8)
+        begin = 0
+        for segment in self.segments:
+            here = np.flatnonzero((positions >= begin) & (positions < begin + len(segment)))
+            if len(here):
+                rows[here] = segment.read(positions[here] - begin)
+            begin += len(segment)
+        return rows
+
+    def searched(self) -> tuple[Segment, ...]:
+        """The segments that a search goes through: as few as share their memory."""
+        if self._whole is None:
+            joined = self.empty.joined(self.segments) if len(self.segments) > 1 else None
+            self._whole = (joined,) if joined is not None else self.segments or (self.empty,)
+        return self._whole
+
+    def _bases(self) -> list[int]:
+        return np.concatenate([[0], np.cumsum([len(part) for part in self.searched()[:-1]])]).astype(int).tolist()
+
+    def _parts(self, allowed: Words | None) -> Iterator[tuple[Segment, Words | None]]:
+        for part, base in zip(self.searched(), self._bases(), strict=True):
+            first = base // 64
+            yield part, None if allowed is None else allowed[first : first + -(-len(part) // BLOCK) * (BLOCK // 64)]
+
+    def _allowed(self, where: Any) -> Words | None:
+        """Words with a bit per position that may be returned; None: all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A mask or bitmap of another length than the index, an id that is unknown or repeated, or something else.
+        """
+        if where is None:
+            return self._alive()
+        if not isinstance(where, Bitmap):
+            array = as_array(where, "where")
+            if array.dtype == np.bool_:
+                if array.shape != (len(self),):
+                    raise ValueError(f"where must have shape ({len(self)},), one entry per code, got {array.shape}")
+                where = Bitmap.from_mask(array)
+            elif array.dtype.kind in "iu" or array.size == 0:
+                return self._words_of_ids(check_ids(where, "where"))
+            else:
+                raise TypeError(f"where must be a boolean mask, a Bitmap or an array of ids, got dtype {array.dtype}")
+        if len(where) != len(self):
+            raise ValueError(f"where must have one bit per code: it has {len(where)}, the index {len(self)} codes")
+        if self.alive is None:
+            return where.words()
+        mask = self.alive.mask(0, self.n)
+        mask[mask] = where.mask()
+        return words_of_mask(mask)
+
+    def _words_of_ids(self, ids: NDArray[np.int64]) -> Words:
+        ordered = np.sort(ids)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if twice.size:
+            raise ValueError(f"where names the id {twice[0]} twice; give each id once, and a mask as booleans")
+        return words_of_positions(self.ids.positions(ids, self.alive), self.n)
+
+    def _alive(self) -> Words | None:
+        if self.alive is not None and self._alive_words is None:
+            self._alive_words = self.alive.words(self.n)
+        return self._alive_words
+
+
+def extended(segments: tuple[Segment, ...], empty: Segment, rows: Codes) -> tuple[Segment, ...]:
+    """Segments and more codes: the last one takes them until it is full and ends with a whole block."""
+    if len(rows) == 0:
+        return segments
+    sealed, last = (segments, empty) if not segments or segments[-1].full else (segments[:-1], segments[-1])
+    whole = max(0, len(rows) - (len(last) + len(rows)) % BLOCK)
+    if whole:
+        last = last.extended(rows[:whole])
+        if whole == len(rows):
+            return (*sealed, last)
+        if last.full:
+            return (*sealed, last, empty.extended(rows[whole:]))
+    return (*sealed, last.extended(rows[whole:]))

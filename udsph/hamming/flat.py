@@ -182,8 +182,8 @@ class FlatIndex:
         k : int
             Neighbours wanted, at least 1.
         where : optional
-            Codes that may be returned: a boolean mask (n,) or a ``Bitmap``, both by insertion order, or an array of ids,
-            each once.
+            Codes that may be returned: a boolean mask (n,) or a ``Bitmap``, both by insertion order, or an array of
+            ids, each once.
         threads : int, optional
             Default: ``UDSPH_NUM_THREADS``, else ``OMP_NUM_THREADS``, else every core, but 1 in a worker process.
 

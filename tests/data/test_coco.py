@@ -165,7 +165,7 @@ def test_bad_items_are_counted_or_stop(folder):
         "the image does not exist (train2017/000000000007.jpg)",
     ):
         assert f"left out 1: {reason}" in found
-    with pytest.raises(InputError, match="on-error skip"):
+    with pytest.raises(InputError, match="on_error=skip"):
         data.load("coco", folder, on_error="stop")
 
 

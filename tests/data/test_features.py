@@ -153,7 +153,7 @@ def test_matlab_indices_count_from_one_where_they_must(write, form):
     np.testing.assert_array_equal(loaded.splits["query"], [0, N - 1])
     np.testing.assert_array_equal(loaded.splits["train"], np.arange(1, N - 1))
     undecided = write(form, **sample(query=np.array([3, 4]), train=np.arange(5, 12)))
-    with pytest.raises(InputError, match="--set first=0 or --set first=1"):
+    with pytest.raises(InputError, match="first=0 or first=1"):
         load(undecided)
     assert load(undecided, first=1).splits["query"].tolist() == [2, 3]
     assert load(undecided, first="0").splits["query"].tolist() == [3, 4]
@@ -278,7 +278,7 @@ NAN[13, 2] = np.nan
         ({"labels": np.full((N, 3), 0.5)}, "'labels' holds 0.5 in row 0"),
         ({"labels": NAN}, "'labels' holds .* in row 0, which is no whole number"),
         ({"labels": np.zeros((N, 2, 2))}, "has 3 dimensions"),
-        ({"query": np.array([1, N])}, "'query' names item 20 of items 0 to 19; if it counts otherwise: --set first=1"),
+        ({"query": np.array([1, N])}, "'query' names item 20 of items 0 to 19; if it counts otherwise: first=1"),
         ({"query": np.array([1, -1])}, "'query' names item -1"),
         ({"query": np.array([1, 1])}, "'query' names an item more than once"),
         ({"query": np.array([1.5])}, "'query' holds 1.5"),

@@ -107,9 +107,9 @@ def test_repeated_ids(root):
 def test_another_encoding(root):
     write(root / "pairs.csv", [(image, "café crème café", labels) for image, _, labels in ROWS], encoding="latin-1")
     assert "café" in data.load("folder", root, encoding="latin-1").text.vocabulary
-    with pytest.raises(InputError, match=r"no items are left; left out 10: the row is not utf-8 \(--set encoding=NAME"):
+    with pytest.raises(InputError, match=r"no items are left; left out 10: the row is not utf-8 \(encoding=NAME"):
         data.load("folder", root)
-    with pytest.raises(InputError, match=r"pairs\.csv is not utf-16; --set encoding=NAME"):
+    with pytest.raises(InputError, match=r"pairs\.csv is not utf-16 \(encoding=NAME"):
         data.load("folder", root, encoding="utf-16")
 
 
@@ -121,8 +121,8 @@ def test_rows_that_are_no_whole_text_or_have_too_many_fields(root):
     path.write_bytes(b"\n".join(lines))
     found = data.load("folder", root)
     assert found.notes == (
-        "left out 1: the row is not utf-8 (--set encoding=NAME for another) (pairs.csv, row 3: photos/2.png)",
-        "left out 1: the row has 4 fields, not 3; quote captions with commas (pairs.csv, row 5: photos/4.png)",
+        "left out 1: the row is not utf-8 (encoding=NAME for another) (pairs.csv, row 3: photos/2.png)",
+        "left out 1: the row has 4 fields, not 3; quote what holds the separator (pairs.csv, row 5: photos/4.png)",
     )
     with pytest.raises(InputError, match=r"the row is not utf-8 .* row 3"):
         data.load("folder", root, on_error="stop")
@@ -134,7 +134,9 @@ def test_tables_of_another_form(root):
     with pytest.raises(InputError, match=r"the table 'none\.csv' is missing"):
         data.load("folder", root, table="none.csv")
     write(root / "other.csv", ROWS)
-    with pytest.raises(InputError, match=r"must hold one \.csv or \.parquet, found other\.csv, pairs\.csv"):
+    with pytest.raises(
+        InputError, match=r"must hold one table \(\.csv, \.tsv, \.parquet\), found other\.csv, pairs\.csv"
+    ):
         data.load("folder", root)
     write(root / "other.csv", [])
     with pytest.raises(InputError, match="folder: no items are left; the lists are empty"):

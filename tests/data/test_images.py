@@ -1,6 +1,7 @@
 """Image files as an array: decoding, caching, threads, damage."""
 
 import pickle
+import unicodedata
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from udsph.data import images
-from udsph.data.images import Images, existing, find_images
+from udsph.data.images import Images, find_images, located
 from udsph.data.problems import Problems
 from udsph.errors import InputError
 
@@ -48,7 +49,7 @@ def test_only_the_files_asked_for_are_read(folder):
     pictures = Images(folder, NAMES, 16)
     truncate(folder / "3.jpg")
     pictures[np.array([0, 1])]
-    with pytest.raises(InputError, match=r"3\.jpg is no whole image .*on-error skip"):
+    with pytest.raises(InputError, match=r"3\.jpg is no whole image .*on_error=skip"):
         pictures[np.array([3])]
 
 
@@ -99,7 +100,7 @@ def test_a_file_found_damaged_later_is_grey_warned_about_once_and_counted(folder
 def test_missing_files(folder):
     problems = Problems("mine", "skip")
     names = ["0.jpg", "none.jpg", "sub/none.jpg", "3.jpg"]
-    assert existing(folder, names).tolist() == [True, False, False, True]
+    assert located(folder, names) == ["0.jpg", "", "", "3.jpg"]
     _, kept = find_images(folder, names, problems, size=16, workers=1, verify="auto")
     assert kept.tolist() == [0, 3]
     assert problems.notes() == ("left out 2: the image does not exist (none.jpg, sub/none.jpg)",)
@@ -123,3 +124,23 @@ def test_travels_to_other_processes(folder):
     pictures[np.array([0, 1])]
     copy = pickle.loads(pickle.dumps(pictures))
     np.testing.assert_array_equal(copy[np.array([1, 3])], pictures[np.array([1, 3])])
+
+
+def test_names_with_backslashes_and_other_forms_of_accents_are_found(tmp_path):
+    """As Windows tables and macOS file systems write them; what the disk calls them is what is opened."""
+    composed, apart = (unicodedata.normalize(form, "façade/né.png") for form in ("NFC", "NFD"))
+    assert composed != apart
+    for stored, asked in ((composed, apart), (apart, composed)):
+        root = tmp_path / str(len(stored))
+        (root / stored).parent.mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(root / stored)
+        names = [stored, asked, asked.replace("/", "\\"), f"./{asked}", f".\\{asked}", "façade/ne.png"]
+        assert located(root, names) == [stored] * 5 + [""]
+    both = tmp_path / "both"
+    (both / composed).parent.mkdir(parents=True)
+    (both / apart).parent.mkdir(parents=True)
+    for name in (composed, apart):
+        (both / name).write_bytes(b"x")
+    assert located(both, [composed, apart]) == [composed, apart]
+    (both / "back\\slash.png").write_bytes(b"x")
+    assert located(both, ["back\\slash.png"]) == ["back\\slash.png"]

@@ -88,10 +88,10 @@ def test_bad_items(folders):
     assert len(found) == 7
     notes = " ".join(found.notes)
     assert "left out 1: the file of tags does not exist (tags2.txt)" in notes
-    assert "left out 1: the tags are not utf-8 (tags3.txt, byte 3)" in notes
+    assert "left out 1: the tags are not utf-8 (tags3.txt, line 1)" in notes
     assert "left out 1: the image is damaged (mirflickr/im4.jpg" in notes
     assert "annotation" not in notes  # of images that are left out already
-    with pytest.raises(InputError, match="on-error skip"):
+    with pytest.raises(InputError, match="on_error=skip"):
         data.load("mirflickr", folders, on_error="stop")
     (folders / "mirflickr25k_annotations_v080" / "sky.txt").write_text("1\nmany\n")
     with pytest.raises(InputError, match=r"sky\.txt, line 2: 'many' is no image number"):

@@ -23,7 +23,7 @@ def test_skipped_items_are_counted_by_reason_and_warned_about():
 
 def test_the_first_bad_item_stops():
     problems = Problems("mine", "stop")
-    with pytest.raises(InputError, match="mine: the text is empty: f; --on-error skip leaves such items out"):
+    with pytest.raises(InputError, match="mine: the text is empty: f; on_error=skip leaves such items out"):
         problems.leave_out("the text is empty", "f")
 
 

@@ -110,8 +110,8 @@ def test_lists_of_files(lists):
 
 
 def test_bad_lists_are_named(lists):
-    (lists / "mine_train.txt").write_text("images/2.jpg 1\n\n")
-    with pytest.raises(InputError, match=r"mine_train\.txt, line 2: '' begins with no file name"):
+    (lists / "mine_train.txt").write_text("images/2.jpg 1\n\nnotes.txt 1 0\n")
+    with pytest.raises(InputError, match=r"mine_train\.txt, line 3: 'notes\.txt 1 0' begins with no file name"):
         listed_splits(lists, "mine", [1, 2, 3], number, Problems("mine", "skip"))
     (lists / "mine_train.txt").unlink()
     with pytest.raises(InputError, match=r"mine: 'mine_train\.txt' is missing"):

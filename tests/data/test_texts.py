@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from udsph.data.problems import Problems
-from udsph.data.texts import as_tokens, check_encoding, decode_text, read_text, splitter
+from udsph.data.texts import as_tokens, read_text, splitter
 from udsph.errors import InputError
 
 MIXED = "中国人民,2021年 COVID疫情! A"
@@ -65,15 +65,6 @@ def test_a_vocabulary_of_nothing_is_refused():
         tokens(["!?", "word"], train=[0])
 
 
-def test_encodings(tmp_path):
-    assert decode_text("\ufeff中国 \n".encode(), "utf-8", "x") == ("中国", "")
-    assert decode_text("中国".encode("gb18030"), "gb18030", "x") == ("中国", "")
-    assert decode_text(b"abc\xff", "utf-8", "x") == ("", "x, byte 3")
-    check_encoding("gb18030", "mine")
-    with pytest.raises(InputError, match="mine: the encoding 'utf-99' is not known"):
-        check_encoding("utf-99", "mine")
-
-
 def test_text_files_that_cannot_be_used_are_counted(tmp_path):
     (tmp_path / "chinese.txt").write_bytes("中国".encode("gb18030"))
     (tmp_path / "empty.txt").write_text(" \n")
@@ -85,7 +76,7 @@ def test_text_files_that_cannot_be_used_are_counted(tmp_path):
     }
     assert found == {"chinese": None, "empty": None, "good": "good", "none": None}
     assert problems.notes() == (
-        "left out 1: the text is not utf-8 (--set encoding=NAME for another) (chinese.txt, byte 0)",
+        "left out 1: the text is not utf-8 (encoding=NAME for another) (chinese.txt, byte 0)",
         "left out 1: the text is empty (empty.txt)",
         "left out 1: the text does not exist (none.txt)",
     )

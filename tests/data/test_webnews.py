@@ -84,7 +84,7 @@ def test_another_encoding(folder):
     assert news.captions[0] == "体育比赛,第1号。"
     with pytest.raises(InputError, match="webnews: no items are left; left out 12: the text is not utf-8"):
         data.load("webnews", folder)
-    with pytest.raises(InputError, match="the encoding 'klingon' is not known"):
+    with pytest.raises(InputError, match="encoding=klingon: not known"):
         data.load("webnews", folder, encoding="klingon")
 
 

@@ -63,10 +63,10 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
             raise InputError(f"{name} is generated and reads no files; leave the root '{root}' away")
         return layout.load(None, **resolved)
     if root is None:
-        raise InputError(f"{name} reads files: give their place as root (--root PATH)")
+        raise InputError(f"{name} reads files: give their place as root=PATH")
     path = Path(root).expanduser()
     if not path.exists():
-        raise InputError(f"{name}: the root '{root}' does not exist; give the place of the data (--root PATH)")
+        raise InputError(f"{name}: the root '{root}' does not exist; give the place of the data as root=PATH")
     dataset = layout.load(path, **resolved)
     with warnings.catch_warnings():  # the copy says the same once more
         warnings.simplefilter("ignore")

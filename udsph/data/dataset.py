@@ -14,6 +14,7 @@ from udsph.errors import InputError
 
 Kind = Literal["pixels", "vectors", "regions", "tokens"]
 SPLITS = ("train", "database", "query")
+NO_LABELS = "none"  # of the setting "labels" of those layouts whose files may have none
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.lines import composed
 from udsph.data.pixels import DamagedImage, decode, pixels_of
 from udsph.data.problems import BadItem, Problems
 from udsph.data.settings import Setting
 
-__all__ = ["DamagedImage", "Images", "LazyRows", "decode", "existing", "find_images", "pixels_of", "processors"]
+__all__ = ["DamagedImage", "Images", "LazyRows", "decode", "find_images", "located", "pixels_of", "processors"]
 
 KEPT_BYTES = 256 * 2**20  # decoded images up to this size together are kept in memory
 VERIFIED = 5000  # up to this number of images are decoded while loading, so that a damaged one can be left out
@@ -144,13 +145,13 @@ class LazyRows:
             return self._row(position)
         except DamagedImage as error:
             if self.stop:
-                raise BadItem(f"{error}; --on-error skip goes on and counts such images") from None
+                raise BadItem(f"{error}; on_error=skip goes on and counts such images") from None
             with self._lock:
                 if self.names[position] not in self.damaged:
                     self.damaged.add(self.names[position])
                     warnings.warn(
                         f"{error}; shown as an empty picture ({len(self.damaged)} so far); "
-                        f"--set verify=all leaves such items out",
+                        f"verify=all leaves such items out",
                         stacklevel=2,
                     )
             return np.full(self.shape[1:], self.empty, self.dtype)
@@ -175,12 +176,12 @@ def find_images(
     root: Path, names: Sequence[str], problems: Problems, *, size: int, workers: int | None, verify: str
 ) -> tuple[Images, np.ndarray]:
     """The files that exist and, where they are verified, are whole; and their positions in ``names``."""
-    there = existing(root, names)
-    for name, found in zip(names, there.tolist(), strict=True):
-        if not found:
+    found = located(root, names)
+    for name, place in zip(names, found, strict=True):
+        if not place:
             problems.leave_out("the image does not exist", name)
-    kept = np.flatnonzero(there)
-    images = Images(root, [names[i] for i in kept.tolist()], size, workers=workers, stop=problems.stops)
+    kept = np.flatnonzero([bool(place) for place in found])
+    images = Images(root, [found[i] for i in kept.tolist()], size, workers=workers, stop=problems.stops)
     if verify == "all" or (verify == "auto" and len(images) <= VERIFIED):
         faults = images.verify()
         for _, reason in faults:
@@ -192,16 +193,36 @@ def find_images(
     return images, kept
 
 
-def existing(root: Path, names: Sequence[str]) -> np.ndarray:
-    """Which of the files exist: bool ``(n,)``. Each folder is listed once, since asking file by file is slow."""
-    listings: dict[str, set[str]] = {}
-    found = np.zeros(len(names), bool)
-    for position, name in enumerate(names):
-        folder, _, file = name.rpartition("/")
+def located(root: Path, names: Sequence[str]) -> list[str]:
+    """Each file as it is called on the disk, or nothing where there is none.
+
+    A name is taken as it stands, or else with forward slashes for backward ones, whatever form its accented letters
+    have here and there. Each folder is listed once, since asking file by file is slow.
+    """
+    listings: dict[str, dict[str, str]] = {}
+
+    def listing(folder: str) -> dict[str, str]:
         if folder not in listings:
             try:
-                listings[folder] = set(os.listdir(root / folder))
+                there = os.listdir(root / folder)
             except OSError:
-                listings[folder] = set()
-        found[position] = file in listings[folder]
-    return found
+                there = []
+            listings[folder] = {**{composed(name): name for name in there}, **{name: name for name in there}}
+        return listings[folder]
+
+    def place_of(name: str) -> str:
+        folder, _, file = name.rpartition("/")
+        if file in listing(folder):
+            return f"{folder}/{listing(folder)[file]}" if folder else listing(folder)[file]
+        steps: list[str] = []
+        for step in name.replace("\\", "/").split("/"):
+            if step not in ("", ".", ".."):
+                there = listing("/".join(steps))
+                if composed(step) not in there:
+                    return ""
+                step = there[composed(step)]
+            if step not in ("", "."):
+                steps.append(step)
+        return "/".join(steps)
+
+    return [place_of(name) for name in names]

@@ -111,6 +111,7 @@ def split_by(
 
 def as_dataset(name: str, items: Items, splits: Splits, settings: Mapping[str, Any], problems: Problems) -> Dataset:
     """The dataset of split items; ``settings`` are those of the layout, of which ``workers`` is not kept."""
+    problems.check_splits(splits)
     text = items.text
     if text is None:
         assert items.captions is not None

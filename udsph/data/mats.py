@@ -23,6 +23,7 @@ from udsph.data.cells import as_strings, read_mat
 from udsph.data.checks import as_class_labels
 from udsph.data.dataset import Modality
 from udsph.data.items import Items
+from udsph.data.lines import read_lines
 from udsph.data.problems import Problems
 from udsph.data.tables import read_pixels, read_table, stacked
 from udsph.errors import InputError
@@ -164,7 +165,7 @@ def _trio_captions(root: Path, layout: str) -> list[list[str]]:
     path = _caption_file(root)
     assert path is not None
     if path.suffix == ".txt":
-        return [[line.strip()] for line in texts.read_lines(path, "utf-8", layout)]
+        return [[line] if line else [] for line in read_lines(path, layout)]
     return [[one for one in found if one] for found in as_strings(read_mat(path, ("caption",), layout)["caption"])]
 
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sized
 
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
 NAMED = 3  # examples that a note gives
+MOST_SHOWN = 120  # characters of a value that a message quotes
 ON_ERROR = Setting(
     "skip", str, "whether a bad item is left out and counted or ends the loading: skip, stop", choices=("skip", "stop")
 )
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: on one line, and of bounded length however long it is."""
+    text = value if isinstance(value, str) else repr(value)
+    start = text[:MOST_SHOWN] if len(text) > MOST_SHOWN else text
+    if not start.isprintable():
+        start = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in start)
+    return start if len(text) <= MOST_SHOWN >= len(start) else f"{start[:MOST_SHOWN]}... ({len(text):,} characters)"
 
 
 class BadItem(InputError):
@@ -36,8 +47,9 @@ class Problems:
 
     def leave_out(self, reason: str, item: str) -> None:
         """A bad item, which the caller leaves out."""
+        reason, item = shown(reason), shown(item)
         if self.stops:
-            raise BadItem(f"{self.layout}: {reason}: {item}; --on-error skip leaves such items out and counts them")
+            raise BadItem(f"{self.layout}: {reason}: {item}; on_error=skip leaves such items out and counts them")
         self._items.setdefault(reason, []).append(item)
 
     def remark(self, text: str) -> None:
@@ -56,6 +68,12 @@ class Problems:
         """Refuse a dataset of which every item was left out, and say why they were."""
         if count == 0:
             raise InputError(f"{self.layout}: no items are left; {'; '.join(self.notes()) or 'the lists are empty'}")
+
+    def check_splits(self, splits: Mapping[str, Sized]) -> None:
+        """Refuse splits of which one is empty, and say what was left out, which is often why."""
+        for split, index in splits.items():
+            if not len(index):
+                raise InputError("; ".join([f"{self.layout}: the split '{split}' is empty", *self.notes()]))
 
     def tell(self) -> tuple[str, ...]:
         """The notes, each also as a warning."""

@@ -3,11 +3,12 @@
 The publications drew their queries and training pairs at random and, but for lists that came with some files, did not
 publish them. Here a protocol names the sizes and the seed: the permutation comes from NumPy's frozen ``RandomState``,
 so it is the same for every version and machine, and for the pairs that a publication used the fingerprint of the
-indices is stored with the protocol and compared. ``--set seed=1`` draws other ones.
+indices is stored with the protocol and compared. ``seed=1`` draws other ones.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from udsph.data.problems import Problems
+from udsph.data.lines import read_lines
+from udsph.data.problems import Problems, shown
 from udsph.errors import InputError
 
+_LABELS = re.compile(r"(\s+[01])+$")  # behind a path that may hold blanks itself
 LEAST = 5  # pairs below which no split makes sense
 
 
@@ -106,13 +109,15 @@ def listed_splits(
 
 def _listed(path: Path, place: dict[Any, int], key_of: Callable[[str], Any], problems: Problems) -> np.ndarray:
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        name = line.split(maxsplit=1)[0] if line.strip() else ""
+    for number, line in enumerate(read_lines(path, problems.layout), start=1):
+        name = _LABELS.sub("", line).replace("\\", "/")
+        if not name:
+            continue
         try:
             key = key_of(name)
         except ValueError:
             raise InputError(
-                f"{problems.layout}: {path.name}, line {number}: {line!r} begins with no file name"
+                f"{problems.layout}: {path.name}, line {number}: '{shown(line)}' begins with no file name"
             ) from None
         if key in place:
             found.append(place[key])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from udsph.data.dataset import Modality
+from udsph.data.lines import composed, decode_text, not_in
 from udsph.data.problems import NAMED, Problems
 from udsph.data.settings import Setting
 from udsph.data.tokens import words_of
@@ -35,7 +36,7 @@ SETTINGS = {"words": WORDS, "vocabulary": VOCABULARY, "longest": LONGEST}
 
 
 def splitter(words: str) -> Callable[[str], list[str]]:
-    """The function that splits a text: lower case, without punctuation.
+    """The function that splits a text: lower case, without punctuation, letters and their accents in one sign.
 
     ``bigrams`` gives overlapping pairs of neighbouring Chinese characters, as search engines do, and all other words
     whole; ``characters`` the single Chinese characters; ``jieba`` the words of its dictionary; ``plain`` whatever
@@ -47,7 +48,7 @@ def splitter(words: str) -> Callable[[str], list[str]]:
         raise InputError(f"texts cannot be split into '{words}'; known: plain, {', '.join(WORDS.choices)}")
     if words == "jieba":
         jieba = _jieba()
-        return lambda text: [word for word in jieba.lcut(text.lower()) if _RUN.search(word)]
+        return lambda text: [word for word in jieba.lcut(composed(text).lower()) if _RUN.search(word)]
     return _bigrams if words == "bigrams" else _characters
 
 
@@ -55,7 +56,7 @@ def _bigrams(text: str) -> list[str]:
     if text.isascii():
         return _RUN.findall(text.lower())
     found: list[str] = []
-    for run in _RUN.findall(text.lower()):
+    for run in _RUN.findall(composed(text).lower()):
         if len(run) > 2 and _HAN_START.match(run):
             found += [run[k : k + 2] for k in range(len(run) - 1)]
         else:
@@ -67,7 +68,7 @@ def _characters(text: str) -> list[str]:
     if text.isascii():
         return _RUN.findall(text.lower())
     found: list[str] = []
-    for run in _RUN.findall(text.lower()):
+    for run in _RUN.findall(composed(text).lower()):
         if _HAN_START.match(run):
             found += run
         else:
@@ -155,22 +156,6 @@ def choose(captions: Sequence[Sequence[str]], rows: Sequence[int], seed: int) ->
     return tuple(captions[row][np.random.RandomState([seed, row]).randint(len(captions[row]))] for row in rows)
 
 
-def check_encoding(encoding: str, layout: str) -> None:
-    """Refuse the name of an encoding that Python does not know."""
-    try:
-        "".encode(encoding)
-    except LookupError:
-        raise InputError(f"{layout}: the encoding '{encoding}' is not known; for example utf-8, gb18030") from None
-
-
-def decode_text(raw: bytes, encoding: str, name: str) -> tuple[str, str]:
-    """(text, fault): one of the two is empty. A byte order mark is no part of the text."""
-    try:
-        return raw.decode("utf-8-sig" if encoding == "utf-8" else encoding).strip(), ""
-    except UnicodeDecodeError as error:
-        return "", f"{name}, byte {error.start}"
-
-
 def read_text(path: Path, encoding: str, name: str, problems: Problems) -> str | None:
     """The text of one file, or None if it is missing, empty or in another encoding, which is then counted."""
     try:
@@ -180,19 +165,9 @@ def read_text(path: Path, encoding: str, name: str, problems: Problems) -> str |
         return None
     text, fault = decode_text(raw, encoding, name)
     if fault:
-        problems.leave_out(f"the text is not {encoding} (--set encoding=NAME for another)", fault)
+        problems.leave_out(f"the text {not_in(encoding)}", fault)
         return None
     if not text:
         problems.leave_out("the text is empty", name)
         return None
     return text
-
-
-def read_lines(path: Path, encoding: str, layout: str) -> list[str]:
-    """The lines of a list; without it, or in another encoding, nothing can be loaded."""
-    if not path.is_file():
-        raise InputError(f"{layout}: '{path.name}' is missing in '{path.parent}'")
-    text, fault = decode_text(path.read_bytes(), encoding, path.name)
-    if fault:
-        raise InputError(f"{layout}: {fault}, is not {encoding}; --set encoding=NAME names another encoding")
-    return text.splitlines()

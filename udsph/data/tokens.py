@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from udsph.data.dataset import Modality
+from udsph.data.lines import composed
 from udsph.errors import InputError
 
 _WORD = re.compile(r"\w+", re.UNICODE)
@@ -15,7 +16,7 @@ _WORD = re.compile(r"\w+", re.UNICODE)
 
 def words_of(text: str) -> list[str]:
     """The words of a text, lower case, without punctuation."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(composed(text).lower())
 
 
 def tokenise(texts: Sequence[str], vocabulary: Sequence[str], longest: int | None = None) -> Modality:

@@ -254,7 +254,7 @@ def _splits(
     if not held or len(held) == len(parts):
         raise InputError(
             f"coco: protocol=official needs a train and a val part; found only {', '.join(parts)}: "
-            f"choose --set protocol=mith, or get the other from {SOURCE}"
+            f"choose protocol=mith, or get the other from {SOURCE}"
         )
     query = np.flatnonzero([photo.part in held for photo in photos])
     train = np.setdiff1d(np.arange(len(photos)), query)

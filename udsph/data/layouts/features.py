@@ -226,7 +226,7 @@ def _indexed(arrays: Arrays, count: int, first: str) -> dict[str, np.ndarray]:
         if len(outside):
             raise InputError(
                 f"{arrays.path.name}: '{split}' names item {outside[0] + offset} of items {offset} to "
-                f"{count - 1 + offset}; if it counts otherwise: --set first={1 - offset}"
+                f"{count - 1 + offset}; if it counts otherwise: first={1 - offset}"
             )
     everything = np.arange(count)
     if "query" not in splits:
@@ -249,7 +249,7 @@ def _first_number(arrays: Arrays, indices: Sequence[np.ndarray], count: int, fir
         return 1
     raise InputError(
         f"{arrays.path.name}: the index arrays name neither item 0 nor item {count}, so whether they count from 0 or 1 "
-        f"cannot be seen; say so: --set first=0 or --set first=1"
+        f"cannot be seen; say so: first=0 or first=1"
     )
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from udsph.data import images, mats, texts
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.items import Items, as_dataset, split_by
-from udsph.data.problems import ON_ERROR, Problems
+from udsph.data.lines import not_in, read_each_line, read_lines
+from udsph.data.problems import ON_ERROR, Problems, shown
 from udsph.data.protocols import Protocol
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
@@ -116,16 +117,17 @@ def _numbered_images(root: Path, base: Path) -> tuple[list[int], str]:
 
 def _tags(path: Path, problems: Problems) -> list[str] | None:
     """The tags of one image, one a line; some files of the archive are empty, which is no error."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
+    if not path.is_file():
         problems.leave_out("the file of tags does not exist", path.name)
         return None
-    text, fault = texts.decode_text(raw, "utf-8", path.name)
-    if fault:
-        problems.leave_out("the tags are not utf-8", fault)
-        return None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    tags = []
+    for line in read_each_line(path):
+        if line.fault == not_in("utf-8"):
+            problems.leave_out("the tags are not utf-8", f"{path.name}, line {line.number}")
+            return None
+        if line.text:
+            tags.append(line.text)
+    return tags
 
 
 def _labels(
@@ -145,9 +147,11 @@ def _labels(
     labels = np.zeros((len(order), len(files)), np.uint8)
     known, missing = set(numbers), set()
     for column, path in enumerate(files):
-        for line, text in enumerate(texts.read_lines(path, "utf-8", "mirflickr"), start=1):
-            if not text.strip().isdecimal():
-                raise InputError(f"mirflickr: {path.name}, line {line}: {text!r} is no image number")
+        for line, text in enumerate(read_lines(path, "mirflickr"), start=1):
+            if not text:
+                continue
+            if not text.isdecimal():
+                raise InputError(f"mirflickr: {path.name}, line {line}: '{shown(text)}' is no image number")
             number = int(text)
             if number in rows:
                 labels[rows[number], column] = 1
@@ -161,7 +165,7 @@ def _common_tags(base: Path, tags: Mapping[int, list[str]], least: int, problems
     """The vocabulary of the papers: the archive's list, or the tags of at least so many images."""
     path = base / "doc" / "common_tags.txt"
     if path.is_file():
-        lines = texts.read_lines(path, "utf-8", "mirflickr")
+        lines = read_lines(path, "mirflickr")
         common = tuple(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
     else:
         counts = Counter(tag for found in tags.values() for tag in set(found))
@@ -169,7 +173,7 @@ def _common_tags(base: Path, tags: Mapping[int, list[str]], least: int, problems
         problems.remark(f"doc/common_tags.txt is missing: {len(common):,} tags of at least {least} images are used")
     if not common:
         raise InputError(
-            f"mirflickr: no tag is common to {least} images, so the vocabulary is empty; --set least=1, "
+            f"mirflickr: no tag is common to {least} images, so the vocabulary is empty; least=1, "
             f"or give doc/common_tags.txt"
         )
     return common

@@ -17,6 +17,7 @@ import numpy as np
 from udsph.data import images, mats, texts
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.items import Items, as_dataset, drop_unused, split_by
+from udsph.data.lines import not_in, read_each_line, read_lines
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.protocols import Protocol, listed_splits
 from udsph.data.registry import Layout
@@ -102,8 +103,8 @@ def read_official(
     root: Path, protocol: Protocol, problems: Problems, settings: Mapping[str, Any]
 ) -> tuple[Items, list[str]]:
     """The images with one of the protocol's classes, and their files. Nothing else is looked for on disk."""
-    lines = texts.read_lines(_needed(root, "Imagelist.txt"), "utf-8", "nuswide")
-    files = [line.strip().replace("\\", "/") for line in lines]
+    lines = read_lines(_needed(root, "Imagelist.txt"), "nuswide")
+    files = [line.replace("\\", "/") for line in lines]
     labels, classes = read_labels(_needed(root, "AllLabels"), len(files))
     text, captions, faults = _texts(root, len(files), settings["text"])
     if faults and text is not None:
@@ -183,22 +184,18 @@ def _texts(root: Path, count: int, text: str) -> tuple[Modality | None, tuple[st
     captions, faults = (None, set[int]()) if raw is None else _all_tags(raw, count)
     if text == "words":
         return None, captions, faults
-    names = texts.read_lines(_needed(root, "TagList1k.txt"), "utf-8", "nuswide")
-    vocabulary = tuple(line.strip() for line in names if line.strip())
+    names = read_lines(_needed(root, "TagList1k.txt"), "nuswide")
+    vocabulary = tuple(line for line in names if line)
     return read_tags(_needed(root, "AllTags1k.txt"), count, vocabulary), captions, faults
 
 
 def _all_tags(path: Path, count: int) -> tuple[tuple[str, ...], set[int]]:
     """``id tag tag ...`` a line, without the id; and the lines, from 0, that are no UTF-8."""
     found, faults = [], set()
-    with path.open("rb") as file:
-        for number, raw in enumerate(file):
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError:
-                faults.add(number)
-                line = raw.decode("utf-8", "replace")
-            found.append(" ".join(line.split()[1:]))
+    for line in read_each_line(path):
+        if line.fault == not_in("utf-8"):
+            faults.add(line.number - 1)
+        found.append(" ".join(line.text.split()[1:]))
     if len(found) != count:
         raise InputError(f"nuswide: {path.name} has {len(found):,} lines but the image list {count:,}")
     return tuple(found), faults

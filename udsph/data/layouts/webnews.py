@@ -15,7 +15,8 @@ import numpy as np
 
 from udsph.data import images, texts
 from udsph.data.dataset import Dataset, Modality
-from udsph.data.problems import ON_ERROR, Problems
+from udsph.data.lines import check_encoding, read_lines, read_names
+from udsph.data.problems import ON_ERROR, Problems, shown
 from udsph.data.registry import Layout
 from udsph.errors import InputError
 
@@ -45,8 +46,8 @@ def load(
         pairs first, in the order of their list.
     """
     problems = Problems("webnews", on_error)
-    texts.check_encoding(encoding, "webnews")
-    classes = tuple(line.strip() for line in texts.read_lines(root / "categories.list", encoding, "webnews"))
+    check_encoding(encoding)
+    classes = read_names(root / "categories.list", "webnews", encoding, numbered=True)
     seen: set[tuple[str, str]] = set()
     entries = [entry for split in ("train", "test") for entry in _entries(root, split, classes, seen, problems)]
     articles = [texts.read_text(root / "texts" / f"{e.text}.txt", encoding, f"{e.text}.txt", problems) for e in entries]
@@ -80,8 +81,8 @@ def _entries(
 ) -> list[Entry]:
     path = root / f"{split}set_txt_img_cat.list"
     entries = []
-    for number, line in enumerate(texts.read_lines(path, "utf-8", "webnews"), start=1):
-        where = f"{path.name}, line {number}: {line!r}"
+    for number, line in enumerate(read_lines(path, "webnews"), start=1):
+        where = f"{path.name}, line {number}: '{shown(line)}'"
         fields = line.split("\t")
         if len(fields) != 3 or not all(_is_plain(name) for name in fields[:2]) or not fields[2].strip().isdecimal():
             raise InputError(f"webnews: {where}; expected text id, image id and class, parted by tabs")

@@ -15,6 +15,8 @@ import numpy as np
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_float32
 from udsph.data.dataset import Dataset, Modality
+from udsph.data.lines import read_lines, read_names
+from udsph.data.problems import shown
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -39,7 +41,7 @@ def load(root: Path, *, text: str) -> Dataset:
     for name in (_FEATURES, "categories.list", "trainset_txt_img_cat.list", "testset_txt_img_cat.list"):
         if not (root / name).is_file():
             raise InputError(f"wiki: '{name}' is missing in '{root}'; give the folder that holds it as root")
-    classes = tuple((root / "categories.list").read_text(encoding="utf-8").split())
+    classes = read_names(root / "categories.list", "wiki", numbered=True)
     numbers = {
         split: _class_numbers(root / f"{split}set_txt_img_cat.list", len(classes)) for split in ("train", "test")
     }
@@ -83,12 +85,12 @@ def _rows(arrays: Arrays, key: str, numbers: Mapping[str, np.ndarray]) -> np.nda
 def _class_numbers(path: Path, classes: int) -> np.ndarray:
     """The third column of a list, 1 to ``classes``: int64 ``(n,)``."""
     numbers = []
-    for line_number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for line_number, line in enumerate(read_lines(path, "wiki"), start=1):
         fields = line.split("\t")
         number = fields[2].strip() if len(fields) == 3 else ""
         if not number.isdecimal() or not 1 <= int(number) <= classes:
             raise InputError(
-                f"wiki: line {line_number} of {path.name} is {line!r}; "
+                f"wiki: line {line_number} of {path.name} is '{shown(line)}'; "
                 f"expected text, image and a class from 1 to {classes}, parted by tabs"
             )
         numbers.append(int(number))

@@ -27,6 +27,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from udsph.data.directions import DIRECTIONS
 from udsph.errors import InputError
 from udsph.experiments import Runner, claim
 from udsph.files import write_json, write_text
@@ -40,7 +41,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "label_net=false pairwise=1 bit=1": {"label_net": False, "pairwise": 1.0, "bit": 1.0},
 }
 SETTINGS = "study.json"
-DIRECTIONS = ("image_to_text", "text_to_image")
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from udsph._version import __version__
 from udsph.baselines import registry
-from udsph.baselines.networks import PRECISIONS
 from udsph.baselines.registry import create, methods
 from udsph.baselines.scoring import Views, chance, judge
 from udsph.data import Dataset, load
+from udsph.encoding.hasher import PRECISIONS
 from udsph.errors import InputError
 from udsph.experiments import Row, Runner, claim
 from udsph.files import write_json

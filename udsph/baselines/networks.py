@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from udsph.baselines.base import Kind, Method
 from udsph.baselines.inputs import check_labels, check_view
 from udsph.data import Modality
+from udsph.data.directions import MODALITIES
 from udsph.encoding import Config
 from udsph.encoding.batches import read, sequence, spec_of
+from udsph.encoding.hasher import PRECISIONS
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
@@ -28,7 +30,6 @@ from udsph.training.schedule import one_cycle
 
 GRADIENT_NORM = 5.0
 PART_WIDTH = 64
-PRECISIONS = ("32-true", "bf16-mixed")
 
 
 class Batch(NamedTuple):
@@ -140,7 +141,7 @@ class DeepMethod(Method):
         pair = ModalityPair(
             *(
                 build_modality(self.specs_[view], view, self.bits, self.classes_, part_width=PART_WIDTH, parts=0)
-                for view in ("image", "text")
+                for view in MODALITIES
             )
         )
         for network, modality in ((pair.image, image), (pair.text, text)):

@@ -11,6 +11,7 @@ import numpy as np
 from udsph.baselines.base import Method
 from udsph.baselines.features import Describer
 from udsph.data import Dataset, Modality
+from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.evaluation import evaluate, evaluate_scores, mean_average_precision
 
 CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -26,7 +27,7 @@ class Views:
     def __init__(self, dataset: Dataset, *, fixed_features: bool) -> None:
         self.labels = {split: dataset.labels[index] for split, index in dataset.splits.items()}
         self.parts = {}
-        for view in ("image", "text"):
+        for view in MODALITIES:
             modality = getattr(dataset, view)
             describe = Describer(modality.take(dataset.splits["train"])) if fixed_features else None
             for split, index in dataset.splits.items():
@@ -44,13 +45,13 @@ def judge(method: Method, views: Views) -> dict[str, Any]:
     started = time.perf_counter()
     codes = {
         (view, split): encoded(method, view, parts[view, split])
-        for view in ("image", "text")
+        for view in MODALITIES
         for split in ("query", "database")
     }
     items = sum(len(part) for part in codes.values())
     row["encode_seconds"] = time.perf_counter() - started
     row["encode_microseconds_per_item"] = 1e6 * row["encode_seconds"] / items
-    for name, asking, answering in (("image_to_text", "image", "text"), ("text_to_image", "text", "image")):
+    for name, (asking, answering) in DIRECTIONS.items():
         row[name] = score(method, codes[asking, "query"], codes[answering, "database"], views.labels)
     return row
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from udsph._version import __version__
+from udsph.data.directions import DIRECTIONS, in_words
 from udsph.encoding import run_folder
 from udsph.encoding.inputs import Inputs
 from udsph.errors import InputError
@@ -178,14 +179,11 @@ def _view(spec: Mapping[str, Any]) -> str:
     return f"{spec['kind']} of shape {shape}{words}"
 
 
-_DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
-
-
 def _table(metrics: Mapping[str, Any]) -> str:
     if not metrics:
         return "None were given."
     lines = ["| direction | MAP |", "| --- | --- |"]
-    lines += [f"| {words} | {metrics[key]['map']:.4f} |" for key, words in _DIRECTIONS.items() if key in metrics]
+    lines += [f"| {in_words(key)} | {metrics[key]['map']:.4f} |" for key in DIRECTIONS if key in metrics]
     sizes = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items" if "n_query" in metrics else ""
     chance = f"; codes that are all equal reach {metrics['chance']:.4f}" if "chance" in metrics else ""
     ties = f"; ties: {metrics['ties']}" if "ties" in metrics else ""
@@ -194,7 +192,7 @@ def _table(metrics: Mapping[str, Any]) -> str:
 
 def _results(metrics: Mapping[str, Any], name: str, dataset: str) -> str:
     """The hub's ``model-index``, in YAML whose strings are JSON strings."""
-    found = [(words, metrics[key]["map"]) for key, words in _DIRECTIONS.items() if key in metrics]
+    found = [(in_words(key), metrics[key]["map"]) for key in DIRECTIONS if key in metrics]
     if not found:
         return ""
     lines = [

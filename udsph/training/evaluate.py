@@ -13,6 +13,7 @@ import torch
 
 from udsph import data
 from udsph.data import Dataset
+from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.encoding import run_folder
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
@@ -64,13 +65,15 @@ def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> d
     labels = dataset.labels[queries], dataset.labels[items]
     codes = {
         (view, part): getattr(model, f"encode_{view}")(getattr(dataset, view).take(index))
-        for view in ("image", "text")
+        for view in MODALITIES
         for part, index in (("query", queries), ("item", items))
     }
     bits = {part: unpacked(codes["image", part], codes["text", part], model.bits) for part in ("query", "item")}
     found: dict[str, Any] = {
-        "image_to_text": {"map": mean_average_precision(codes["image", "query"], codes["text", "item"], *labels)},
-        "text_to_image": {"map": mean_average_precision(codes["text", "query"], codes["image", "item"], *labels)},
+        **{
+            direction: {"map": mean_average_precision(codes[query, "query"], codes[target, "item"], *labels)}
+            for direction, (query, target) in DIRECTIONS.items()
+        },
         "bits": model.bits,
         "n_query": len(queries),
         "n_database": len(items),
@@ -99,7 +102,7 @@ def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) ->
 def retrieve(model: UDSPH, dataset: Dataset, queries: np.ndarray, k: int) -> dict[str, SearchResult]:
     """The ``k`` nearest items of the database in the other modality, for ``text`` queries and for ``image`` queries."""
     found = {}
-    for query, target in (("text", "image"), ("image", "text")):
+    for query, target in DIRECTIONS.values():
         index = FlatIndex(model.bits)
         index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(dataset.splits["database"])))
         found[query] = index.search(getattr(model, f"encode_{query}")(getattr(dataset, query).take(queries)), k)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from udsph.data import Dataset
+from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.encoding.batches import sequence
 from udsph.encoding.model import Model
 from udsph.evaluation import mean_average_precision
@@ -17,13 +18,12 @@ def validation_map(model: Model, dataset: Dataset, fitted: np.ndarray, held: np.
     step = max(1, -(-len(fitted) // LARGEST))
     database = fitted[::step]
     codes = {}
-    for view in ("image", "text"):
+    for view in MODALITIES:
         modality = getattr(dataset, view)
         for name, index in (("query", held), ("database", database)):
             codes[view, name] = model.encode(view, sequence(modality, index, 256, model.device))
-    directions = (("image", "text"), ("text", "image"))
     found = [
         mean_average_precision(codes[a, "query"], codes[b, "database"], dataset.labels[held], dataset.labels[database])
-        for a, b in directions
+        for a, b in DIRECTIONS.values()
     ]
     return float(np.mean(found))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from udsph.baselines.networks import Batch, DeepMethod
 from udsph.data import Modality
+from udsph.data.directions import MODALITIES
 from udsph.encoding.batches import read
 from udsph.models import Outputs
 from udsph.models.networks import WIDTH
@@ -42,7 +43,7 @@ class CMDVH(DeepMethod):
             "classes": nn.Linear(self.bits, self.classes_),
             "encoders": self.fusion_,
         }
-        for view in ("image", "text"):
+        for view in MODALITIES:
             parts[f"{view}_latent"] = nn.Linear(WIDTH, 2 * LATENT)
             parts[f"{view}_bits"] = nn.Linear(LATENT, self.bits)
         return nn.ModuleDict(parts)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from udsph.baselines.networks import Batch, DeepMethod
 from udsph.data import Modality
+from udsph.data.directions import MODALITIES
 
 
 class DCMH(DeepMethod):
@@ -31,7 +32,7 @@ class DCMH(DeepMethod):
     def _prepare(self, image: Modality, text: Modality, labels: np.ndarray | None) -> nn.Module:
         assert labels is not None
         memory = nn.Module()
-        for view in ("image", "text"):
+        for view in MODALITIES:
             memory.register_buffer(view, torch.randn(len(image), self.bits))
         memory.register_buffer("labels", torch.from_numpy(labels).float())
         return memory

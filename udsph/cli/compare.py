@@ -63,6 +63,8 @@ def compare(
 
 def _run(folder: Any) -> int:
     """Run what is missing, one line a job; returns how many failed."""
+    from udsph.data.directions import DIRECTIONS
+
     missing, failed = len(folder.missing()), 0
     if missing < len(folder.jobs):
         log.info(f"{len(folder.jobs) - missing} of {len(folder.jobs)} jobs are done already")
@@ -73,7 +75,7 @@ def _run(folder: Any) -> int:
                 failed += 1
                 log.warning(f"{name}   failed: {row['error']}")
             else:
-                scores = [row[direction]["map"] for direction in ("image_to_text", "text_to_image")]
+                scores = [row[direction]["map"] for direction in DIRECTIONS]
                 log.info(f"{name}   MAP {scores[0]:.4f} {scores[1]:.4f}   {row['train_seconds']:.1f} s")
             advance(done, missing)
     return failed

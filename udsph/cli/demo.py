@@ -21,6 +21,7 @@ def demo(
 ) -> Answer:
     """Render scenes, train on them, hash, search in both directions, score, and draw the answers."""
     from udsph.data import load
+    from udsph.data.directions import DIRECTIONS
     from udsph.report.retrieval import draw_retrieval
     from udsph.training import UDSPH, Config, evaluate_run
     from udsph.training.evaluate import retrieve
@@ -42,7 +43,7 @@ def demo(
     log.info("3. hash and search")
     examples = queries[:4]
     answers = retrieve(model, dataset, examples, 5)
-    for query, target in (("text", "image"), ("image", "text")):
+    for query, target in DIRECTIONS.values():
         log.info(f"{query} to {target}: nearest of {len(database):,} codes at distances")
         for example, row in zip(examples, answers[query].distances, strict=True):
             log.info(f"  {caption(dataset, example)!r:70.70}  {' '.join(map(str, row))}")

@@ -144,10 +144,9 @@ def metrics_rows(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def metrics_table(metrics: dict[str, Any]) -> str:
     """MAP of a run, one row a direction, and what to read it against."""
-    rows = [
-        (f"{query} to {target}", f"{metrics[f'{query}_to_{target}']['map']:.4f}")
-        for query, target in (("image", "text"), ("text", "image"))
-    ]
+    from udsph.data.directions import DIRECTIONS, in_words
+
+    rows = [(in_words(direction), f"{metrics[direction]['map']:.4f}") for direction in DIRECTIONS]
     for reference in ("label_to_label", "chance"):
         if reference in metrics:
             value = metrics[reference]

@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adversarial=false": {"adversarial": False},
     "label_net=false": {"label_net": False},
     # Without the label network the wanted bits are guesses, and the pairs alone tell what is similar.
-    "label_net=false pairwise=1 bit=1": {"label_net": False, "pairwise": 1.0, "bit": 1.0},
+    "label_net=false pairwise=1 bit=1": {"label_net": False, "weight_pairwise": 1.0, "weight_bit": 1.0},
 }
 SETTINGS = "study.json"
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"

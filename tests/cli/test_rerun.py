@@ -20,7 +20,7 @@ from .command import SMALL_SCENES, udsph
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
-    more = ["--seed", 3, "--set", "data.seed=5", "--set", "classify=0.7"]
+    more = ["--seed", 3, "--set", "data.seed=5", "--set", "weight_classify=0.7"]
     done = udsph("train", "--data", "scenes", "--output", folder, *SMALL_SCENES, *more)
     assert done.exit_code == 0, done.output
     return folder

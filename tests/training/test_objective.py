@@ -131,7 +131,7 @@ def test_every_weight_scales_its_losses():
         ("pairwise", "pairwise"), ("feature", "feature"), ("bit", "_bit"), ("classify", "_classify"),
         ("equal", "_equal"), ("match", "match"),
     ):  # fmt: skip
-        without = names(dataclasses.replace(CONFIG, **{weight: 0.0}))
+        without = names(dataclasses.replace(CONFIG, **{f"weight_{weight}": 0.0}))
         assert names(CONFIG) - without == {name for name in names(CONFIG) if name.endswith(part)}
 
 

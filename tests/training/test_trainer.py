@@ -50,7 +50,7 @@ def test_the_label_network_is_fixed_while_it_supervises(scenes_like):
     assert any(not torch.equal(critics[name], value) for name, value in trainer.critics.state_dict().items())
 
 
-@pytest.mark.parametrize("settings", [{"adversarial": False}, {"adversary": 0.0}])
+@pytest.mark.parametrize("settings", [{"adversarial": False}, {"weight_adversary": 0.0}])
 def test_without_the_adversarial_part_no_discriminator_moves(scenes_like, settings):
     trainer = trainer_of(scenes_like, **settings)
     critics = {name: value.clone() for name, value in trainer.critics.state_dict().items()}

@@ -37,7 +37,7 @@ def demo(
 
     log.info("2. train")
     settings = {"bits": bits, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
-    config, _ = Config.from_settings(settings, rest=True)
+    config = Config.from_settings(settings)
     model = UDSPH(config=config).fit(dataset, output=run, progress=True)
 
     log.info("3. hash and search")

@@ -1,179 +1,199 @@
-"""Everything that decides how a model is trained, in one place."""
+"""Everything that decides how a model is trained, in one place: a line a field."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+import numbers
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from udsph.errors import InputError
 
 MAXIMUM_BITS = 8192
 BACKENDS = ("auto", "reference", "gram", "cpu", "cuda")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true")
+AUTO = ("auto", "true", "false")
+
+# Names that fields had in runs of earlier versions.
+RENAMED = {name: f"weight_{name}" for name in ("pairwise", "feature", "bit", "classify", "adversary", "match", "equal")}
+
+
+def option(
+    default: Any, meaning: str, least: float = 0, most: float = float("inf"), choices: tuple[str, ...] = ()
+) -> Any:
+    """A field: its default, a line on what it means, the range of a number, or the words that it may be."""
+    about = {"meaning": meaning, "least": least, "most": most, "choices": choices}
+    return dataclasses.field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Model and training settings; every field can be given as ``--set field=value``.
+    """Model and training settings; types, ranges and names are checked when it is made.
 
-    Attributes
-    ----------
-    bits
-        Length of the codes, 1 to 8192.
-    epochs
-        Passes over the fitted part of the training split; 0 chooses by the kind of data, and more for a small dataset.
-    seed
-        Of initial weights, order of the items, and the validation part.
-    device, devices, precision, accumulate
-        Where and how to compute: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; number of processes; Lightning Fabric's
-        name of the precision; batches per optimiser step.
-    batch_size, learning_rate, discriminator_rate, weight_decay, averaging
-        Of the optimisers (AdamW, one cycle) and the decay of the moving average of the weights that is kept.
-    label_steps, label_rate
-        Of the label network, which is trained first and then fixed.
-    pairwise, feature, bit, classify, adversary, match, equal
-        Weights of the modality networks' losses: pairwise likelihood of codes and of features, bit likelihood,
-        classification, adversarial loss, attention matching, balance of the codes.
-    width, groups
-        Columns of the high-level features, and groups of bits that have a part of them, and layers, for themselves.
-    attention, adversarial, label_net
-        Switches of the parts of the model.
-    backend, attention_pairs, margin, part_width, parts
-        Of the attention: which implementation, on how many pairs of a batch, the hinge's margin, the width of the local
-        parts, and how many columns of a feature vector stand in for local parts (0: none).
-    backbone, backbone_rate
-        A Hugging Face vision model as the image network's encoder: a folder or a name on the hub, empty for none; and
-        the factor on its learning rate, 0 to keep it frozen.
-    validation, patience, refit
-        Share of the training split that selects the epoch; epochs without improvement before stopping (0: never);
-        whether the model is then trained again on the whole training split for as many epochs (``true``, ``false``;
-        ``auto``: unless there are pixels, where it would cost as much again and gain little).
-    augment
-        Shift and mirror training pixels.
-    checkpoint_seconds
-        Least time between two checkpoints.
+    On the command line every field is given as ``--set field=value``. ``Config.table()`` lists them, as does
+    ``docs/model.md``.
     """
 
-    bits: int = 64
-    epochs: int = 0
-    seed: int = 0
-    device: str = "auto"
-    devices: int = 1
-    precision: str = "32-true"
-    accumulate: int = 1
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    discriminator_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    averaging: float = 0.98
-    label_steps: int = 600
-    label_rate: float = 1e-3
-    pairwise: float = 0.1
-    feature: float = 0.1
-    bit: float = 4.0
-    classify: float = 0.5
-    adversary: float = 0.005
-    match: float = 0.2
-    equal: float = 0.1
-    width: int = 1024
-    groups: int = 8
-    attention: bool = True
-    adversarial: bool = True
-    label_net: bool = True
-    backend: str = "auto"
-    attention_pairs: int = 32
-    margin: float = 0.2
-    part_width: int = 64
-    parts: int = 0
-    backbone: str = ""
-    backbone_rate: float = 0.1
-    validation: float = 0.1
-    patience: int = 0
-    refit: str = "auto"
-    augment: bool = True
-    checkpoint_seconds: float = 2.0
+    # What comes out, and where and how it is computed.
+    bits: int = option(64, "length of the codes", 1, MAXIMUM_BITS)
+    epochs: int = option(0, "passes over the training pairs; 0: by kind and number of the data", 0, 100_000)
+    seed: int = option(0, "of weights, order of the items, and validation part", 0, 2**31 - 1)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
+    devices: int = option(1, "processes, each with a part of every batch", 1, 1024)
+    precision: str = option("32-true", "of the networks while training", choices=PRECISIONS)
+    accumulate: int = option(1, "batches per step of the optimiser", 1, 100_000)
+    checkpoint_seconds: float = option(2.0, "least time between two checkpoints", 0, 1e9)
+
+    # Optimisers: AdamW with one cycle of the learning rate.
+    batch_size: int = option(128, "pairs of a batch", 2, 1_000_000)
+    learning_rate: float = option(1e-3, "of the modality networks, at its highest", 0, 10)
+    discriminator_rate: float = option(1e-3, "learning rate of the discriminators, at its highest", 0, 10)
+    weight_decay: float = option(1e-4, "of the modality networks", 0, 10)
+    averaging: float = option(0.98, "decay of the moving average of the weights, which is what is kept", 0, 0.99999)
+    label_steps: int = option(600, "steps of the label network, which is trained first and then fixed", 1, 1_000_000)
+    label_rate: float = option(1e-3, "learning rate of the label network, at its highest", 0, 10)
+
+    # Weights of the modality networks' losses.
+    weight_pairwise: float = option(0.1, "weight of the pairwise likelihood of codes", 0, 1e6)
+    weight_feature: float = option(0.1, "weight of the pairwise likelihood of features", 0, 1e6)
+    weight_bit: float = option(4.0, "weight of the likelihood of the wanted bits", 0, 1e6)
+    weight_classify: float = option(0.5, "weight of the classification", 0, 1e6)
+    weight_adversary: float = option(0.005, "weight of the adversarial loss", 0, 1e6)
+    weight_match: float = option(0.2, "weight of the attention matching", 0, 1e6)
+    weight_equal: float = option(0.1, "weight of the balance of the codes", 0, 1e6)
+
+    # Networks.
+    width: int = option(1024, "columns of the high-level features", 4, 65_536)
+    groups: int = option(8, "groups of bits with a part of the features, and layers, for themselves", 1, 1024)
+    label_net: bool = option(True, "whether a label network teaches the modality networks")
+    adversarial: bool = option(True, "whether discriminators take part")
+    attention: bool = option(True, "whether local parts are matched by attention")
+    backend: str = option("auto", "which implementation of the attention", choices=BACKENDS)
+    attention_pairs: int = option(32, "pairs of a batch that attention compares", 2, 1_000_000)
+    margin: float = option(0.2, "of the hinge on attention scores", 0, 10)
+    part_width: int = option(64, "columns of a local part", 1, 65_536)
+    parts: int = option(0, "columns of a feature vector that stand in for its local parts; 0: none", 0, 4096)
+    backbone: str = option("", "a vision model as the image encoder: a folder in the hub's form, or a name on the hub")
+    backbone_rate: float = option(0.1, "factor on the learning rate of the backbone; 0 keeps it frozen", 0, 1)
+
+    # Choice of the epoch.
+    validation: float = option(0.1, "share of the training pairs that selects the epoch", 0.001, 0.9)
+    patience: int = option(0, "epochs without improvement before stopping; 0: never", 0, 100_000)
+    refit: str = option(
+        "auto", "train again on all training pairs for as many epochs; auto: unless there are pixels", choices=AUTO
+    )
+    augment: bool = option(True, "shift and mirror training pixels")
 
     def __post_init__(self) -> None:
-        for name, least, most in _RANGES:
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise InputError(f"{name}={value}: expected {least:g} to {most:g}")
-        for name, known in (("backend", BACKENDS), ("precision", PRECISIONS), ("refit", ("auto", "true", "false"))):
-            if getattr(self, name) not in known:
-                raise InputError(f"{name}={getattr(self, name)}: expected one of {', '.join(known)}")
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], *, rest: bool = False) -> Any:
-        """A configuration from names and values, where a value may be text as typed on the command line.
+    def names(cls) -> tuple[str, ...]:
+        """Names of all settings."""
+        return tuple(field.name for field in dataclasses.fields(cls))
 
-        Parameters
-        ----------
-        settings
-            ``{"epochs": "5", "attention": "false", ...}``.
-        rest
-            Return ``(config, settings that are not the configuration's)`` instead of refusing them. ``seed`` belongs to
-            both a configuration and a dataset, and stays with the configuration.
-        """
-        types = {field.name: field.type for field in dataclasses.fields(cls)}
-        unknown = {name: value for name, value in settings.items() if name not in types}
-        if unknown and not rest:
-            raise InputError(f"unknown setting '{next(iter(unknown))}'; known: {', '.join(types)}")
-        known = {name: _convert(name, value, str(types[name])) for name, value in settings.items() if name in types}
-        config = cls(**known)
-        return (config, unknown) if rest else config
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Config:
+        """A configuration from names and values of the right type; an unknown name is an error with a suggestion."""
+        for name in settings:
+            _check_name(name, cls.names())
+        return cls(**settings)
 
-    def with_epochs(self, epochs: int) -> Config:
-        """The same configuration for a given number of epochs."""
-        return dataclasses.replace(self, epochs=epochs)
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Config:
+        """Like :meth:`of`, where a value may be text as typed on the command line: ``{"attention": "false"}``."""
+        kinds = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+        return cls.of({name: _from_text(name, kinds.get(name, ""), value) for name, value in settings.items()})
+
+    @classmethod
+    def part(cls, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings that are the configuration's, and all others, which may be a dataset's."""
+        for name in settings:
+            if name in RENAMED:
+                raise InputError(f"the setting '{name}' is now called '{RENAMED[name]}'")
+        mine = {name: value for name, value in settings.items() if name in cls.names()}
+        return mine, {name: value for name, value in settings.items() if name not in mine}
+
+    @classmethod
+    def table(cls) -> str:
+        """All settings with default, range and meaning, as a Markdown table."""
+        lines = ["| setting | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+        for field in dataclasses.fields(cls):
+            default = str(field.default).lower() or "none"
+            lines.append(f"| `{field.name}` | {default} | {_allowed(field)} | {field.metadata['meaning']} |")
+        return "\n".join(lines)
 
 
-_RANGES = (
-    ("bits", 1, MAXIMUM_BITS),
-    ("epochs", 0, 100_000),
-    ("seed", 0, 2**31 - 1),
-    ("devices", 1, 1024),
-    ("accumulate", 1, 100_000),
-    ("batch_size", 2, 1_000_000),
-    ("learning_rate", 0, 10),
-    ("discriminator_rate", 0, 10),
-    ("weight_decay", 0, 10),
-    ("averaging", 0, 0.99999),
-    ("label_steps", 1, 1_000_000),
-    ("label_rate", 0, 10),
-    *((name, 0, 1e6) for name in ("pairwise", "feature", "bit", "classify", "adversary", "match", "equal")),
-    ("width", 4, 65_536),
-    ("groups", 1, 1024),
-    ("attention_pairs", 2, 1_000_000),
-    ("margin", 0, 10),
-    ("part_width", 1, 65_536),
-    ("parts", 0, 4096),
-    ("backbone_rate", 0, 1),
-    ("validation", 0.001, 0.9),
-    ("patience", 0, 100_000),
-    ("checkpoint_seconds", 0, 1e9),
-)
+def of_earlier_version(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as an earlier version stored them, by their present names."""
+    return {RENAMED.get(name, name): value for name, value in settings.items()}
+
+
+def _allowed(field: dataclasses.Field[Any]) -> str:
+    about, kind = field.metadata, str(field.type)
+    if kind == "bool":
+        return "true, false"
+    if kind == "str":
+        return ", ".join(about["choices"]) or "text"
+    return f"{about['least']:,} to {about['most']:,}" if kind == "int" else f"{about['least']:g} to {about['most']:g}"
+
+
+def _check_name(name: str, known: Iterable[str]) -> None:
+    known = tuple(known)
+    if name in known:
+        return
+    if name in RENAMED:
+        bits = "; the length of the codes is 'bits'" if name == "bit" else ""
+        raise InputError(f"unknown setting '{name}': the weight of that loss is called '{RENAMED[name]}'{bits}")
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+    raise InputError(f"unknown setting '{name}'; {hint}")
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    """The value of a field in Python's own type, or an error that names the field."""
+    name, kind, about = field.name, str(field.type), field.metadata
+    whether = isinstance(value, bool | np.bool_)
+    if kind == "bool":
+        if not whether:
+            raise InputError(f"{name}={value!r}: expected True or False")
+        return bool(value)
+    if kind == "str":
+        text = str(value).lower() if whether and about["choices"] == AUTO else value
+        if not isinstance(text, str) or (about["choices"] and text not in about["choices"]):
+            raise InputError(f"{name}={value}: expected {'one of ' if about['choices'] else ''}{_allowed(field)}")
+        return text
+    if kind == "int":
+        if whether or not hasattr(value, "__index__"):
+            raise InputError(f"{name}={value!r}: expected a whole number")
+        number: Any = operator.index(value)
+    else:
+        if whether or not isinstance(value, numbers.Real):
+            raise InputError(f"{name}={value!r}: expected a number")
+        number = float(value)
+    if not about["least"] <= number <= about["most"]:  # NaN fails too
+        raise InputError(f"{name}={value}: expected {_allowed(field)}")
+    return number
+
+
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def _convert(name: str, value: Any, kind: str) -> Any:
-    """``value`` as the type ``kind`` (``int``, ``float``, ``bool``, ``str``), or a clear error."""
+def _from_text(name: str, kind: str, value: Any) -> Any:
+    """``value`` as the type ``kind`` where it is text; anything else, and unknown kinds, as they are."""
+    if not isinstance(value, str) or kind not in ("bool", "int", "float"):
+        return value
+    if kind == "bool":
+        if value.lower() not in _TRUE + _FALSE:
+            raise InputError(f"{name}={value}: expected true or false")
+        return value.lower() in _TRUE
     try:
-        if kind == "bool":
-            if isinstance(value, bool):
-                return value
-            text = str(value).lower()
-            if text not in _TRUE + _FALSE:
-                raise ValueError
-            return text in _TRUE
-        if kind == "int":
-            if (isinstance(value, float) and not value.is_integer()) or isinstance(value, bool):
-                raise ValueError
-            return int(value)
-        if kind == "float":
-            return float(value)
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    except (TypeError, ValueError):
-        expected = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
-        raise InputError(f"{name}={value}: expected {expected}") from None
+        return int(value) if kind == "int" else float(value)
+    except ValueError:
+        raise InputError(f"{name}={value}: expected a {'whole ' if kind == 'int' else ''}number") from None

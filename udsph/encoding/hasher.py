@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -182,11 +181,12 @@ class Hasher:
         cls, content: Mapping[str, Any], weights: Mapping[str, Tensor], inputs: Inputs, folder: Path, device: str | None
     ) -> Self:
         """A model from what its folder holds."""
-        known = {field.name for field in dataclasses.fields(Config)}
-        strange = [name for name in content["training"] if name not in known]
+        _, strange = Config.part(content["training"])
         if strange:
-            raise InputError(f"{folder} was written by another version: its setting '{strange[0]}' is not known here")
-        config = Config.from_settings(content["training"] | ({} if device is None else {"device": device}))
+            raise InputError(
+                f"{folder} was written by another version: its setting '{next(iter(strange))}' is not known here"
+            )
+        config = Config.of(content["training"] | ({} if device is None else {"device": device}))
         try:
             description = Description.from_json(content["model"])
         except (KeyError, TypeError):

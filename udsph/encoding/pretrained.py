@@ -24,6 +24,7 @@ import torch
 from udsph._version import __version__
 from udsph.data.directions import DIRECTIONS, in_words
 from udsph.encoding import run_folder
+from udsph.encoding.config import of_earlier_version
 from udsph.encoding.inputs import Inputs
 from udsph.errors import InputError
 
@@ -121,6 +122,7 @@ def read_pretrained(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tenso
         raise InputError(f"{path}: '{lacking[0]}' is missing")
     if not (folder / run_folder.WEIGHTS).is_file():
         raise InputError(f"'{folder}' has no {run_folder.WEIGHTS}; weights in any other form are not read")
+    content = {**content, "training": of_earlier_version(content["training"])}
     return content, run_folder.read_weights(folder), Inputs.from_json(content["inputs"], str(path))
 
 

@@ -30,6 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from udsph._version import __version__
+from udsph.encoding.config import of_earlier_version
 from udsph.encoding.inputs import Inputs
 from udsph.encoding.model import Model
 from udsph.errors import InputError
@@ -124,7 +125,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not the configuration of a run: '{missing[0]}' is missing")
     if content["format"] != FORMAT:
         raise InputError(f"{folder} has run format {content['format']}, this version reads {FORMAT}; train it again")
-    return content
+    return {**content, "training": of_earlier_version(content["training"])}
 
 
 def read_recipe(path: Path) -> tuple[dict[str, Any], str, str | None, dict[str, Any]]:

@@ -36,11 +36,17 @@ class UDSPH(Hasher):
     Parameters
     ----------
     bits
-        Length of the codes, 1 to 8192.
+        Length of the codes, 1 to 8192; 64 by default.
     config
         A whole configuration instead of single settings.
     settings
-        Any field of :class:`~udsph.training.Config`.
+        Any other field of :class:`~udsph.encoding.Config`.
+
+    Attributes
+    ----------
+    asked
+        The settings as they were given. ``fit`` works out what they leave to the data, such as the number of epochs,
+        anew for every dataset; ``config`` is what came of it.
 
     Examples
     --------
@@ -48,9 +54,15 @@ class UDSPH(Hasher):
     >>> codes = model.encode_image(dataset.image)                  # doctest: +SKIP
     """
 
-    def __init__(self, bits: int = 64, *, config: Config | None = None, **settings: Any) -> None:
+    def __init__(self, bits: int | None = None, *, config: Config | None = None, **settings: Any) -> None:
         super().__init__()
-        self.asked: Config = config or Config.from_settings({"bits": bits, **settings})
+        if bits is not None:
+            settings["bits"] = bits
+        if config is not None and not isinstance(config, Config):
+            raise InputError(f"config={config!r}: expected a Config")
+        if config is not None and settings:
+            raise InputError(f"{next(iter(settings))} and config are both given; put every setting into the config")
+        self.asked: Config = Config.of(settings) if config is None else config
 
     @property
     def config(self) -> Config:
@@ -150,7 +162,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     """The configuration with everything chosen that depends on the data."""
     views = (dataset.image, dataset.text)
     if config.epochs == 0:
-        config = config.with_epochs(default_epochs(*views, len(dataset.splits["train"]), config.batch_size))
+        epochs = default_epochs(*views, len(dataset.splits["train"]), config.batch_size)
+        config = dataclasses.replace(config, epochs=epochs)
     if config.refit == "auto":
         config = dataclasses.replace(config, refit=str(all(view.kind != "pixels" for view in views)).lower())
     return config

@@ -46,13 +46,14 @@ def modality_losses(
         features = _sum(losses.pairwise_likelihood(a.features, b.features, similar) for a, b in anchors)
         wanted = teacher.code_logits
     bits = (wanted > 0).float()
-    found = {"pairwise": config.pairwise * codes, "feature": config.feature * features}
+    found = {"pairwise": config.weight_pairwise * codes, "feature": config.weight_feature * features}
     for name, view in (("image", image), ("text", text)):
-        found[f"{name}_bit"] = config.bit * losses.bit_likelihood(view.code_logits, bits)
-        found[f"{name}_classify"] = config.classify * losses.classification(view.class_logits, labels, single=single)
-        found[f"{name}_equal"] = config.equal * losses.balance(view.codes)
-    if config.attention and config.match and image.parts is not None and text.parts is not None:
-        found["match"] = config.match * matching_loss(image, text, labels, config)
+        classified = losses.classification(view.class_logits, labels, single=single)
+        found[f"{name}_bit"] = config.weight_bit * losses.bit_likelihood(view.code_logits, bits)
+        found[f"{name}_classify"] = config.weight_classify * classified
+        found[f"{name}_equal"] = config.weight_equal * losses.balance(view.codes)
+    if config.attention and config.weight_match and image.parts is not None and text.parts is not None:
+        found["match"] = config.weight_match * matching_loss(image, text, labels, config)
     return found
 
 
@@ -87,7 +88,7 @@ def deception_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, conf
         else:
             found["image_adversary"] = losses.discrimination(critics["image"](image.features), real=True)
             found["text_adversary"] = losses.discrimination(critics["text"](text.features), real=True)
-    return {name: config.adversary * value for name, value in found.items()}
+    return {name: config.weight_adversary * value for name, value in found.items()}
 
 
 def discriminator_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, teacher: Outputs | None) -> Losses:

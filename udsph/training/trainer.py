@@ -169,7 +169,7 @@ class Trainer:
             image_batch = augment(image_batch[0]), image_batch[1]
         text_batch = read(self.dataset.text, batch, self.device)
         labels = torch.from_numpy(self.dataset.labels[batch]).to(self.device).float()
-        adversarial = config.adversarial and config.adversary
+        adversarial = config.adversarial and config.weight_adversary
         with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
             image, text = self.wrapped(image_batch, text_batch)
             teacher = self._teach(labels)

@@ -96,8 +96,8 @@ class SSAH(FullUDSPH):
 
     Objective: pairwise likelihood of the features and of the codes of each modality against those of the label network,
     quantisation, classification, and a discriminator per modality between its features and the label network's. These
-    are UDSPH's losses without cross-modal attention and without the balance of the codes (``match = equal = 0``), each
-    with weight 1 but for the adversarial one.
+    are UDSPH's losses without cross-modal attention and without the balance of the codes (``weight_match`` and
+    ``weight_equal`` are 0), each with weight 1 but for the adversarial one.
 
     Deviations: the adversarial loss has weight 0.05; the label network is trained first and then fixed; losses are
     means, the likelihood is linear in the logarithm, and the adversarial loss reaches the modality networks (the
@@ -107,13 +107,13 @@ class SSAH(FullUDSPH):
 
     settings: ClassVar[dict[str, Any]] = {
         "attention": False,
-        "match": 0.0,
-        "equal": 0.0,
-        "pairwise": 1.0,
-        "feature": 1.0,
-        "bit": 1.0,
-        "classify": 1.0,
-        "adversary": 0.05,
+        "weight_match": 0.0,
+        "weight_equal": 0.0,
+        "weight_pairwise": 1.0,
+        "weight_feature": 1.0,
+        "weight_bit": 1.0,
+        "weight_classify": 1.0,
+        "weight_adversary": 0.05,
     }
 
 

@@ -2,26 +2,28 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 
 .PHONY: demo test lint clean bench bench-check sanitize emulate
 
-demo: $(VENV)/installed
+# The demo needs what training needs (250 MB); tests, linters and benchmarks the rest (2 GB), into the same environment.
+demo: $(VENV)/train
 	$(BIN)/udsph demo --output demo-output
 
-test: $(VENV)/installed
+test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests
 
-lint: $(VENV)/installed
+lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # The table of bench/README.md (about ten minutes), and a check that every benchmark runs (seconds).
-bench: $(VENV)/installed
+bench: $(VENV)/dev
 	$(BIN)/python bench/hamming.py --output bench/results
 
-bench-check: $(VENV)/installed
+bench-check: $(VENV)/dev
 	cd bench && ../$(BIN)/asv machine --yes > /dev/null
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv check -E existing
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv run --quick --dry-run --show-stderr -E existing:same \
@@ -29,7 +31,7 @@ bench-check: $(VENV)/installed
 	$(BIN)/python bench/hamming.py --quick
 
 # Native code of udsph.hamming under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
-sanitize: $(VENV)/installed
+sanitize: $(VENV)/dev
 	tests/hamming/native/sanitize.sh $(BIN)/python
 
 # The level for ARM under emulation, and dispatch on an x86 CPU without AVX-512 and one without AVX2.
@@ -39,11 +41,16 @@ emulate:
 clean:
 	rm -rf $(VENV) build demo-output
 
-# The environment is built once; it is refreshed when the requirements or the native sources change.
+# The package is compiled and installed once, and again when its sources or requirements change; each extra that is
+# needed is then added to it: pip finds udsph itself installed and fetches the packages that the extra names.
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/installed: $(VENV)/created $(SOURCES)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(VENV)/package: $(VENV)/created $(SOURCES)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/train $(VENV)/dev: $(VENV)/%: $(VENV)/package
+	$(PIP) 'udsph[$*]'
 	touch $@

@@ -1,32 +1,67 @@
-"""``udsph search``: exact neighbours of packed codes in ``.npy`` files."""
+"""``udsph search``: an index by texts or images and a trained model, or bare files of codes by codes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
+
+from udsph import files
 from udsph.cli.arrays import read_array
+from udsph.cli.items import Items, model_mark, read_index
 from udsph.cli.output import Answer, plain, table
-from udsph.cli.parser import Option, command
-from udsph.cli.results import check_output, write_neighbours
+from udsph.cli.parser import Argument, Option, command
+from udsph.cli.results import check_output, write_neighbours, write_rows
 from udsph.errors import InputError
+
+Codes = Annotated[
+    str | None,
+    Option(help="Packed codes (n, width): uint8, int8 or 64-bit words; .npy, FILE.mat:NAME", metavar="FILE"),
+]
 
 
 @command
 def search(
-    database: Annotated[Path, Option(help="Packed codes of the database: uint8, int8 or 64-bit words, (n, width)")],
-    queries: Annotated[Path, Option(help="Packed codes of the queries, as --database")],
+    run: Annotated[Path | None, Argument(help="A trained run or a shared model; or give --database, --queries")] = None,
+    index: Annotated[Path | None, Argument(help="What 'udsph index' wrote with that model")] = None,
+    text: Annotated[list[str] | None, Option(help="Find what belongs to these words; repeatable")] = None,
+    image: Annotated[
+        list[Path] | None, Option(help="Find what belongs to this picture; repeatable", metavar="FILE")
+    ] = None,
     k: Annotated[int, Option("-k", help="Neighbours per query", least=1)] = 10,
-    bits: Annotated[int | None, Option(help="Width of the codes", default="all bits of a row", least=1)] = None,
-    bitorder: Annotated[Literal["little", "big"], Option(help="Of the bits in a byte")] = "little",
-    output: Annotated[Path | None, Option(help="Write distances and ids: .npz, .json or .csv")] = None,
-    rows: Annotated[int, Option(help="Print the results of this many queries", least=0)] = 5,
+    show: Annotated[Path | None, Option(help="Draw queries and answers: .png")] = None,
+    output: Annotated[Path | None, Option(help="Write the answers: .json or .csv; of bare files .npz too")] = None,
+    device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    database: Codes = None,
+    queries: Codes = None,
+    bits: Annotated[int | None, Option(help="Width of bare codes", default="all bits of a row", least=1)] = None,
+    bitorder: Annotated[Literal["little", "big"], Option(help="Of bare codes' bytes")] = "little",
+    rows: Annotated[int, Option(help="Of bare codes: print the results of this many queries", least=0)] = 5,
 ) -> Answer:
-    """Find the k nearest codes of every query, exactly."""
+    """Find the k nearest items of every query, exactly: by words or pictures, or of bare files of codes.
+
+    udsph search RUN INDEX --text "a red star" --show found.png    of an index that 'udsph index' wrote
+    udsph search --database db.npy --queries q.npy                 with NumPy alone
+    """
+    if run is None and index is None:
+        if database is None or queries is None or text or image or show is not None:
+            raise InputError("give RUN, INDEX and --text or --image; or --database and --queries")
+        check_output(output, (".npz", ".json", ".csv"))
+        return _of_codes(database, queries, k, bits, bitorder, output, rows)
+    if run is None or index is None or database or queries or not (text or image):
+        raise InputError("give RUN, INDEX and --text or --image; bare files of codes go without a run")
+    check_output(output, (".json", ".csv"))
+    check_output(show, (".png",), "--show")
+    return _of_index(run, index, text or [], image or [], k, device, output, show)
+
+
+def _of_codes(
+    database: str, queries: str, k: int, bits: int | None, bitorder: Any, output: Path | None, rows: int
+) -> Answer:
     from udsph.hamming import FlatIndex
 
-    check_output(output, (".npz", ".json", ".csv"))
-    codes, wanted = read_array(str(database), "--database"), read_array(str(queries), "--queries")
+    codes, wanted = read_array(database, "--database"), read_array(queries, "--queries")
     try:
         width = 8 * codes.dtype.itemsize * codes.shape[-1] if codes.ndim == 2 else 8
         index = FlatIndex(width if bits is None else bits, bitorder=bitorder)
@@ -45,3 +80,63 @@ def search(
     if shown:
         lines.append(table(["query", "ids (distance)"], shown, f"Nearest of {len(codes):,} codes"))
     return Answer("\n".join(lines), {"k": k, "codes": len(codes), "ids": ids, "distances": distances})
+
+
+def _of_index(
+    run: Path, place: Path, texts: list[str], images: list[Path], k: int, device: str, output: Path | None,
+    show: Path | None,
+) -> Answer:  # fmt: skip
+    from udsph.encoding import Hasher
+
+    index, items = read_index(place)
+    hasher = Hasher.load(run, device)
+    if model_mark(hasher) != items.model:
+        raise InputError(f"{place} was made with another model than {run}; make it again with 'udsph index'")
+    codes = [hasher.encode_text(texts)] if texts else []
+    codes += [hasher.encode_image(images)] if images else []
+    distances, ids = index.search(np.concatenate(codes), min(k, len(index)))
+    queries = [*texts, *map(str, images)]
+    answers: list[dict[str, Any]] = [
+        {"query": query, "found": [_found(items, int(i), int(d)) for i, d in zip(*row, strict=True)]}
+        for query, *row in zip(queries, ids, distances, strict=True)
+    ]
+    if output is not None:
+        _write(output, answers)
+    lines = []
+    for answer in answers:
+        rows = [[rank, found["distance"], items.label(found["id"])] for rank, found in enumerate(answer["found"], 1)]
+        lines.append(table(["rank", "distance", items.modality], rows, answer["query"]))
+    lines += [] if output is None else [f"written: {plain(output)}"]
+    if show is not None:
+        _draw(items, texts, images, answers, show)
+        lines.append(f"picture: {plain(show)}")
+    return Answer("\n".join(lines), {"k": k, "codes": len(index), "answers": answers})
+
+
+def _found(items: Items, position: int, distance: int) -> dict[str, Any]:
+    caption = {} if items.captions is None else {"caption": items.captions[position]}
+    return {"id": position, "distance": distance, "name": items.names[position], **caption}
+
+
+def _write(path: Path, answers: list[dict[str, Any]]) -> None:
+    if path.suffix.lower() == ".json":
+        files.write_json(path, answers)
+        return
+    rows = [
+        (answer["query"], rank, found["id"], found["distance"], found["name"], found.get("caption", ""))
+        for answer in answers
+        for rank, found in enumerate(answer["found"], start=1)
+    ]
+    write_rows(path, ("query", "rank", "id", "distance", "name", "caption"), rows)
+
+
+def _draw(items: Items, texts: list[str], images: list[Path], answers: list[dict[str, Any]], path: Path) -> None:
+    from udsph.cli.pictures import read_picture, shown_items
+    from udsph.report.answers import draw_answers
+
+    shown = shown_items(items)
+    drawn = [
+        [(shown(found["id"]), f"{rank}. distance {found['distance']}") for rank, found in enumerate(answer["found"], 1)]
+        for answer in answers
+    ]
+    draw_answers([*texts, *map(read_picture, images)], drawn, path)

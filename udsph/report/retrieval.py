@@ -114,9 +114,12 @@ def _show_caption(axis: Any, dataset: Dataset, item: int, title: str, colour: st
 
 
 def _lines(dataset: Dataset, item: int) -> str:
-    """The beginning of a caption, in lines that fit the frame; Chinese characters are twice as wide as letters."""
     assert dataset.captions is not None
-    caption = dataset.captions[item]
+    return in_lines(dataset.captions[item])
+
+
+def in_lines(caption: str) -> str:
+    """The beginning of a caption, in lines that fit the frame; Chinese characters are twice as wide as letters."""
     start = caption[:100]
     wide = 2 * sum(east_asian_width(sign) in "WF" for sign in start) > len(start)
     return textwrap.fill(caption, 10 if wide else 20, max_lines=8, placeholder=" ...", break_long_words=True)

@@ -134,5 +134,5 @@ def test_sparse_parts_that_do_not_fit(tmp_path, bad):
 @pytest.mark.parametrize(("name", "module"), [("a.mat", "scipy.io"), ("a.h5", "h5py")])
 def test_a_missing_reader_names_the_extra(files, monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtra, match=r"pip install 'udsph\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"needs the extra 'train'"):
         Arrays(files / name)

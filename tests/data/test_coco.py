@@ -9,11 +9,9 @@ import pytest
 from PIL import Image
 
 from udsph import data
-from udsph.data.layouts.coco import read_annotations
+from udsph.data.coco_json import read_annotations
 from udsph.data.problems import Problems
 from udsph.errors import InputError
-
-pytest.importorskip("pycocotools", reason="pycocotools, of the extra data, is not installed")
 
 CATEGORIES = [{"id": 1, "name": "cat"}, {"id": 90, "name": "toothbrush"}]
 # For each image its objects: (class id, box as left, top, width, height, is a crowd).
@@ -21,6 +19,9 @@ OBJECTS = {
     "train2017": {7: [(1, [0, 0, 50, 40], 0)], 3: [(90, [10, 10, 20, 20], 0), (1, [0, 0, 100, 80], 0)], 5: []},
     "val2017": {8: [(1, [50, 40, 50, 40], 0), (90, [0, 0, 9, 9], 1)], 9: [(90, [-5, 70, 20, 90], 0)]},
 }
+
+
+KINDS = ("captions", "instances")
 
 
 def write(root, part, objects):
@@ -188,23 +189,133 @@ def test_single_empty_captions_and_annotations_of_unlisted_images_are_named(fold
 @pytest.mark.parametrize(
     ("kind", "section", "key", "value", "message"),
     [
-        ("captions", "images", "file_name", None, "image 8 has no 'file_name'"),
-        ("captions", "images", "width", 0, "image 8 has no file name or no size"),
-        ("captions", "annotations", "caption", None, "annotation 0 has no 'caption'"),
-        ("instances", "annotations", "bbox", None, "annotation 0 has no 'bbox'"),
-        ("instances", "annotations", "bbox", [1, 2], "annotation 0 has a box that is not four numbers"),
-        ("instances", "categories", "name", None, "category 1 has no 'name'"),
+        ("captions", "images", "file_name", None, "left out 1: the image has no file name (captions_val2017.json: 8)"),
+        ("captions", "images", "file_name", 7, "left out 1: the image has no file name (captions_val2017.json: 8)"),
+        ("captions", "images", "file_name", "../8.jpg", "left out 1: the file name leaves the folder"),
+        ("captions", "images", "id", None, "left out 1: the entry of 'images' has no 'id' that is a whole number or a"),
+        ("captions", "images", "id", [8], "left out 1: the entry of 'images' has no 'id' that is a whole number or a"),
+        ("captions", "annotations", "image_id", None, "left out 1: the entry of 'annotations' has no 'image_id' that"),
+        ("captions", "annotations", "caption", None, "left out 1: a caption is empty; the others of its image serve"),
+        (
+            "captions",
+            "annotations",
+            "caption",
+            ["a"],
+            "left out 1: a caption is no text (val2017/000000000008.jpg: ['a",
+        ),
+        ("instances", "annotations", "category_id", None, "left out 1: the class None is not among the categories"),
+        ("instances", "annotations", "category_id", {}, "left out 1: the class None is not among the categories"),
+        ("instances", "categories", "name", None, "left out 1: the category has no name (instances_val2017.json: 1)"),
     ],
 )
-def test_entries_of_another_form_are_named(folder, kind, section, key, value, message):
+def test_entries_of_another_form_are_left_out_by_name(folder, kind, section, key, value, message):
     def spoil(content):
-        content[section][0].pop(key)
-        if value is not None:
+        if value is None:
+            del content[section][0][key]
+        else:
             content[section][0][key] = value
 
     change(folder, "val2017", kind, spoil)
-    with pytest.raises(InputError, match=rf"coco: {kind}_val2017\.json is no COCO annotation file \({message}\)"):
+    assert message in " ".join(data.load("coco", folder).notes)
+    with pytest.raises(InputError, match="on_error=skip leaves such items out"):
+        data.load("coco", folder, on_error="stop")
+
+
+def test_null_captions_are_no_captions(folder):
+    """They became the word "None"."""
+
+    def spoil(content):
+        for one in content["annotations"]:
+            if one["image_id"] == 8 or one["id"] == 7:  # all captions of image 8, one of image 9
+                one["caption"] = None
+
+    change(folder, "val2017", "captions", spoil)
+    coco = data.load("coco", folder, caption="all")
+    assert len(coco) == 3
+    assert "None" not in " ".join(coco.captions)
+    assert "left out 1: the caption is empty or missing (val2017/000000000008.jpg)" in coco.notes
+
+
+BAD_BOXES = [None, [], [1, 2], "box", [1, 2, 3, None], [1, 2, 0, 5], [1, 2, float("nan"), 5], [200, 0, 5, 5]]
+
+
+@pytest.mark.parametrize("box", BAD_BOXES, ids=str)
+def test_a_bad_box_costs_itself_only_and_nothing_where_boxes_are_not_used(folder, box):
+    def spoil(content):
+        content["annotations"][1]["bbox"] = box  # the second of image 3
+        for entry in content["images"]:
+            del entry["width"]
+
+    change(folder, "train2017", "instances", spoil)
+    coco = data.load("coco", folder, on_error="stop")
+    np.testing.assert_array_equal(coco.labels, [[1, 1], [1, 0], [1, 1], [0, 1]])
+    found = data.load("coco", folder, image="boxes")
+    np.testing.assert_array_equal(found.labels, coco.labels)
+    assert found.image.lengths.tolist() == [2, 2, 2, 2]
+    assert any("the class of its object counts (train2017/000000000003.jpg)" in note for note in found.notes)
+
+
+def test_boxes_need_the_size_of_their_image(folder):
+    change(folder, "train2017", "captions", lambda content: content["images"][0].pop("height"))
+    assert len(data.load("coco", folder)) == 4
+    found = data.load("coco", folder, image="boxes")
+    assert len(found) == 3
+    assert "no width or no height, which its boxes need (train2017/000000000007.jpg)" in found.notes[0]
+
+
+def test_classes_of_the_parts_are_one_by_name_not_by_number(folder):
+    """The number 1 is the cat here and the brush there."""
+
+    def renumber(content):
+        content["categories"] = [{"id": 1, "name": "toothbrush"}, {"id": 5, "name": "dog"}]
+        content["annotations"] = [one | {"category_id": 1} for one in content["annotations"]]
+
+    change(folder, "val2017", "instances", renumber)
+    with pytest.warns(UserWarning, match="no item has the class dog"):
+        coco = data.load("coco", folder)
+    assert coco.classes == ("cat", "toothbrush", "dog")
+    np.testing.assert_array_equal(coco.labels, [[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("number", ["000000000003", "a/b", 2**40 + 3, -3, 2**70], ids=str)
+def test_ids_of_any_kind(folder, number):
+    for kind in ("captions", "instances"):
+
+        def rename(content):
+            for entry in content["images"]:
+                entry["id"] = number if entry["id"] == 3 else entry["id"]
+            for one in content["annotations"]:
+                one["image_id"] = number if one["image_id"] == 3 else one["image_id"]
+
+        change(folder, "train2017", kind, rename)
+    for name in (True, False):
+        coco = data.load("coco", folder, seed=2**32 - 1 if name else 0)
+        assert sorted(coco.captions[k].rpartition(" ")[2] for k in range(2)) == ["3", "7"]
+        assert coco.labels.sum() == 6 and coco.notes[1:] == ()
+    assert coco.captions == data.load("coco", folder).captions
+
+
+def test_a_part_in_utf_16_and_whole_numbers_as_floats(folder):
+    """As PowerShell converts and some programs write."""
+    path = folder / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    for one in content["annotations"]:
+        one |= {"image_id": float(one["image_id"]), "category_id": float(one["category_id"])}
+    path.write_text(json.dumps(content), encoding="utf-16")
+    np.testing.assert_array_equal(data.load("coco", folder).labels, [[1, 1], [1, 0], [1, 1], [0, 1]])
+
+
+def test_captions_alone_make_a_dataset_without_labels(folder):
+    for part in OBJECTS:
+        (folder / "annotations" / f"instances_{part}.json").unlink()
+    with pytest.raises(InputError, match="labels=none reads captions alone"):
         data.load("coco", folder)
+    coco = data.load("coco", folder, labels="none")
+    assert not coco.labelled and coco.labels.shape == (5, 0) and coco.classes == ()
+    assert [caption.rpartition(" ")[2] for caption in coco.captions] == ["3", "5", "7", "8", "9"]
+    assert coco.notes == () and coco.settings["labels"] == "none"
+    with pytest.raises(InputError, match="image=boxes reads the instances, which labels=none leaves away"):
+        data.load("coco", folder, labels="none", image="boxes")
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"images": []}', '{"images": [{"id": 1}', "\xff"])
@@ -237,7 +348,13 @@ class TestReal:
         assert coco.notes == ()
         assert coco.image.values[coco.splits["query"][:4]].std() > 0
 
-    def test_all_captions_of_val2017(self):
-        found = read_annotations(self.root / "coco" / "captions_val2017.json", Problems("coco", "stop"), ("caption",))
-        assert len(found.imgs) == 5000
-        assert len(found.anns) == 25014
+    def test_captions_and_objects_are_those_of_the_official_reader(self, capsys):
+        official = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed").COCO
+        places = ("coco/captions_val2017.json", *(f"coco-mini/annotations/{kind}_val2017.json" for kind in KINDS))
+        for path in (self.root / place for place in places):
+            expected = official(str(path))
+            capsys.readouterr()
+            found = read_annotations(path, Problems("coco", "stop"))
+            assert found.images == expected.imgs
+            assert found.of_image == dict(expected.imgToAnns)
+            assert found.categories == {number: one["name"] for number, one in expected.cats.items()}

@@ -75,4 +75,4 @@ def test_unknown_names_and_missing_roots():
     assert "unknown dataset 'flickr'; known: coco, emotions" in output
     code, output = check("coco")
     assert code == 2
-    assert "give their place as root" in output
+    assert "give their place as --root PATH" in output

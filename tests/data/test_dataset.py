@@ -108,3 +108,20 @@ def test_pixels_of_other_integers_are_converted_or_refused():
         Modality("pixels", (values * 256).astype(np.uint16))
     with pytest.raises(InputError, match="pixels has float32 values; pixels are whole numbers"):
         Modality("pixels", values.astype(np.float32))
+
+
+def test_a_dataset_and_a_modality_show_themselves_in_a_line():
+    found = dataset()
+    assert repr(found) == (
+        f"<Dataset tiny: 6 pairs (train 4, database 4, query 2), {len(found.classes)} classes; "
+        f"image: {found.image.describe()}; text: {found.text.describe()}>"
+    )
+    assert repr(found.image) == "<Modality pixels 4 x 4 x 3, 6 items>"
+
+
+def test_pairs_without_labels_are_a_dataset_that_says_so():
+    found = dataset(labels=None, classes=())
+    assert found.labels.shape == (6, 0) and not found.labelled and dataset().labelled
+    assert "no labels" in found.describe() and "no labels" in repr(found)
+    with pytest.raises(InputError, match="the labels are 6 x 0 but there are 1 classes"):
+        dataset(labels=None, classes=("cat",))

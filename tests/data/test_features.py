@@ -310,3 +310,20 @@ def test_bad_separate_arrays_are_named(write, changes, message):
     arrays = {f"{key}_{split}": value for key, value in sample().items() for split in ("train", "query")} | changes
     with pytest.raises(InputError, match=message):
         load(write(**{key: value for key, value in arrays.items() if value is not None}))
+
+
+def test_pairs_without_labels(tmp_path):
+    values = {"image": np.ones((20, 3)), "text": np.ones((20, 2))}
+    np.savez(tmp_path / "a.npz", **values)
+    with pytest.raises(InputError, match=r"a\.npz has no array 'labels'; it holds: image, text; .*labels=none is for"):
+        data.load("features", tmp_path / "a.npz")
+    found = data.load("features", tmp_path / "a.npz", labels="none")
+    assert not found.labelled and found.labels.shape == (20, 0) and found.classes == ()
+    assert "no labels" in found.describe() and "no labels" in repr(found)
+    np.savez(
+        tmp_path / "b.npz", **{f"{key}_{part}": value for key, value in values.items() for part in ("train", "query")}
+    )
+    assert len(data.load("features", tmp_path / "b.npz", labels="none")) == 40
+    np.savez(tmp_path / "c.npz", **values, labels=np.arange(20) % 2)
+    assert data.load("features", tmp_path / "c.npz").labelled
+    assert not data.load("features", tmp_path / "c.npz", labels="none").labelled

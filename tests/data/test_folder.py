@@ -141,3 +141,33 @@ def test_tables_of_another_form(root):
     write(root / "other.csv", [])
     with pytest.raises(InputError, match="folder: no items are left; the lists are empty"):
         data.load("folder", root, table="other.csv")
+
+
+def test_captions_without_labels(root):
+    write(root / "pairs.csv", [row[:2] for row in ROWS], COLUMNS[:2])
+    with pytest.raises(InputError, match=r"no column 'labels'; it has image, caption; .*labels=none is for pairs with"):
+        data.load("folder", root)
+    found = data.load("folder", root, labels="none")
+    assert not found.labelled and found.labels.shape == (10, 0) and found.classes == ()
+    assert found.captions == tuple(caption for _, caption, _ in ROWS)
+    assert found.notes == () and found.settings["labels"] == "none"
+    (root / "classes.txt").write_text("cat\n")  # of no concern
+    assert data.load("folder", root, labels="none").classes == ()
+
+
+@pytest.mark.parametrize("written", ["val", "validation", "dev"])
+def test_a_split_of_another_name_is_said_where_it_leaves_none(root, written):
+    splits = [written] * 2 + ["train"] * 8
+    write(root / "pairs.csv", [(*row, split) for row, split in zip(ROWS, splits, strict=True)], (*COLUMNS, "split"))
+    message = (
+        rf"folder: the split 'query' is empty; left out 2: the split '{written}' is none of train, database, query"
+    )
+    with pytest.raises(InputError, match=message):
+        data.load("folder", root)
+
+
+def test_a_split_named_test_is_that_of_the_queries(root):
+    splits = ["Test"] * 2 + ["train"] * 8
+    write(root / "pairs.csv", [(*row, split) for row, split in zip(ROWS, splits, strict=True)], (*COLUMNS, "split"))
+    found = data.load("folder", root)
+    assert found.splits["query"].tolist() == [0, 1] and found.notes == ()

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from udsph.data.lines import check_encoding, decode_text, read_each_line, read_lines, read_names
-from udsph.data.problems import MOST_SHOWN, shown
+from udsph.data.quotes import MOST_SHOWN, shown
 from udsph.errors import InputError
 
 # What str.splitlines takes for the end of a line beside "\n": all of it may stand in a caption.

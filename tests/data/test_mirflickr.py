@@ -190,6 +190,25 @@ def parts(random, **sizes):
     }
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_class_numbers_of_which_one_is_missing_in_a_part(tmp_path, first):
+    """Each part by itself would have columns of its own, and those of the queries would mean other classes."""
+    stored = parts(np.random.default_rng(0), tr=9, te=4)
+    numbers = {"tr": np.arange(9) % 4 + first, "te": np.array([3, 1, 3, 1]) + first}
+    scipy.io.savemat(tmp_path / "mir.mat", {**stored, **{f"L_{part}": found for part, found in numbers.items()}})
+    found = data.load("mirflickr", tmp_path)
+    assert found.classes == tuple(str(number + first) for number in range(4))
+    np.testing.assert_array_equal(found.labels.argmax(1), np.concatenate([numbers["tr"], numbers["te"]]) - first)
+
+
+def test_one_query_with_several_classes(tmp_path):
+    stored = parts(np.random.default_rng(0), tr=9, te=1)
+    stored["L_te"] = np.array([[1, 0, 1]])
+    scipy.io.savemat(tmp_path / "mir.mat", stored)
+    found = data.load("mirflickr", tmp_path)
+    assert found.labels[found.splits["query"]].tolist() == [[1, 0, 1]]
+
+
 def test_separate_arrays_keep_their_splits(tmp_path):
     stored = parts(np.random.default_rng(0), tr=9, te=4, db=15)
     scipy.io.savemat(tmp_path / "mir_cnn.mat", stored)

@@ -61,13 +61,18 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
     if not layout.reads_files:
         if root is not None:
             raise InputError(f"{name} is generated and reads no files; leave the root '{root}' away")
-        return layout.load(None, **resolved)
+        return _noted(layout.load(None, **resolved), layout, resolved, None)
     if root is None:
         raise InputError(f"{name} reads files: give their place as root=PATH")
     path = Path(root).expanduser()
     if not path.exists():
         raise InputError(f"{name}: the root '{root}' does not exist; give the place of the data as root=PATH")
-    dataset = layout.load(path, **resolved)
+    return _noted(layout.load(path, **resolved), layout, resolved, str(path.resolve()))
+
+
+def _noted(dataset: Dataset, layout: Layout, resolved: Mapping[str, Any], root: str | None) -> Dataset:
+    """The dataset with what it was loaded from; where a loader worked a setting out, that stands."""
+    stored = {name: value for name, value in resolved.items() if layout.settings[name].stored}
     with warnings.catch_warnings():  # the copy says the same once more
         warnings.simplefilter("ignore")
-        return dataclasses.replace(dataset, root=str(path.resolve()))
+        return dataclasses.replace(dataset, root=root, settings={**stored, **dataset.settings})

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from udsph.data.mapped import MappedFolder
+from udsph.data.quotes import shown
 from udsph.errors import InputError, MissingExtra
 
 SUFFIXES = (".npz", ".mat", ".h5", ".hdf5")
@@ -62,12 +63,16 @@ class Arrays:
     def read(self, key: str) -> Any:
         """The array, as it is stored: ``ndarray`` or ``csr_array``."""
         if key not in self:
-            raise InputError(f"{self.path.name} has no array '{key}'; it holds: {', '.join(self.keys) or 'nothing'}")
+            raise InputError(self.missing(key))
         with _one_error(self.path, key):
             value = self._file.read(key)
         if value is None or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
             raise InputError(f"{self.path.name}: '{key}' is no array of numbers")
         return value
+
+    def missing(self, key: str) -> str:
+        """What to say of an array that is not there."""
+        return f"{self.path.name} has no array '{key}'; it holds: {shown(', '.join(self.keys)) or 'nothing'}"
 
     def node(self, key: str) -> Any:
         """The dense HDF5 dataset of that name, unread, to be read in slices; None in other files and of other kinds."""

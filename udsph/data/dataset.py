@@ -17,7 +17,7 @@ SPLITS = ("train", "database", "query")
 NO_LABELS = "none"  # of the setting "labels" of those layouts whose files may have none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Modality:
     """One view of all items.
 
@@ -65,20 +65,23 @@ class Modality:
         values = self.values.select(index) if hasattr(self.values, "select") else self.values[index]
         return Modality(self.kind, values, lengths, self.vocabulary, self.words)
 
+    def __repr__(self) -> str:
+        return f"<Modality {self.describe()}, {len(self):,} items>"
+
     def describe(self) -> str:
         """Kind, shape of one item and size of the vocabulary, in words."""
         words = "" if self.vocabulary is None else f", vocabulary of {len(self.vocabulary)}"
         return f"{self.kind} {' x '.join(map(str, self.shape))}{words}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Paired images and texts with labels and the splits of a retrieval protocol.
 
     Attributes
     ----------
     labels
-        uint8 ``(n, classes)``, multi-hot.
+        uint8 ``(n, classes)``, multi-hot; ``(n, 0)`` for pairs without labels, as which None is taken too.
     splits
         int64 index arrays ``train``, ``database``, ``query``. Queries are in neither of the others;
         train is usually inside database.
@@ -110,6 +113,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.labels is None:
+            object.__setattr__(self, "labels", np.zeros((len(self.image), 0), np.uint8))
         n = len(self.labels)
         for view, values in (("image", self.image), ("text", self.text)):
             if len(values) != n:
@@ -137,6 +142,19 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the pairs have labels at all; those without can be encoded and searched, and no MAP is defined."""
+        return bool(self.classes)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {len(self.splits[split]):,}" for split in SPLITS)
+        classes = f"{len(self.classes)} classes" if self.labelled else "no labels"
+        return (
+            f"<Dataset {self.name}: {len(self):,} pairs ({sizes}), {classes}; "
+            f"image: {self.image.describe()}; text: {self.text.describe()}>"
+        )
+
     def describe(self) -> str:
         """Modalities, shapes, vocabulary, classes and splits, in a few lines."""
         sizes = ", ".join(f"{split} {len(self.splits[split])}" for split in SPLITS)
@@ -144,8 +162,12 @@ class Dataset:
             f"{self.name}: {len(self)} pairs ({sizes})",
             f"image: {self.image.describe()}",
             f"text: {self.text.describe()}",
-            f"{len(self.classes)} classes, {self.labels.sum() / len(self):.2f} per item: {', '.join(self.classes)}",
         ]
+        if self.labelled:
+            each = self.labels.sum() / len(self)
+            lines.append(f"{len(self.classes)} classes, {each:.2f} per item: {', '.join(self.classes)}")
+        else:
+            lines.append("no labels")
         return "\n".join(lines)
 
     def _check_split(self, split: str) -> None:

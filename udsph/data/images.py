@@ -29,7 +29,7 @@ VERIFIED = 5000  # up to this number of images are decoded while loading, so tha
 GREY = 128  # what stands in for an image that turns out to be damaged during training
 
 SIZE = Setting(64, int, "side in pixels to which images are resized, 64", least=8, most=1024)
-WORKERS = Setting(None, int, "threads that decode images, one per processor", least=1)
+WORKERS = Setting(None, int, "threads that decode images, one per processor", least=1, stored=False)
 VERIFY = Setting(
     "auto", str, f"decode every image while loading: all, none, or auto (up to {VERIFIED} images)",
     choices=("auto", "all", "none"),

@@ -110,7 +110,7 @@ def split_by(
 
 
 def as_dataset(name: str, items: Items, splits: Splits, settings: Mapping[str, Any], problems: Problems) -> Dataset:
-    """The dataset of split items; ``settings`` are those of the layout, of which ``workers`` is not kept."""
+    """The dataset of split items; of ``settings`` those of texts are read."""
     problems.check_splits(splits)
     text = items.text
     if text is None:
@@ -130,7 +130,6 @@ def as_dataset(name: str, items: Items, splits: Splits, settings: Mapping[str, A
         labels=items.labels,
         classes=items.classes,
         splits=splits,
-        settings={key: value for key, value in settings.items() if key != "workers"},
         captions=items.captions,
         notes=problems.tell(),
     )

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from udsph.data.problems import shown
+from udsph.data.quotes import shown
 from udsph.errors import InputError
 
 # Longer marks first: that of UTF-32 begins as that of UTF-16.

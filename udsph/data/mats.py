@@ -70,7 +70,7 @@ def _whole(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items
     keys = {view: next(key for key in names if key in places) for view, names in _KEYS.items()}
     image = _image(places[keys["image"]], keys["image"], problems.layout, settings)
     text = Modality("vectors", read_table(places[keys["text"]], keys["text"], problems.layout))
-    labels, classes = _labels(places[keys["labels"]], keys["labels"], problems.layout)
+    labels, classes = _labels(places[keys["labels"]], keys["labels"], len(image), problems.layout)
     _check_rows(problems.layout, {keys["image"]: image, keys["text"]: text, keys["labels"]: labels})
     return Items(image, text, labels, classes)
 
@@ -86,23 +86,24 @@ def _parts(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items
         raise InputError(f"{problems.layout}: the arrays 'I_te', 'T_te', 'L_te' of the queries are missing")
     tables: dict[str, list[Any]] = {"I": [], "T": [], "L": []}
     counts: list[int] = []
-    classes: tuple[str, ...] = ()
     for suffix in suffixes.values():
         part = {kind: read_table(places[f"{kind}_{suffix}"], f"{kind}_{suffix}", problems.layout) for kind in "IT"}
-        part["L"], classes = _labels(places[f"L_{suffix}"], f"L_{suffix}", problems.layout)
+        part["L"] = _label_array(places[f"L_{suffix}"], f"L_{suffix}", part["I"].shape[0])
         _check_rows(problems.layout, {f"{kind}_{suffix}": part[kind] for kind in "ITL"})
         counts.append(len(part["L"]))
         for kind, table in part.items():
             tables[kind].append(table)
     for kind, found in tables.items():
-        if len({table.shape[1] for table in found}) > 1:
-            widths = ", ".join(str(table.shape[1]) for table in found)
+        if len({table.shape[1:] for table in found}) > 1:
+            widths = ", ".join(" x ".join(map(str, table.shape)) for table in found)
             raise InputError(f"{problems.layout}: the arrays {kind}_* have different widths: {widths}")
     ends = np.cumsum(counts)
     splits = {split: np.arange(end - count, end) for split, end, count in zip(suffixes, ends, counts, strict=True)}
     splits.setdefault("database", splits["train"])
     image, text = (Modality("vectors", stacked(tables[kind])) for kind in "IT")
-    return Items(image, text, np.concatenate(tables["L"]), classes, splits=splits)
+    # Class numbers are joined before they become columns: a class may be missing in one of the parts.
+    labels, classes = as_class_labels(np.concatenate(tables["L"]), f"{problems.layout}: the arrays L_*")
+    return Items(image, text, labels, classes, splits=splits)
 
 
 def _image(path: Path, key: str, layout: str, settings: Mapping[str, Any]) -> Modality:
@@ -116,13 +117,16 @@ def _image(path: Path, key: str, layout: str, settings: Mapping[str, Any]) -> Mo
     return Modality("vectors", read_table(path, key, layout))
 
 
-def _labels(path: Path, key: str, layout: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(path: Path, key: str, rows: int, layout: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    return as_class_labels(_label_array(path, key, rows), f"{layout}: {path.name}: '{key}'")
+
+
+def _label_array(path: Path, key: str, rows: int) -> np.ndarray:
+    """Class numbers ``(rows,)``, in MATLAB one row or column, or multi-hot ``(rows, classes)``; dense, as stored."""
     with Arrays(path) as arrays:
         values = arrays.read(key)
-    dense = values if isinstance(values, np.ndarray) else values.toarray()
-    if dense.ndim == 2 and 1 in dense.shape:  # class numbers, in MATLAB one row or column
-        dense = dense.reshape(-1)
-    return as_class_labels(dense, f"{layout}: {path.name}: '{key}'")
+    dense: np.ndarray = values if isinstance(values, np.ndarray) else values.toarray()
+    return dense.reshape(-1) if dense.ndim == 2 and 1 in dense.shape and dense.size == rows else dense
 
 
 def _check_rows(layout: str, tables: Mapping[str, Any]) -> None:
@@ -140,7 +144,7 @@ def _trio(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
     layout = problems.layout
     captions = _trio_captions(root, layout)
     paths = [" ".join(found) for found in as_strings(read_mat(root / "index.mat", ("index",), layout)["index"])]
-    labels, classes = _trio_labels(root, layout)
+    labels, classes = _trio_labels(root, len(paths), layout)
     counts = {"caption": len(captions), "index": len(paths), "label": len(labels)}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"'{key}' {count}" for key, count in counts.items())
@@ -169,11 +173,11 @@ def _trio_captions(root: Path, layout: str) -> list[list[str]]:
     return [[one for one in found if one] for found in as_strings(read_mat(path, ("caption",), layout)["caption"])]
 
 
-def _trio_labels(root: Path, layout: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _trio_labels(root: Path, rows: int, layout: str) -> tuple[np.ndarray, tuple[str, ...]]:
     with Arrays(root / "label.mat") as arrays:
         key = next((key for key in ("category", "label", "LAll") if key in arrays), "category")
         arrays.read(key)  # says which keys there are
-    return _labels(root / "label.mat", key, layout)
+    return _labels(root / "label.mat", key, rows, layout)
 
 
 def _under(root: Path, paths: list[str]) -> list[str]:

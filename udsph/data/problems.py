@@ -5,23 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sized
 
+from udsph.data.quotes import shown
 from udsph.data.settings import Setting
 from udsph.errors import InputError
 
 NAMED = 3  # examples that a note gives
-MOST_SHOWN = 120  # characters of a value that a message quotes
 ON_ERROR = Setting(
     "skip", str, "whether a bad item is left out and counted or ends the loading: skip, stop", choices=("skip", "stop")
 )
-
-
-def shown(value: object) -> str:
-    """A value as a message quotes it: on one line, and of bounded length however long it is."""
-    text = value if isinstance(value, str) else repr(value)
-    start = text[:MOST_SHOWN] if len(text) > MOST_SHOWN else text
-    if not start.isprintable():
-        start = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in start)
-    return start if len(text) <= MOST_SHOWN >= len(start) else f"{start[:MOST_SHOWN]}... ({len(text):,} characters)"
 
 
 class BadItem(InputError):

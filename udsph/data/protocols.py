@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from udsph.data.lines import read_lines
-from udsph.data.problems import Problems, shown
+from udsph.data.problems import Problems
+from udsph.data.quotes import shown
 from udsph.errors import InputError
 
 _LABELS = re.compile(r"(\s+[01])+$")  # behind a path that may hold blanks itself
+MOST_SEED = 2**32 - 1  # that NumPy's frozen generator takes
 LEAST = 5  # pairs below which no split makes sense
 
 

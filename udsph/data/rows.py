@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from udsph.data.lines import composed, is_undecoded, not_in, raw_lines
-from udsph.data.problems import shown
+from udsph.data.quotes import shown
 from udsph.errors import InputError, MissingExtra
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -43,9 +43,31 @@ class Row(NamedTuple):
     fault: str
 
 
+class Columns(NamedTuple):
+    """Which columns a reader wants, for whom, and what it says of a missing one."""
+
+    needed: Sequence[str]
+    optional: Sequence[str]
+    layout: str
+    hint: str
+
+    def places(self, header: Sequence[str], table: str) -> dict[str, int]:
+        """Where each column that is read stands in a heading."""
+        for column in self.needed:
+            if composed(column) not in header:
+                found = f"{self.layout}: {table} has no column '{column}'; it has {shown(', '.join(header))}"
+                raise InputError(f"{found}; {self.hint}" if self.hint else found)
+        wanted = [column for column in (*self.needed, *self.optional) if composed(column) in header]
+        for column in wanted:
+            if header.count(composed(column)) > 1:
+                raise InputError(f"{self.layout}: {table} has the column '{column}' twice")
+        return {column: header.index(composed(column)) for column in wanted}
+
+
 def read_rows(
-    path: Path, needed: Sequence[str], optional: Sequence[str] = (), *, encoding: str = "utf-8", layout: str
-) -> Iterator[Row]:
+    path: Path, needed: Sequence[str], optional: Sequence[str] = (), *, encoding: str = "utf-8", layout: str,
+    hint: str = "",
+) -> Iterator[Row]:  # fmt: skip
     """The rows of a table, read in pieces.
 
     Parameters
@@ -56,8 +78,8 @@ def read_rows(
         The columns that are read.
     encoding
         Of a CSV file without a byte-order mark.
-    layout
-        For errors.
+    layout, hint
+        For errors: where, and what to do about a missing column.
 
     Raises
     ------
@@ -68,12 +90,12 @@ def read_rows(
     with path.open("rb") as file:
         magic = file.read(4)
     if magic == b"PAR1":
-        return _parquet_rows(path, needed, optional, layout)
+        return _parquet_rows(path, Columns(needed, optional, layout, hint))
     if magic in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         raise InputError(f"{layout}: {path.name} is a workbook or an archive; save the table as CSV (UTF-8) or Parquet")
     if path.suffix.lower() == ".parquet":
         raise InputError(f"{layout}: {path.name} is no whole Parquet file")
-    return _csv_rows(path, needed, optional, encoding, layout)
+    return _csv_rows(path, Columns(needed, optional, layout, hint), encoding)
 
 
 def names_in(cell: Field, separator: str) -> list[str]:
@@ -116,18 +138,18 @@ def _listed(text: str) -> list[str]:
     return [_text(one) for one in found]
 
 
-def _csv_rows(path: Path, needed: Sequence[str], optional: Sequence[str], encoding: str, layout: str) -> Iterator[Row]:
+def _csv_rows(path: Path, wanted: Columns, encoding: str) -> Iterator[Row]:
     lines = (line.replace("\r", " ") + "\n" for line in raw_lines(path, encoding))
-    first, separator = _heading(lines, needed)
+    first, separator = _heading(lines, wanted.needed)
     try:
         header = [composed(name.strip()) for name in next(csv.reader([first], delimiter=separator), [])]
-        columns = _places(header, needed, optional, path.name, layout)
+        columns = wanted.places(header, path.name)
         for number, row in enumerate(csv.reader(lines, strict=True, delimiter=separator), start=1):
             if row:
                 fields: dict[str, Field] = {c: row[at].strip() if at < len(row) else "" for c, at in columns.items()}
                 yield Row(number, fields, _fault_of_row(row, fields, len(header), encoding))
     except csv.Error as error:
-        raise InputError(f"{layout}: {path.name} is no whole CSV table ({error})") from None
+        raise InputError(f"{wanted.layout}: {path.name} is no whole CSV table ({error})") from None
 
 
 def _heading(lines: Iterator[str], needed: Sequence[str]) -> tuple[str, str]:
@@ -148,20 +170,6 @@ def _heading(lines: Iterator[str], needed: Sequence[str]) -> tuple[str, str]:
     return line, max((hint[0],) if hint else _SEPARATORS, key=known)
 
 
-def _places(
-    header: Sequence[str], needed: Sequence[str], optional: Sequence[str], name: str, layout: str
-) -> dict[str, int]:
-    """Where each column that is read stands."""
-    for column in needed:
-        if composed(column) not in header:
-            raise InputError(f"{layout}: {name} has no column '{column}'; it has {shown(', '.join(header))}")
-    wanted = [column for column in (*needed, *optional) if composed(column) in header]
-    for column in wanted:
-        if header.count(composed(column)) > 1:
-            raise InputError(f"{layout}: {name} has the column '{column}' twice")
-    return {column: header.index(composed(column)) for column in wanted}
-
-
 def _fault_of_row(row: Sequence[Field], fields: dict[str, Field], width: int, encoding: str) -> str:
     if any(row[width:]):
         return f"the row has {len(row)} fields, not {width}; quote what holds the separator"
@@ -170,7 +178,7 @@ def _fault_of_row(row: Sequence[Field], fields: dict[str, Field], width: int, en
     return "" if any(fields.values()) else "the row is empty"
 
 
-def _parquet_rows(path: Path, needed: Sequence[str], optional: Sequence[str], layout: str) -> Iterator[Row]:
+def _parquet_rows(path: Path, wanted: Columns) -> Iterator[Row]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -180,9 +188,9 @@ def _parquet_rows(path: Path, needed: Sequence[str], optional: Sequence[str], la
         with pyarrow.parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
             stored = {composed(name.strip()): name for name in schema.names}
-            columns = _places([composed(name.strip()) for name in schema.names], needed, optional, path.name, layout)
+            columns = wanted.places([composed(name.strip()) for name in schema.names], path.name)
             for column, at in columns.items():
-                _check_type(schema.field(at).type, f"{layout}: {path.name}: the column '{column}'")
+                _check_type(schema.field(at).type, f"{wanted.layout}: {path.name}: the column '{column}'")
             names = [stored[composed(column)] for column in columns]
             number = 0
             for batch in file.iter_batches(batch_size=8192, columns=names):
@@ -192,7 +200,7 @@ def _parquet_rows(path: Path, needed: Sequence[str], optional: Sequence[str], la
                     yield Row(number, fields, _fault_of_row(list(fields.values()), fields, len(fields), "utf-8"))
     except (pyarrow.ArrowException, OSError) as error:
         reason = shown(str(error).split("\n")[0])
-        raise InputError(f"{layout}: {path.name} is no whole Parquet file ({reason})") from None
+        raise InputError(f"{wanted.layout}: {path.name} is no whole Parquet file ({reason})") from None
 
 
 def _transposed(batch: Any, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from udsph.data.quotes import shown
 from udsph.errors import InputError
 
 
@@ -25,6 +26,8 @@ class Setting:
         Inclusive bounds of a number.
     choices
         The allowed values, where they can be listed.
+    stored
+        Whether it is among the settings that a dataset and a run note; not, where it has no influence on the data.
     """
 
     default: Any
@@ -33,6 +36,7 @@ class Setting:
     least: float | None = None
     most: float | None = None
     choices: tuple[Any, ...] = ()
+    stored: bool = True
 
 
 def resolve(layout: str, known: Mapping[str, Setting], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,8 +48,12 @@ def resolve(layout: str, known: Mapping[str, Setting], given: Mapping[str, Any])
     resolved = {name: setting.default for name, setting in known.items()}
     for name, value in given.items():
         if value is not None:
-            resolved[name] = _converted(f"{layout}: the setting {name}={value!r}", known[name], value)
+            resolved[name] = _converted(f"{layout}: the setting {name}={_quoted(value)}", known[name], value)
     return resolved
+
+
+def _quoted(value: Any) -> str:
+    return f"'{shown(value)}'" if isinstance(value, str) else shown(value)
 
 
 def _converted(what: str, setting: Setting, value: Any) -> Any:

@@ -2,28 +2,30 @@
 
 T.-Y. Lin et al., "Microsoft COCO: common objects in context", ECCV 2014. The folder holds ``annotations/`` with
 ``captions_PART.json`` and ``instances_PART.json``, and the images of each part in ``PART/`` (or ``images/PART/``); the
-parts are ``train2017`` and ``val2017``, or ``train2014`` and ``val2014``.
+parts are ``train2017`` and ``val2017``, or ``train2014`` and ``val2014``. Files of one's own in that form may have ids
+of any kind; their parts are one dataset by the names of the classes, whatever numbers these have in each.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections import Counter
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from udsph.data import images, texts
-from udsph.data.boxes import MOST_BOXES, Boxes
-from udsph.data.dataset import Dataset, Modality
+from udsph.data.boxes import MOST_BOXES, Box, Boxes
+from udsph.data.coco_json import Annotations, Identity, identity_of, read_annotations
+from udsph.data.dataset import NO_LABELS, Dataset, Modality
+from udsph.data.items import Items, as_dataset
 from udsph.data.problems import ON_ERROR, Problems
-from udsph.data.protocols import Protocol, draw, listed_splits
+from udsph.data.protocols import MOST_SEED, Protocol, draw, listed_splits
 from udsph.data.registry import Layout
+from udsph.data.rows import inside
 from udsph.data.settings import Setting
-from udsph.errors import InputError, MissingExtra
+from udsph.errors import InputError
 
 SOURCE = (
     "https://cocodataset.org/#download: train and val images, and 'annotations_trainval', unpacked side by side; "
@@ -39,7 +41,11 @@ SETTINGS = {
         "official", str, "official (train part, queries from the val part), mith, or hashnet (lists of files)",
         choices=("official", "mith", "hashnet"),
     ),
-    "seed": Setting(0, int, "seed of the split and of the choice of captions, 0", least=0),
+    "seed": Setting(0, int, "seed of the split and of the choice of captions, 0", least=0, most=MOST_SEED),
+    "labels": Setting(
+        "categories", str, "categories, or none: captions alone, for which no instances are read",
+        choices=("categories", NO_LABELS),
+    ),
     "image": Setting("pixels", str, "pixels, or boxes: each box as a region", choices=("pixels", "boxes")),
     "boxes": Setting(MOST_BOXES, int, f"most boxes of an image, the largest, {MOST_BOXES}", least=1, most=100),
     "caption": Setting("random", str, "which of the captions: random, first, all", choices=("random", "first", "all")),
@@ -50,18 +56,15 @@ SETTINGS = {
 class Photo(NamedTuple):
     """What the annotations say of one image."""
 
-    number: int  # its id
+    identity: Identity
     part: str
     file: str
     captions: list[str]
-    categories: list[int]  # ids of the classes of its objects
-    boxes: list[tuple[float, float, float, float]]  # left, top, right, bottom as shares of the sides; largest first
+    classes: list[int]  # of its objects, as columns
+    boxes: list[Box]  # left, top, right, bottom as shares of the sides; largest first
 
 
-def load(
-    root: Path, *, protocol: str, seed: int, image: str, boxes: int, caption: str, size: int, workers: int | None,
-    verify: str, words: str, vocabulary: int, longest: int, on_error: str,
-) -> Dataset:  # fmt: skip
+def load(root: Path, **settings: Any) -> Dataset:
     """Images with at least one of the classes and at least one caption, in the order of parts and ids.
 
     Returns
@@ -70,52 +73,41 @@ def load(
         Images ``pixels``, or with ``image=boxes`` ``regions``: the whole picture, then its boxes
         (see :class:`~udsph.data.boxes.Boxes`). Captions are ``tokens``.
     """
-    problems = Problems("coco", on_error)
-    parts = find_parts(root)
-    classes: dict[int, str] = {}
-    photos = [photo for part in parts for photo in read_part(root, part, classes, problems)]
+    problems = Problems("coco", settings["on_error"])
+    labelled, boxed = settings["labels"] != NO_LABELS, settings["image"] == "boxes"
+    if boxed and not labelled:
+        raise InputError("coco: image=boxes reads the instances, which labels=none leaves away; give one of the two")
+    parts = find_parts(root, labelled)
+    classes: dict[str, int] = {}
+    photos = [photo for part in parts for photo in read_part(root, part, classes, problems, labelled, boxed)]
     names = [_place(root, photo.part) + photo.file for photo in photos]
-    pictures, kept = images.find_images(root, names, problems, size=size, workers=workers, verify=verify)
+    pictures, kept = images.find_images(
+        root, names, problems, size=settings["size"], workers=settings["workers"], verify=settings["verify"]
+    )
     photos = [photos[position] for position in kept.tolist()]
-    if image == "boxes":
-        regions = Boxes(root, pictures.names, [photo.boxes[:boxes] for photo in photos], workers, problems.stops)
+    view = Modality("pixels", pictures)
+    if boxed:
+        largest = [photo.boxes[: settings["boxes"]] for photo in photos]
+        regions = Boxes(root, pictures.names, largest, settings["workers"], problems.stops)
         view = Modality("regions", regions, regions.lengths)
-    else:
-        view = Modality("pixels", pictures)
-    splits = _splits(root, photos, parts, protocol, seed, problems)
-    captions = _chosen(photos, caption, seed)
-    columns = {category: column for column, category in enumerate(sorted(classes))}
-    labels = np.zeros((len(photos), len(columns)), np.uint8)
+    labels = np.zeros((len(photos), len(classes)), np.uint8)
     for row, photo in enumerate(photos):
-        labels[row, [columns[category] for category in photo.categories]] = 1
-    text = texts.as_tokens(
-        captions, splits["train"], problems, words=words, vocabulary=vocabulary, longest=longest
-    )  # fmt: skip
-    return Dataset(
-        name="coco",
-        image=view,
-        text=text,
-        labels=labels,
-        classes=tuple(classes[category] for category in sorted(classes)),
-        splits=splits,
-        settings={
-            "protocol": protocol, "seed": seed, "image": image, "boxes": boxes, "caption": caption, "size": size,
-            "verify": verify, "words": words, "vocabulary": vocabulary, "longest": longest, "on_error": on_error,
-        },
-        captions=captions,
-        notes=problems.tell(),
-    )  # fmt: skip
+        labels[row, photo.classes] = 1
+    splits = _splits(root, photos, parts, settings["protocol"], settings["seed"], problems)
+    captions = _chosen(photos, settings["caption"], settings["seed"])
+    return as_dataset("coco", Items(view, None, labels, tuple(classes), captions), splits, settings, problems)
 
 
-def find_parts(root: Path) -> list[str]:
-    """The parts for which both annotation files are there, sorted: training part first."""
+def find_parts(root: Path, labelled: bool = True) -> list[str]:
+    """The parts of which the annotation files are there, sorted: training part first."""
     folder = _annotations(root)
     parts = sorted(path.stem.removeprefix("captions_") for path in folder.glob("captions_*.json"))
-    both = [part for part in parts if (folder / f"instances_{part}.json").is_file()]
-    if not both:
+    whole = [part for part in parts if not labelled or (folder / f"instances_{part}.json").is_file()]
+    if not whole:
         what = f"instances_{parts[0]}.json" if parts else "captions_PART.json and instances_PART.json"
-        raise InputError(f"coco: '{what}' is missing in '{folder}'; get it from {SOURCE}")
-    return both
+        mend = "; labels=none reads captions alone" if parts else ""
+        raise InputError(f"coco: '{what}' is missing in '{folder}'; get it from {SOURCE}{mend}")
+    return whole
 
 
 def _annotations(root: Path) -> Path:
@@ -128,104 +120,94 @@ def _place(root: Path, part: str) -> str:
     return next((place for place in places if (root / place).is_dir()), places[0])
 
 
-def read_part(root: Path, part: str, classes: dict[int, str], problems: Problems) -> list[Photo]:
-    """The images of one part, by id; adds its classes to ``classes``."""
+def read_part(
+    root: Path, part: str, classes: dict[str, int], problems: Problems, labelled: bool = True, boxed: bool = False
+) -> list[Photo]:
+    """The images of one part, by id; adds its classes, by name, to ``classes``."""
     folder = _annotations(root)
-    captions = read_annotations(folder / f"captions_{part}.json", problems, ("caption",))
-    instances = read_annotations(folder / f"instances_{part}.json", problems, ("category_id", "bbox"))
-    for category in instances.cats.values():
-        classes.setdefault(category["id"], category["name"])
+    captions = read_annotations(folder / f"captions_{part}.json", problems)
+    instances = read_annotations(folder / f"instances_{part}.json", problems) if labelled else Annotations()
+    for name in instances.categories.values():
+        classes.setdefault(name, len(classes))
     _leave_out_strays(captions, instances, part, problems)
     photos, unlabelled = [], 0
-    for number in sorted(captions.imgs):
-        entry = captions.imgs[number]
-        name = f"{part}/{entry['file_name']}"
-        written = [str(one["caption"]).strip() for one in captions.imgToAnns[number]]
-        objects = instances.imgToAnns[number]
-        strange = [one["category_id"] for one in objects if one["category_id"] not in classes]
-        if "/" in entry["file_name"] or "\\" in entry["file_name"]:
-            problems.leave_out("the file name holds a folder", name)
+    for identity, entry in captions.images.items():
+        objects = instances.of_image.get(identity, [])
+        where = f"{part}/{entry['file_name']}"
+        written = [_caption(one, problems, where) for one in captions.of_image.get(identity, [])]
+        found = [identity_of(one.get("category_id")) for one in objects]
+        strange = [category for category in found if category not in instances.categories]
+        if not inside(entry["file_name"]):
+            problems.leave_out("the file name leaves the folder", where)
         elif not any(written):
-            problems.leave_out("the caption is empty or missing", name)
+            problems.leave_out("the caption is empty or missing", where)
         elif strange:
-            problems.leave_out(f"the class {strange[0]} is not among the categories", name)
-        elif not objects:
+            problems.leave_out(f"the class {strange[0]} is not among the categories", where)
+        elif labelled and not objects:
             unlabelled += 1
+        elif boxed and not _has_size(entry):
+            problems.leave_out("the image has no width or no height, which its boxes need", where)
         else:
             if not all(written):
-                problems.leave_out("a caption is empty; the others of its image serve", name)
-            boxes = _boxes(objects, entry)
-            categories = sorted({one["category_id"] for one in objects})
-            photos.append(Photo(number, part, entry["file_name"], [one for one in written if one], categories, boxes))
+                problems.leave_out("a caption is empty; the others of its image serve", where)
+            names = {instances.categories[category] for category in found if category is not None}
+            boxes = _boxes(objects, entry, problems, where) if boxed else []
+            columns = sorted(classes[name] for name in names)
+            photos.append(
+                Photo(identity, part, inside(entry["file_name"]), [one for one in written if one], columns, boxes)
+            )
     if unlabelled:
-        problems.remark(f"{unlabelled:,} images of {part} have none of the {len(classes)} classes and are not used")
+        problems.remark(
+            f"{unlabelled:,} images of {part} have none of the {len(instances.categories)} classes and are not used"
+        )
     return photos
 
 
-def _leave_out_strays(captions: Any, instances: Any, part: str, problems: Problems) -> None:
+def _leave_out_strays(captions: Annotations, instances: Annotations, part: str, problems: Problems) -> None:
     """Name the annotations of images that the captions' file does not list."""
     for kind, found in (("captions", captions), ("instances", instances)):
-        for number in found.imgToAnns:
-            if number not in captions.imgs:
+        for identity in found.of_image:
+            if identity not in captions.images:
                 problems.leave_out(
-                    f"the image of annotations is not listed in captions_{part}.json", f"{kind}, {number}"
+                    f"the image of annotations is not listed in captions_{part}.json", f"{kind}, {identity}"
                 )
 
 
-def read_annotations(path: Path, problems: Problems, keys: Sequence[str]) -> Any:
-    """A ``pycocotools.coco.COCO`` of one file, checked: what is to be there, ids that occur once.
-
-    ``keys`` are those that every annotation must have, beside its image.
-    """
-    try:
-        from pycocotools.coco import COCO
-    except ImportError as error:
-        raise MissingExtra("reading COCO annotations", "data") from error
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress there
-            found = COCO(str(path))
-        images_, annotations = found.dataset["images"], found.dataset["annotations"]
-        found.cats = {one["id"]: one for one in found.dataset.get("categories", [])}
-        _check_entries("image", images_, ("file_name", "width", "height"))
-        _check_entries("annotation", annotations, ("image_id", *keys))
-        _check_entries("category", list(found.cats.values()), ("name",))
-    except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:
-        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise InputError(f"coco: {path.name} is no COCO annotation file ({reason})") from None
-    for what, entries, known in (("image", images_, found.imgs), ("annotation", annotations, found.anns)):
-        if len(entries) > len(known):
-            counts = Counter(entry["id"] for entry in entries)
-            for number in (number for number, count in counts.items() if count > 1):
-                problems.leave_out(f"the {what} id is repeated; its last entry counts", f"{path.name}: {number}")
-    return found
+def _caption(annotation: Mapping[str, Any], problems: Problems, where: str) -> str:
+    """The text of a caption; nothing where it is missing, null or no text."""
+    text = annotation.get("caption")
+    if text is not None and not isinstance(text, str):
+        problems.leave_out("a caption is no text", f"{where}: {text}")
+    return text.strip() if isinstance(text, str) else ""
 
 
-def _check_entries(what: str, entries: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
-    """Every entry has the keys, an image a name and a size, a box four numbers; else a ValueError names the entry."""
-    for entry in entries:
-        for key in keys:
-            if key not in entry:
-                raise ValueError(f"{what} {entry['id']} has no '{key}'")
-        if "width" in keys and not (isinstance(entry["file_name"], str) and entry["width"] > 0 and entry["height"] > 0):
-            raise ValueError(f"{what} {entry['id']} has no file name or no size")
-        if "bbox" in keys and len(entry["bbox"]) != 4:
-            raise ValueError(f"{what} {entry['id']} has a box that is not four numbers")
+def _has_size(entry: Mapping[str, Any]) -> bool:
+    sides = (entry.get("width"), entry.get("height"))
+    return all(isinstance(side, int | float) and not isinstance(side, bool) and 0 < side < np.inf for side in sides)
 
 
-def _boxes(objects: list[dict[str, Any]], entry: dict[str, Any]) -> list[tuple[float, float, float, float]]:
+def _boxes(objects: list[dict[str, Any]], entry: Mapping[str, Any], problems: Problems, where: str) -> list[Box]:
     """The boxes of single objects inside the picture, largest first, as shares of its sides."""
     width, height = float(entry["width"]), float(entry["height"])
     found = []
     for one in objects:
-        left, top, wide, high = one["bbox"]
+        try:
+            left, top, wide, high = (float(number) for number in one["bbox"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            problems.leave_out("a box is not four numbers; the class of its object counts", where)
+            continue
         box = (
             max(left, 0) / width,
             max(top, 0) / height,
             min(left + wide, width) / width,
             min(top + high, height) / height,
         )
-        if not one.get("iscrowd") and box[2] > box[0] and box[3] > box[1]:
+        if one.get("iscrowd"):
+            continue
+        if box[2] > box[0] and box[3] > box[1]:  # NaN fails too
             found.append(box)
+        else:
+            problems.leave_out("a box is empty or outside the picture; the class of its object counts", where)
     return sorted(found, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1]))
 
 
@@ -235,10 +217,18 @@ def _chosen(photos: list[Photo], caption: str, seed: int) -> tuple[str, ...]:
         return tuple(" ".join(photo.captions) for photo in photos)
     if caption == "first":
         return tuple(photo.captions[0] for photo in photos)
-    # By id, so that an image has the same caption whatever other images there are.
     return tuple(
-        photo.captions[np.random.RandomState([seed, photo.number]).randint(len(photo.captions))] for photo in photos
+        photo.captions[np.random.RandomState([seed, *_seeds(photo.identity)]).randint(len(photo.captions))]
+        for photo in photos
     )
+
+
+def _seeds(identity: Identity) -> list[int]:
+    """Numbers of 32 bits from an id, so that an image has the same caption whatever other images there are."""
+    if isinstance(identity, int) and 0 <= identity < 2**32:
+        return [identity]
+    digest = hashlib.blake2b(str(identity).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return np.frombuffer(digest, "<u4").tolist()
 
 
 def _splits(
@@ -248,8 +238,9 @@ def _splits(
         return draw(PROTOCOLS["mith"], "mith", len(photos), seed, problems)
     if protocol == "hashnet":
         # "train2014/COCO_train2014_000000566612.jpg" and "train2017/000000566612.jpg" are the same photograph.
-        keys = [photo.number for photo in photos]
-        return listed_splits(root, "coco", keys, lambda path: int(Path(path).stem.rpartition("_")[2]), problems)
+        return listed_splits(
+            root, "coco", [_number_of(photo.file) for photo in photos], lambda path: int(_number_of(path)), problems
+        )
     held = [part for part in parts if part.startswith(("val", "test"))]
     if not held or len(held) == len(parts):
         raise InputError(
@@ -259,6 +250,13 @@ def _splits(
     query = np.flatnonzero([photo.part in held for photo in photos])
     train = np.setdiff1d(np.arange(len(photos)), query)
     return {"train": train, "database": train, "query": query}
+
+
+def _number_of(path: str) -> int | str:
+    """The number at the end of a file's name; the name itself where it ends in none."""
+    stem = Path(path).stem
+    number = stem.rpartition("_")[2]
+    return int(number) if number.isdecimal() else stem
 
 
 LAYOUT = Layout(load, SETTINGS, SOURCE)

@@ -18,7 +18,7 @@ import numpy as np
 
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_class_labels, as_float32, as_integers
-from udsph.data.dataset import SPLITS, Dataset, Modality
+from udsph.data.dataset import NO_LABELS, SPLITS, Dataset, Modality
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -26,7 +26,7 @@ from udsph.errors import InputError
 SETTINGS = {
     "image": Setting("image", str, "name of the image array, image"),
     "text": Setting("text", str, "name of the text array, text"),
-    "labels": Setting("labels", str, "name of the label array, labels"),
+    "labels": Setting("labels", str, "name of the label array, labels; none for pairs without labels"),
     "seed": Setting(0, int, "seed of the split where the file has none, 0", least=0),
     "first": Setting(
         "auto", str, "how index arrays count the first item, 0 or 1; auto finds out", choices=("auto", "0", "1")
@@ -49,31 +49,38 @@ def load(root: Path, *, image: str, text: str, labels: str, seed: int, first: st
     keys = {"image": image, "text": text, "labels": labels}
     if len(set(keys.values())) < len(keys):
         raise InputError(f"features: image={image}, text={text} and labels={labels} must name three different arrays")
-    settings = {**keys, "seed": seed, "first": first}
+    if labels == NO_LABELS:
+        del keys["labels"]
     with Arrays(root) as arrays:
-        return _dataset(arrays, keys, settings)
+        return _dataset(arrays, keys, seed, first)
 
 
-def _dataset(arrays: Arrays, keys: Mapping[str, str], settings: Mapping[str, Any]) -> Dataset:
+def _dataset(arrays: Arrays, keys: Mapping[str, str], seed: int, first: str) -> Dataset:
     source = arrays.path.name
     # The splits with arrays of their own; one nameless part where an array holds all items.
     parts = () if any(key in arrays for key in keys.values()) else _separate_splits(arrays, keys)
+    if [view for view, key in keys.items() if key not in arrays] == ["labels"] and not parts:
+        raise InputError(
+            f"{arrays.missing(keys['labels'])}; labels=NAME names another, labels=none is for pairs without"
+        )
     tables = {view: [arrays.read(_name(key, part)) for part in parts or ("",)] for view, key in keys.items()}
     counts = _counts(source, keys, tables, parts or ("",))
-    matrix, classes = as_class_labels(_label_table(tables["labels"], counts), f"{source}: '{keys['labels']}'")
+    matrix = np.zeros((sum(counts), 0), np.uint8)
+    classes: tuple[str, ...] = ()
+    if "labels" in keys:
+        matrix, classes = as_class_labels(_label_table(tables["labels"], counts), f"{source}: '{keys['labels']}'")
     described = arrays.mapped.description if arrays.mapped else {}
     if parts:
         splits = _consecutive(counts, parts)
     else:
-        splits = _indexed(arrays, counts[0], settings["first"]) or _seeded_fifth(counts[0], settings["seed"])
+        splits = _indexed(arrays, counts[0], first) or _seeded_fifth(counts[0], seed)
     return Dataset(
         name="features",
         image=_modality(arrays, keys["image"], tables["image"], parts),
         text=_modality(arrays, keys["text"], tables["text"], parts),
         labels=matrix,
-        classes=tuple(described.get("classes", classes)),
+        classes=tuple(described.get("classes", classes)) if "labels" in keys else (),
         splits=splits,
-        settings=settings,
         captions=arrays.mapped.captions() if arrays.mapped else None,
     )
 
@@ -107,7 +114,9 @@ def _counts(
                     f"expected (n, dims), (n, regions, dims), or pixels (n, height, width, 3) of uint8"
                 )
         count = int(table["image"].shape[0])
-        rows = {"image": count, "text": int(table["text"].shape[0]), "labels": _label_rows(table["labels"], count)}
+        rows = {"image": count, "text": int(table["text"].shape[0])}
+        if "labels" in table:
+            rows["labels"] = _label_rows(table["labels"], count)
         if len(set(rows.values())) > 1:
             listed = ", ".join(f"'{_name(keys[view], part)}' {number}" for view, number in rows.items())
             raise InputError(f"{source}: arrays of different lengths: {listed} items; row i of each must be item i")

@@ -17,8 +17,9 @@ from udsph.data import images, texts
 from udsph.data.dataset import NO_LABELS, SPLITS, Dataset, Modality
 from udsph.data.items import Items, as_dataset
 from udsph.data.lines import read_names
-from udsph.data.problems import ON_ERROR, Problems, shown
-from udsph.data.protocols import seeded_split
+from udsph.data.problems import ON_ERROR, Problems
+from udsph.data.protocols import MOST_SEED, seeded_split
+from udsph.data.quotes import shown
 from udsph.data.registry import Layout
 from udsph.data.rows import SUFFIXES, inside, names_in, read_rows
 from udsph.data.settings import Setting
@@ -31,7 +32,7 @@ SETTINGS = {
     "caption": Setting("caption", str, "column of the caption, caption"),
     "labels": Setting("labels", str, "column of the labels, labels; none for pairs without labels"),
     "separator": Setting(";", str, "what parts the labels of a row, ;"),
-    "seed": Setting(0, int, "seed of the split where the table has none, 0", least=0),
+    "seed": Setting(0, int, "seed of the split where the table has none, 0", least=0, most=MOST_SEED),
     "encoding": texts.ENCODING,
     **images.SETTINGS,
     **texts.SETTINGS,
@@ -95,14 +96,18 @@ def _usable_pairs(
     path: Path, known: tuple[str, ...] | None, problems: Problems, settings: Mapping[str, Any]
 ) -> Iterator[Pair]:
     """Rows with an image, a caption, labels and perhaps a split; the others are counted."""
-    columns = [settings[key] for key in ("image", "caption", "labels") if settings[key] != NO_LABELS]
+    labelled = settings["labels"] != NO_LABELS
+    columns = [settings[key] for key in ("image", "caption", *(["labels"] if labelled else []))]
     seen: set[str] = set()
-    for row in read_rows(path, columns, ("split", "id"), encoding=settings["encoding"], layout="folder"):
+    for row in read_rows(
+        path, columns, ("split", "id"), encoding=settings["encoding"], layout="folder",
+        hint="image=, caption= and labels= name others; labels=none is for pairs without labels",
+    ):  # fmt: skip
         image, caption = (_single(row.fields[settings[key]]) for key in ("image", "caption"))
         split = _single(row.fields.get("split", "")).lower()
         names: tuple[str, ...] = ()
         fault = ""
-        if settings["labels"] != NO_LABELS:
+        if labelled:
             names, fault = _labels_of(row.fields[settings["labels"]], settings["separator"], known)
         pair = Pair(inside(image), caption, names, _SPLIT_NAMES.get(split, split))
         # The same image may stand in several rows, with several captions; a row may not stand there twice.

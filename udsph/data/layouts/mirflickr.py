@@ -18,8 +18,9 @@ from udsph.data import images, mats, texts
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.items import Items, as_dataset, split_by
 from udsph.data.lines import not_in, read_each_line, read_lines
-from udsph.data.problems import ON_ERROR, Problems, shown
-from udsph.data.protocols import Protocol
+from udsph.data.problems import ON_ERROR, Problems
+from udsph.data.protocols import MOST_SEED, Protocol
+from udsph.data.quotes import shown
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -38,7 +39,7 @@ SETTINGS = {
         "auto", str, "dcmh, djsrh, dchmt, or auto: the file's own splits, else dcmh",
         choices=("auto", *PROTOCOLS),
     ),
-    "seed": Setting(0, int, "seed of the split, 0", least=0),
+    "seed": Setting(0, int, "seed of the split, 0", least=0, most=MOST_SEED),
     "text": Setting(
         "tags", str, "of the folders: tags (a bag of the common tags) or words (the tags as a text)",
         choices=("tags", "words"),

@@ -19,7 +19,7 @@ from udsph.data.dataset import Dataset, Modality
 from udsph.data.items import Items, as_dataset, drop_unused, split_by
 from udsph.data.lines import not_in, read_each_line, read_lines
 from udsph.data.problems import ON_ERROR, Problems
-from udsph.data.protocols import Protocol, listed_splits
+from udsph.data.protocols import MOST_SEED, Protocol, listed_splits
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -41,7 +41,7 @@ SETTINGS = {
         "or auto: the file's own splits, else tc21",
         choices=("auto", *PROTOCOLS, "lists"),
     ),
-    "seed": Setting(0, int, "seed of the split, 0", least=0),
+    "seed": Setting(0, int, "seed of the split, 0", least=0, most=MOST_SEED),
     "text": Setting(
         "tags", str, "of the lists: tags (a bag of the 1000 common tags) or words (all tags as a text)",
         choices=("tags", "words"),

@@ -16,7 +16,8 @@ import numpy as np
 from udsph.data import images, texts
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.lines import check_encoding, read_lines, read_names
-from udsph.data.problems import ON_ERROR, Problems, shown
+from udsph.data.problems import ON_ERROR, Problems
+from udsph.data.quotes import shown
 from udsph.data.registry import Layout
 from udsph.errors import InputError
 

@@ -16,7 +16,7 @@ from udsph.data.arrays import Arrays
 from udsph.data.checks import as_float32
 from udsph.data.dataset import Dataset, Modality
 from udsph.data.lines import read_lines, read_names
-from udsph.data.problems import shown
+from udsph.data.quotes import shown
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -62,7 +62,6 @@ def load(root: Path, *, text: str) -> Dataset:
             "database": np.arange(n_train),
             "query": np.arange(n_train, n_train + n_test),
         },
-        settings={"text": text},
     )
 
 

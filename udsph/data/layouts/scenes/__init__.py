@@ -34,7 +34,7 @@ SETTINGS = {
     "train": Setting(None, int, "number of training pairs, all but the queries", least=2),
     "noise": Setting(0.05, float, "standard deviation of the pixel noise, 0.05 of the full range", least=0, most=1),
     "omit": Setting(0.1, float, "probability that a caption leaves a detail out, 0.1", least=0, most=1),
-    "workers": Setting(None, int, "processes that generate, one per processor", least=1),
+    "workers": Setting(None, int, "processes that generate, one per processor", least=1, stored=False),
 }
 CHUNK = 250  # pairs of one task
 Part = tuple[np.ndarray, np.ndarray, list[str]]
@@ -79,8 +79,7 @@ def load(
             "train": np.arange(query, query + train),
             "database": np.arange(query, pairs),
         },
-        # Without the workers: they do not change the pairs.
-        settings={"pairs": pairs, "seed": seed, "query": query, "train": train, "noise": noise, "omit": omit},
+        settings={"query": query, "train": train},
         captions=tuple(captions),
     )
 

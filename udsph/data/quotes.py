@@ -1,0 +1,14 @@
+"""Values of users as a message quotes them."""
+
+from __future__ import annotations
+
+MOST_SHOWN = 120  # characters
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: on one line, and of bounded length however long it is."""
+    text = value if isinstance(value, str) else repr(value)
+    start = text[:MOST_SHOWN] if len(text) > MOST_SHOWN else text
+    if not start.isprintable():
+        start = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in start)
+    return start if len(text) <= MOST_SHOWN >= len(start) else f"{start[:MOST_SHOWN]}... ({len(text):,} characters)"

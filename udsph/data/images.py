@@ -10,7 +10,7 @@ import copy
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,17 @@ from udsph.data.pixels import DamagedImage, decode, pixels_of
 from udsph.data.problems import BadItem, Problems
 from udsph.data.settings import Setting
 
-__all__ = ["DamagedImage", "Images", "LazyRows", "decode", "find_images", "located", "pixels_of", "processors"]
+__all__ = [
+    "DamagedImage",
+    "Images",
+    "LazyRows",
+    "decode",
+    "find_images",
+    "located",
+    "options",
+    "pixels_of",
+    "processors",
+]
 
 KEPT_BYTES = 256 * 2**20  # decoded images up to this size together are kept in memory
 VERIFIED = 5000  # up to this number of images are decoded while loading, so that a damaged one can be left out
@@ -42,6 +52,11 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a layout's settings those that :func:`find_images` takes."""
+    return {name: settings[name] for name in SETTINGS}
 
 
 class LazyRows:

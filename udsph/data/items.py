@@ -25,6 +25,8 @@ class Items:
     ----------
     text
         None where the words of ``captions`` are to be the text.
+    labels
+        uint8 ``(n, classes)``; ``(n, 0)`` for pairs without labels.
     splits
         Where the files themselves say them.
     """

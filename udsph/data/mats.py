@@ -156,9 +156,7 @@ def _trio(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
         else:
             problems.leave_out("the caption is empty", f"row {row}, {paths[row]}")
     names = _under(root, [paths[row] for row in rows])
-    pictures, kept = images.find_images(
-        root, names, problems, size=settings["size"], workers=settings["workers"], verify=settings["verify"]
-    )
+    pictures, kept = images.find_images(root, names, problems, **images.options(settings))
     chosen = [rows[position] for position in kept.tolist()]
     return Items(
         Modality("pixels", pictures), None, labels[chosen], classes, texts.choose(captions, chosen, settings["seed"])

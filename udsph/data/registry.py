@@ -10,16 +10,19 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from udsph.data import layouts
 from udsph.data.dataset import Dataset
+from udsph.data.quotes import shown
 from udsph.data.settings import Setting
 from udsph.errors import InputError, MissingExtra
 
 GROUP = "udsph.layouts"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it is typed, and stands in the names of folders
 _registered: dict[str, Layout] = {}
 
 
@@ -55,13 +58,15 @@ def register(name: str, layout: Layout) -> None:
     Raises
     ------
     InputError
-        If a layout of this package or of an installed one has that name.
+        If a layout of this package or of an installed one has that name, or it is no name.
     TypeError
         If ``layout`` is no :class:`Layout`.
     """
     if not isinstance(layout, Layout):
         raise TypeError(f"layout '{name}' is {type(layout).__name__}; expected udsph.data.Layout(load, settings)")
-    if name in _built_in() or name in _installed():
+    if not _NAME.fullmatch(name):
+        raise InputError(f"name='{shown(name)}': a name has letters, digits, '.', '_' and '-'")
+    if name in built_in() or name in _installed():
         raise InputError(f"name='{name}': there is a layout of that name; choose another one")
     _registered[name] = layout
 
@@ -69,7 +74,7 @@ def register(name: str, layout: Layout) -> None:
 def names() -> tuple[str, ...]:
     """The names of all layouts: those of this package in alphabetical order, then the others."""
     others = {**_installed(), **_registered}
-    return (*_built_in(), *sorted(others.keys() - set(_built_in())))
+    return (*built_in(), *sorted(others.keys() - set(built_in())))
 
 
 def layout_of(name: str) -> Layout:
@@ -80,7 +85,7 @@ def layout_of(name: str) -> Layout:
     InputError
         If there is none, or the package that declares it cannot give it; the others are not touched by that.
     """
-    if name in _built_in():
+    if name in built_in():
         layout: Layout = importlib.import_module(f"{layouts.__name__}.{name}").LAYOUT
         return layout
     if name in _registered:
@@ -90,8 +95,15 @@ def layout_of(name: str) -> Layout:
     return _loaded(name, _installed()[name])
 
 
+def forget() -> None:
+    """Look for the files and entry points anew."""
+    built_in.cache_clear()
+    _installed.cache_clear()
+
+
 @functools.cache
-def _built_in() -> tuple[str, ...]:
+def built_in() -> tuple[str, ...]:
+    """The names of the layouts of this package."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(layouts.__path__)))
 
 
@@ -110,8 +122,8 @@ def _loaded(name: str, point: Any) -> Layout:
         found = point.load()
     except MissingExtra:
         raise
-    except Exception as error:  # a foreign module may fail with anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (Exception, SystemExit) as error:  # a foreign module may fail with anything
+        reason = shown(str(error).partition("\n")[0]) or type(error).__name__
         raise InputError(f"the layout '{name}' of the package '{package}' cannot be loaded: {reason}") from error
     if not isinstance(found, Layout):
         raise InputError(

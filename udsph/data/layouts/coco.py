@@ -81,9 +81,7 @@ def load(root: Path, **settings: Any) -> Dataset:
     classes: dict[str, int] = {}
     photos = [photo for part in parts for photo in read_part(root, part, classes, problems, labelled, boxed)]
     names = [_place(root, photo.part) + photo.file for photo in photos]
-    pictures, kept = images.find_images(
-        root, names, problems, size=settings["size"], workers=settings["workers"], verify=settings["verify"]
-    )
+    pictures, kept = images.find_images(root, names, problems, **images.options(settings))
     photos = [photos[position] for position in kept.tolist()]
     view = Modality("pixels", pictures)
     if boxed:

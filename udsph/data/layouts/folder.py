@@ -69,7 +69,7 @@ def load(root: Path, **settings: Any) -> Dataset:
     pairs = list(_usable_pairs(path, known, problems, settings))
     pictures, kept = images.find_images(
         root, [pair.image for pair in pairs], problems,
-        size=settings["size"], workers=settings["workers"], verify=settings["verify"],
+        **images.options(settings)
     )  # fmt: skip
     pairs = [pairs[position] for position in kept.tolist()]
     labels, classes = _labels(pairs, known if settings["labels"] != NO_LABELS else ())

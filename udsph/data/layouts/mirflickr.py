@@ -90,9 +90,7 @@ def read_official(root: Path, problems: Problems, settings: Mapping[str, Any]) -
         if found is not None:
             tags[number] = found
     files = [f"{folder}im{number}.jpg" for number in tags]
-    pictures, kept = images.find_images(
-        root, files, problems, size=settings["size"], workers=settings["workers"], verify=settings["verify"]
-    )
+    pictures, kept = images.find_images(root, files, problems, **images.options(settings))
     order = [list(tags)[position] for position in kept.tolist()]
     labels, classes = _labels(root, base, order, numbers, problems)
     captions = tuple(" ".join(tags[number]) for number in order)

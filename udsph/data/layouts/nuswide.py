@@ -116,9 +116,7 @@ def read_official(
     files = [files[number] for number in items.image.values[:, 0].tolist()]
     place = _image_folder(root, files)
     names = [place + (file if place.startswith("Flickr") else file.rpartition("/")[2]) for file in files]
-    pictures, kept = images.find_images(
-        root, names, problems, size=settings["size"], workers=settings["workers"], verify=settings["verify"]
-    )
+    pictures, kept = images.find_images(root, names, problems, **images.options(settings))
     items = items.select(kept)
     chosen = Items(Modality("pixels", pictures), items.text, items.labels, items.classes, items.captions)
     return chosen, [files[position] for position in kept.tolist()]

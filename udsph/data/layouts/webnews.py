@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from udsph.data import images, texts
 from udsph.data.dataset import Dataset, Modality
+from udsph.data.items import Items, as_dataset
 from udsph.data.lines import check_encoding, read_lines, read_names
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.quotes import shown
@@ -34,10 +35,7 @@ class Entry(NamedTuple):
     split: str
 
 
-def load(
-    root: Path, *, size: int, workers: int | None, verify: str, words: str, vocabulary: int, longest: int,
-    encoding: str, on_error: str,
-) -> Dataset:  # fmt: skip
+def load(root: Path, **settings: Any) -> Dataset:
     """Queries are the test pairs; training set and database are the training pairs.
 
     Returns
@@ -46,7 +44,8 @@ def load(
         Images ``pixels``, resized to a square of side ``size``; texts ``tokens``, as written in ``captions``. Training
         pairs first, in the order of their list.
     """
-    problems = Problems("webnews", on_error)
+    problems = Problems("webnews", settings["on_error"])
+    encoding = settings["encoding"]
     check_encoding(encoding)
     classes = read_names(root / "categories.list", "webnews", encoding, numbered=True)
     seen: set[tuple[str, str]] = set()
@@ -54,27 +53,16 @@ def load(
     articles = [texts.read_text(root / "texts" / f"{e.text}.txt", encoding, f"{e.text}.txt", problems) for e in entries]
     with_text = [position for position, article in enumerate(articles) if article is not None]
     names = [f"images/{entries[position].image}.jpg" for position in with_text]
-    pictures, kept = images.find_images(root, names, problems, size=size, workers=workers, verify=verify)
+    pictures, kept = images.find_images(root, names, problems, **images.options(settings))
     entries = [entries[with_text[position]] for position in kept]
     captions = tuple(str(articles[with_text[position]]) for position in kept)
     train = np.array([number for number, entry in enumerate(entries) if entry.split == "train"], np.int64)
     _remark_repeated(captions, entries, problems)
     labels = np.zeros((len(entries), len(classes)), np.uint8)
     labels[np.arange(len(entries)), [entry.label for entry in entries]] = 1
-    return Dataset(
-        name="webnews",
-        image=Modality("pixels", pictures),
-        text=texts.as_tokens(captions, train, problems, words=words, vocabulary=vocabulary, longest=longest),
-        labels=labels,
-        classes=classes,
-        splits={"train": train, "database": train, "query": np.setdiff1d(np.arange(len(entries)), train)},
-        settings={
-            "size": size, "verify": verify, "words": words, "vocabulary": vocabulary, "longest": longest,
-            "encoding": encoding, "on_error": on_error,
-        },
-        captions=captions,
-        notes=problems.tell(),
-    )  # fmt: skip
+    items = Items(Modality("pixels", pictures), None, labels, classes, captions)
+    splits = {"train": train, "database": train, "query": np.setdiff1d(np.arange(len(entries)), train)}
+    return as_dataset("webnews", items, splits, settings, problems)
 
 
 def _entries(

@@ -30,7 +30,7 @@ from PIL import Image
 from udsph import data
 from udsph.data.coco_json import read_annotations
 from udsph.data.problems import Problems
-from udsph.encoding import Config
+from udsph.encoding import Config, Hasher
 from udsph.encoding.hasher import PRECISIONS
 from udsph.encoding.inputs import Inputs
 from udsph.encoding.model import Description, Model
@@ -43,13 +43,11 @@ PHOTOGRAPHS, SMALL_FILES, STEP_PAIRS, PAIRS = 800, 4000, 8000, 500_000
 Row = tuple[str, str, str]
 
 
-def untrained(bits: int = 64) -> UDSPH:
+def untrained(bits: int = 64) -> Hasher:
     """The small network for 64 x 64 pixels, with its initial weights."""
     specs = ModalitySpec("pixels", (SIDE, SIDE, 3)), ModalitySpec("tokens", (16,), 100)
-    made = UDSPH(bits=bits)
-    made.inputs = Inputs(side=SIDE)
-    made.model = Model(Description(*specs, tuple("abcd")), Config(bits=bits), torch.device("cpu"))
-    return made
+    model = Model(Description(*specs, tuple("abcd")), Config(bits=bits), torch.device("cpu"))
+    return Hasher(model, Inputs(side=SIDE))
 
 
 def compare(folder: Path, what: str) -> list[Row]:
@@ -58,7 +56,7 @@ def compare(folder: Path, what: str) -> list[Row]:
     rates: dict[str, list[float]] = {"decode": [], **{precision: [] for precision in PRECISIONS}}
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        count = sum(len(batch.items) for batch in image_batches(folder, SIDE, WORKERS, Tally()))
+        count = sum(len(batch.names) for batch in image_batches(folder, (SIDE, SIDE), WORKERS, Tally())[1])
         rates["decode"].append(count / (time.perf_counter() - started))
         for precision in PRECISIONS:
             started = time.perf_counter()

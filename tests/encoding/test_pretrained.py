@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import stat
 
@@ -11,19 +12,9 @@ import pytest
 import torch
 
 from tests.training.conftest import QUICK, make_dataset
-from udsph import data
+from udsph.encoding import Hasher, encode_file
 from udsph.errors import InputError
 from udsph.training import UDSPH, evaluate
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    return data.load("scenes", pairs=80, workers=1)
-
-
-@pytest.fixture(scope="module")
-def model(scenes):
-    return UDSPH(**(QUICK | {"epochs": 1})).fit(scenes, progress=False)
 
 
 @pytest.fixture
@@ -59,8 +50,8 @@ def test_a_run_keeps_the_preparation_too(model, scenes, tmp_path):
 
 def test_the_card_says_data_metrics_and_licence(model, scenes, tmp_path):
     metrics = evaluate(model, scenes)
-    model.data["root"] = "/secret/place"
-    model.save_pretrained(tmp_path / "m", licence="apache-2.0", metrics=metrics, data="Drawn scenes.", name="Scenes")
+    placed = Hasher(model.model, model.inputs, {**model.data, "root": "/secret/place"})
+    placed.share(tmp_path / "m", licence="apache-2.0", metrics=metrics, data="Drawn scenes.", name="Scenes")
     card = (tmp_path / "m" / "README.md").read_text()
     front = card.split("---")[1]
     assert "license: apache-2.0" in front and "library_name: udsph" in front
@@ -138,7 +129,22 @@ def test_what_is_no_shared_model_is_refused(shared, tmp_path):
 
 def test_a_model_of_features_says_what_it_takes(tmp_path):
     model = UDSPH(**(QUICK | {"epochs": 1})).fit(make_dataset(), progress=False)
-    with pytest.raises(InputError, match="udsph extract"):
-        model.inputs.image_side()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in.txt").write_text("text")
+    for modality, source in (("image", "in"), ("text", "in.txt")):
+        with pytest.raises(InputError, match=r"takes arrays of feature vectors \(n x 12\).*udsph extract"):
+            encode_file(model, tmp_path / source, tmp_path / "c.npy", modality=modality)
     with pytest.raises(InputError, match="has no vocabulary"):
         model.inputs.tokens(["text"])
+
+
+def test_all_files_of_a_run_and_of_a_shared_model_may_be_read_alike(model, tmp_path):
+    before = os.umask(0o022)
+    try:
+        model.save(tmp_path / "run")
+        model.share(tmp_path / "shared")
+    finally:
+        os.umask(before)
+    for folder in ("run", "shared"):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / folder).iterdir()}
+        assert "model.safetensors" in modes and set(modes.values()) == {0o644}, modes

@@ -6,21 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.conftest import QUICK
-from udsph import data
 from udsph.encoding import encode_file, streaming
 from udsph.errors import InputError
-from udsph.training import UDSPH
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    return data.load("scenes", pairs=80, workers=1)
-
-
-@pytest.fixture(scope="module")
-def model(scenes):
-    return UDSPH(**(QUICK | {"epochs": 1})).fit(scenes, progress=False)
 
 
 @pytest.fixture(autouse=True)
@@ -120,20 +107,20 @@ def test_an_array_is_read_in_pieces(model, scenes, tmp_path):
 def test_memory_is_bounded_by_the_batches(model, pictures, monkeypatch, tmp_path):
     """Never more images are decoded than the look-ahead allows beyond those that have their codes."""
     decoded, encoded, most = [0], [0], [0]
-    real_decode, real_encode = streaming.decode, model.encode_image
+    real_decode, real_encode = streaming.pixels_of, model.codes_of
 
     def decode(*arguments):
         decoded[0] += 1
         most[0] = max(most[0], decoded[0] - encoded[0])
         return real_decode(*arguments)
 
-    def encode(items, **settings):
+    def encode(modality, items, **settings):
         encoded[0] += len(items)
-        return real_encode(items, **settings)
+        return real_encode(modality, items, **settings)
 
-    monkeypatch.setattr(streaming, "decode", decode)
+    monkeypatch.setattr(streaming, "pixels_of", decode)
     monkeypatch.setattr(streaming, "BATCH", 2)
-    monkeypatch.setattr(model, "encode_image", encode)
+    monkeypatch.setattr(model, "codes_of", encode)
     encode_file(model, pictures, tmp_path / "c.npy", modality="image", workers=1)
     assert encoded[0] == 30 and most[0] <= 2 * (1 + 2 + 2)
 

@@ -214,19 +214,6 @@ def test_fewer_items_than_a_batch_train(toy):
     assert len(train(few, batch_size=512).encode_image(toy.image)) == len(toy)
 
 
-def test_items_of_another_form_are_refused(toy, scenes_like):
-    model = train(toy, epochs=1)
-    with pytest.raises(InputError, match="image: vectors of shape"):
-        model.encode_image(np.zeros((2, 5), np.float32))
-    with pytest.raises(InputError, match="NaN"):
-        model.encode_image(np.full((2, 12), np.nan, np.float32))
-    model = train(scenes_like, epochs=1)
-    with pytest.raises(InputError, match="tokens from 0 to 99"):
-        model.encode_text(np.array([[1, 99, 0]]))
-    with pytest.raises(InputError, match="image: values of type float32"):
-        model.encode_image(np.zeros((2, 16, 16, 3), np.float32))
-
-
 def test_a_dataset_with_other_classes_is_not_evaluated(toy, tmp_path):
     UDSPH(**(QUICK | {"epochs": 1})).fit(toy, output=tmp_path / "run", progress=False)
     turned = dataclasses.replace(toy, classes=toy.classes[::-1], labels=toy.labels[:, ::-1])

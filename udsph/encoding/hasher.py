@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +12,21 @@ import numpy as np
 from torch import Tensor
 
 from udsph.data import Modality
+from udsph.data.directions import MODALITIES
 from udsph.encoding import pretrained, run_folder
 from udsph.encoding.batches import sequence
+from udsph.encoding.collapse import Collapse
 from udsph.encoding.config import Config
 from udsph.encoding.device import device_of
 from udsph.encoding.inputs import Inputs
+from udsph.encoding.items import as_modality, takes
 from udsph.encoding.model import Description, Model
 from udsph.errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # not imported at run time: Python 3.10 has none
 
+log = logging.getLogger(__name__)
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
@@ -73,7 +78,9 @@ class Hasher:
         Parameters
         ----------
         images
-            A :class:`~udsph.data.Modality`, or an array of the form that the model was trained on.
+            For a model of pixels a list of paths, PIL images and arrays ``(height, width, 3)``, 0 to 255, or one array
+            ``(n, height, width, 3)``: of any size, they are read and resized as in training. For a model of features
+            an array of such. A :class:`~udsph.data.Modality` of the same kind for either.
         batch_size
             Items that pass through the network at once.
         precision
@@ -84,46 +91,59 @@ class Hasher:
         -------
         numpy.ndarray
             uint8 ``(n, ceil(bits / 8))``, little bit order.
+
+        Raises
+        ------
+        InputError
+            For anything else; the message says what was given and what the model takes.
+
+        Warns
+        -----
+        Through the logger ``udsph``: of codes that hardly differ.
         """
         return self._encode("image", images, batch_size, precision)
 
     def encode_text(self, texts: Any, batch_size: int = 256, *, precision: str = "32-true") -> np.ndarray:
-        """Packed codes of texts, from the texts alone; like :meth:`encode_image`."""
+        """Packed codes of texts, from the texts alone; like :meth:`encode_image`.
+
+        Parameters
+        ----------
+        texts
+            For a model of words a list of texts, which are split and looked up as in training, or token numbers
+            ``(n, words)``. For a model of features an array of such. A :class:`~udsph.data.Modality` for either.
+        """
         return self._encode("text", texts, batch_size, precision)
 
-    def _encode(self, view: str, items: Any, batch_size: int, precision: str) -> np.ndarray:
-        model = self.model
+    def _encode(self, name: str, items: Any, batch_size: int, precision: str) -> np.ndarray:
+        modality, remarks = as_modality(items, name, self.model.spec(name), self.inputs)
+        codes = self.codes_of(name, modality, batch_size, precision)
+        collapse = Collapse(name, len(self.classes), self.bits)
+        collapse.add(codes)
+        for remark in (*remarks, *collapse.remarks()):
+            log.warning(remark)
+        return codes
+
+    def codes_of(self, name: str, modality: Modality, batch_size: int = 256, precision: str = "32-true") -> np.ndarray:
+        """Codes of rows that :func:`udsph.encoding.items.as_modality` gave, without remarks."""
         if precision not in PRECISIONS:
             raise InputError(f"precision={precision}: expected one of {', '.join(PRECISIONS)}")
-        modality = items if isinstance(items, Modality) else self._as_modality(view, items)
-        spec = getattr(model.description, view)
-        same = modality.kind == spec.kind and len(modality.shape) == len(spec.shape)
-        # Sentences may be of any length and sets of any size; everything else must agree.
-        if not same or (modality.shape[-1:] != spec.shape[-1:] and spec.kind != "tokens"):
-            raise InputError(
-                f"{view}: {modality.kind} of shape {modality.shape} given, the model takes {spec.kind} of {spec.shape}"
-            )
+        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
+            raise InputError(f"batch_size={batch_size!r}: expected a whole number of at least 1")
         if len(modality) == 0:
             return np.empty((0, -(-self.bits // 8)), np.uint8)
-        batches = sequence(modality, np.arange(len(modality)), batch_size, model.device)
-        return model.encode(view, batches, half=precision == "bf16-mixed")
+        batches = sequence(modality, np.arange(len(modality)), batch_size, self.model.device)
+        return self.model.encode(name, batches, half=precision == "bf16-mixed")
 
-    def _as_modality(self, view: str, items: Any) -> Modality:
-        """A bare array as items of the kind that the model was trained on."""
-        spec = getattr(self.model.description, view)
-        items = items if hasattr(items, "toarray") else np.asarray(items)
-        wanted = "biu" if spec.kind in ("pixels", "tokens") else "biuf"
-        if items.dtype.kind not in wanted:
-            raise InputError(f"{view}: values of type {items.dtype} given, the model takes {spec.kind}")
-        if spec.kind in ("vectors", "regions"):
-            finite = np.isfinite(items.data if hasattr(items, "toarray") else items)
-            if not finite.all():
-                raise InputError(f"{view}: the values hold NaN or infinity")
-        if spec.kind == "tokens" and items.size and not 0 <= items.min() <= items.max() < spec.vocabulary:
-            raise InputError(
-                f"{view}: tokens from {items.min()} to {items.max()}, the vocabulary has {spec.vocabulary}"
-            )
-        return Modality(spec.kind, items)
+    def __repr__(self) -> str:
+        """Code length, what each network takes, and the training data: a line each."""
+        name = type(self).__name__
+        if self._model is None:
+            return f"{name}({self.config.bits} bits, not trained)"
+        lines = [f"{name}({self.bits} bits, {len(self.classes)} classes)"]
+        for modality in MODALITIES:
+            lines.append(f"{modality}s: {takes(self.model.spec(modality), self.inputs)}")
+        lines.append(f"trained on: {self.data.get('name', 'unknown')}")
+        return "\n  ".join(lines)
 
     # -- folders --------------------------------------------------------------------------------------------------
 

@@ -61,21 +61,10 @@ class Inputs:
             raise InputError(f"{where} does not describe the preparation of raw items")
         return made
 
-    def image_side(self) -> int:
-        """The side of the images to decode, or an error where the model reads no pixels."""
-        if not self.side:
-            raise InputError(
-                "the model does not read square pixels; give --input as .npy: features as the model was trained on "
-                "(udsph extract)"
-            )
-        return self.side
-
     def tokens(self, texts: Sequence[str]) -> tuple[Modality, int, int]:
         """Texts as the model reads them, how many were cut to ``longest`` words, and how many have no known word."""
         if not self.vocabulary:
-            raise InputError(
-                "the model has no vocabulary; give --input as .npy: tokens or features as the model was trained on"
-            )
+            raise InputError("the model has no vocabulary: it takes arrays as it was trained on, not texts")
         split = splitter(self.words)
         place = {word: position for position, word in enumerate(self.vocabulary) if position}
         values = np.zeros((len(texts), max(1, self.longest)), np.int32)
@@ -87,3 +76,12 @@ class Inputs:
             lengths[row] = min(len(found), self.longest)
             values[row, : lengths[row]] = found[: self.longest]
         return Modality("tokens", values, lengths, self.vocabulary), cut, int((lengths == 0).sum())
+
+    def remarks(self, cut: int, unknown: int) -> list[str]:
+        """What is worth knowing of texts of which so many were cut, and so many have no known word."""
+        found = []
+        if cut:
+            found.append(f"{cut:,} texts have more than {self.longest} known words; the first ones are read")
+        if unknown:
+            found.append(f"{unknown:,} texts have no word of the vocabulary; they share one code")
+        return found

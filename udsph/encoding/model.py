@@ -84,6 +84,11 @@ class Model:
         one = VisionBackbone.load(place) if self.pretrained else VisionBackbone.from_description(description)
         return BackboneEncoder(one, self.config.width, self.config.part_width, frozen=self.config.backbone_rate == 0)
 
+    def spec(self, modality: str) -> ModalitySpec:
+        """What the network of ``image`` or ``text`` takes."""
+        found: ModalitySpec = getattr(self.description, modality)
+        return found
+
     def reset_modalities(self) -> None:
         """New initial weights from torch's generator, with the statistics of the data in place."""
         self.pair = self._build().to(self.device)

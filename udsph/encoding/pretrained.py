@@ -14,13 +14,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from udsph import files
 from udsph._version import __version__
 from udsph.data.directions import DIRECTIONS, in_words
 from udsph.encoding import run_folder
@@ -84,17 +84,16 @@ def save_pretrained(
         "metrics": dict(metrics or {}),
     }
     run_folder.write_weights(folder, model.tensors())
-    run_folder.write_json(folder / run_folder.CONFIG, content)
-    shutil.copymode(folder / run_folder.CONFIG, folder / run_folder.WEIGHTS)  # safetensors writes for the owner alone
+    files.write_json(folder / run_folder.CONFIG, content)
     card = model_card(content, name or folder.resolve().name, licence, data)
-    run_folder.write(folder / CARD, lambda part: part.write_text(card, encoding="utf-8"))
+    files.write_text(folder / CARD, card)
 
 
 def is_shared(folder: Path) -> bool:
     """Whether a folder holds a shared model, and not a run."""
     try:
-        return "model_type" in json.loads((folder / run_folder.CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        return "model_type" in files.read_json(folder / run_folder.CONFIG)
+    except (OSError, InputError, TypeError):
         return False
 
 
@@ -109,10 +108,7 @@ def read_pretrained(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tenso
     path = folder / run_folder.CONFIG
     if not path.is_file():
         raise InputError(f"'{folder}' is no shared model: it has no {run_folder.CONFIG}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error})") from None
+    content = files.read_json(path)
     if not isinstance(content, dict) or content.get("model_type") != "udsph":
         raise InputError(f"{path} is not the configuration of a UDSPH model; a run folder is read by Hasher.load")
     if content.get("format") != FORMAT:

@@ -10,7 +10,7 @@
 ``metrics.json``        what ``udsph evaluate`` found
 ======================  ==============================================================================
 
-Files are written beside and renamed, so that no reader and no crash meets half a file. Nothing in a run is unpickled:
+Files are written whole or not at all (``udsph.files``). Nothing in a run is unpickled:
 weights are safetensors, checkpoints are read with ``weights_only=True``.
 """
 
@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from udsph import files
 from udsph._version import __version__
 from udsph.encoding.config import of_earlier_version
 from udsph.encoding.inputs import Inputs
@@ -39,21 +39,6 @@ FORMAT = 1
 CONFIG, SPLITS, LOG = "config.json", "splits.npz", "log.csv"
 INPUTS = "inputs.json"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
-
-
-def write(path: Path, fill: Callable[[Path], Any]) -> None:
-    """Have ``fill`` write a file beside ``path``, then rename it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        fill(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON beside, then rename."""
-    write(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
 
 
 def content_of(model: Model, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,14 +68,12 @@ def create(folder: Path, content: Mapping[str, Any], splits: Mapping[str, np.nda
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not a run; choose another output")
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / SPLITS, lambda part: _save_arrays(part, splits))
-    write_json(folder / CONFIG, {"format": FORMAT, "udsph": __version__, "torch": str(torch.__version__), **content})
+    with files.replacing(folder / SPLITS) as stream:
+        np.savez(stream, allow_pickle=False, **dict(splits))
+    files.write_json(
+        folder / CONFIG, {"format": FORMAT, "udsph": __version__, "torch": str(torch.__version__), **content}
+    )
     return False
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with path.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **dict(arrays))
 
 
 def _difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -116,11 +99,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} is not a run: it has no {CONFIG}; give the folder that 'udsph train --output' wrote"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error})") from None
-    missing = [name for name in ("format", "data", "training", "model") if name not in content]
+    content = files.read_json(path)
+    if not isinstance(content, dict) or "format" not in content:
+        raise InputError(f"{path} is not the configuration of a run: 'format' is missing")
+    missing = [name for name in ("data", "training", "model") if not isinstance(content.get(name), dict)]
     if missing:
         raise InputError(f"{path} is not the configuration of a run: '{missing[0]}' is missing")
     if content["format"] != FORMAT:
@@ -152,7 +134,7 @@ def read_splits(folder: Path) -> dict[str, np.ndarray]:
 
 def write_inputs(folder: Path, inputs: Inputs) -> None:
     """Store the preparation of raw items."""
-    write_json(folder / INPUTS, inputs.as_json())
+    files.write_json(folder / INPUTS, inputs.as_json())
 
 
 def read_inputs(folder: Path) -> Inputs:
@@ -160,11 +142,7 @@ def read_inputs(folder: Path) -> Inputs:
     path = folder / INPUTS
     if not path.exists():
         return Inputs()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error})") from None
-    return Inputs.from_json(content, str(path))
+    return Inputs.from_json(files.read_json(path), str(path))
 
 
 def finish(folder: Path, inputs: Inputs, weights: Mapping[str, Tensor]) -> None:
@@ -177,7 +155,8 @@ def finish(folder: Path, inputs: Inputs, weights: Mapping[str, Tensor]) -> None:
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Store the finished model's tensors."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    write(folder / WEIGHTS, lambda part: save_file(tensors, part, metadata={"format": str(FORMAT)}))
+    with files.beside(folder / WEIGHTS) as part:  # which also gives it the usual mode: safetensors' own is the owner's
+        save_file(tensors, part, metadata={"format": str(FORMAT)})
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -9,26 +9,35 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from udsph.data import Modality
-from udsph.data.images import DamagedImage, decode, processors
+from udsph.data.directions import MODALITIES
+from udsph.data.images import processors
+from udsph.data.lines import check_encoding, raw_lines, read_each_line
+from udsph.data.pixels import DamagedImage, pixels_of
 from udsph.data.prefetch import ahead
+from udsph.encoding.code_file import CodeWriter
+from udsph.encoding.collapse import Collapse
+from udsph.encoding.inputs import Inputs
+from udsph.encoding.items import as_modality, takes
 from udsph.errors import InputError
+from udsph.models.networks import ModalitySpec
+
+if TYPE_CHECKING:
+    from udsph.encoding.hasher import Hasher
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 BATCH = 64
-Report = Callable[[int], None]
-Encode = Callable[[Any], np.ndarray]
+Report = Callable[[int, int | None], None]
+Encode = Callable[[Modality], np.ndarray]
 
 
 @dataclass
@@ -44,14 +53,14 @@ class Tally:
 class Batch:
     """Items that were read, the names of their rows, the faults of the others; codes, where the reader made them."""
 
-    items: Any
+    items: Modality | None
     names: list[str]
     faults: list[str]
     codes: np.ndarray | None = None
 
 
 def encode_file(
-    model: Any,
+    hasher: Hasher,
     source: Path,
     output: Path,
     *,
@@ -66,11 +75,11 @@ def encode_file(
 
     Parameters
     ----------
-    model
+    hasher
         A :class:`~udsph.Hasher`.
     source
         For images a folder (with its sub-folders, in the order of their names), for texts a file with one text a line;
-        for both a ``.npy`` array as the model was trained on.
+        for both a ``.npy`` array of what the model takes; pictures of any size.
     output
         Beside it, ``NAME.items.txt`` names the item of each row: the image's path within the folder, the number of the
         line. For ``.npy`` rows stay rows, and nothing is written.
@@ -83,7 +92,7 @@ def encode_file(
     precision
         As in :meth:`udsph.Hasher.encode_image`.
     report
-        Called with the number of items done.
+        Called with the number of items done, and of all, which is None where it is not known beforehand.
 
     Raises
     ------
@@ -92,41 +101,52 @@ def encode_file(
     """
     if on_error not in ("skip", "stop"):
         raise InputError(f"on_error={on_error}: expected skip or stop")
+    if modality not in MODALITIES:
+        raise InputError(f"modality={modality}: expected image or text")
     tally = Tally()
-    encode = functools.partial(model.encode_image if modality == "image" else model.encode_text, precision=precision)
-    batches = _batches(model, source, modality, workers or processors(), encoding, tally, encode)
+    encode = functools.partial(hasher.codes_of, modality, precision=precision)
+    total, batches = _batches(hasher, source, modality, workers or processors(), encoding, tally, encode)
+    collapse = Collapse(modality, len(hasher.classes), hasher.bits)
     named = source.suffix != ".npy"
-    with CodeWriter(output, -(-model.bits // 8), named=named) as writer, one_thread(source.is_dir()):
+    with CodeWriter(output, -(-hasher.bits // 8), named=named) as writer, one_thread(source.is_dir()):
         for batch in batches:
             if batch.faults and on_error == "stop":
-                raise InputError(f"{batch.faults[0]}; --on-error skip leaves such items out and counts them")
+                raise InputError(f"{batch.faults[0]}; on_error=skip leaves such items out and counts them")
             tally.left_out += batch.faults
-            if len(batch.items):
-                writer.write(encode(batch.items) if batch.codes is None else batch.codes, batch.names)
+            if batch.items is not None:
+                codes = encode(batch.items) if batch.codes is None else batch.codes
+                collapse.add(codes)
+                writer.write(codes, batch.names)
             tally.encoded = writer.rows
             if report is not None:
-                report(tally.encoded + len(tally.left_out))
+                report(tally.encoded + len(tally.left_out), total)
         if not writer.rows:
             raise InputError(f"{source}: no item could be encoded")
+    tally.remarks += collapse.remarks()
     return tally
 
 
 def _batches(
-    model: Any, source: Path, modality: str, workers: int, encoding: str, tally: Tally, encode: Encode
-) -> Iterator[Batch]:
+    hasher: Hasher, source: Path, modality: str, workers: int, encoding: str, tally: Tally, encode: Encode
+) -> tuple[int | None, Iterable[Batch]]:
+    """How many items a source has, where that is known beforehand, and the items."""
+    spec, inputs = hasher.model.spec(modality), hasher.inputs
+    given = "a folder" if source.is_dir() else f"'{source.name}'"
     if not source.exists():
-        raise InputError(f"--input: '{source}' does not exist")
-    if source.is_dir():
-        if modality != "image":
-            raise InputError(f"--input: '{source}' is a folder; texts come in a file, one a line")
-        # On the CPU a worker encodes what it decoded: whole batches side by side need no threads within the network.
-        in_worker = encode if model.model.device.type == "cpu" else None
-        return image_batches(source, model.inputs.image_side(), workers, tally, in_worker)
-    if source.suffix == ".npy":
-        return _array_batches(source)
-    if modality != "text":
-        raise InputError(f"--input: '{source.name}' is neither a folder of images nor a .npy file")
-    return _text_batches(source, model.inputs, encoding, tally)
+        raise InputError(f"'{source}' does not exist")
+    if source.suffix == ".npy" and not source.is_dir():
+        return _array_batches(source, modality, spec, inputs)
+    if modality == "text" and source.is_dir():
+        raise InputError(f"'{source}' is a folder; texts come in a file, one a line")
+    if modality == "image" and not source.is_dir():
+        raise InputError(f"'{source.name}' is neither a folder of images nor a .npy file")
+    if (modality == "text" and not inputs.vocabulary) or (modality == "image" and spec.kind != "pixels"):
+        raise InputError(f"{given}: the model takes {takes(spec, inputs)}; give a .npy file of such (udsph extract)")
+    if modality == "text":
+        return _text_batches(source, inputs, encoding, tally)
+    # On the CPU a worker encodes what it decoded: whole batches side by side need no threads within the network.
+    in_worker = encode if hasher.model.device.type == "cpu" else None
+    return image_batches(source, (spec.shape[0], spec.shape[1]), workers, tally, in_worker)
 
 
 @contextmanager
@@ -141,11 +161,15 @@ def one_thread(wanted: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def image_batches(folder: Path, side: int, workers: int, tally: Tally, encode: Encode | None = None) -> Iterator[Batch]:
-    """The images of a folder, decoded (and encoded) by ``workers`` threads to ``side`` x ``side`` pixels."""
-    names, others = list_images(folder)
+def image_batches(
+    folder: Path, size: tuple[int, int], workers: int, tally: Tally, encode: Encode | None = None
+) -> tuple[int, Iterable[Batch]]:
+    """The images of a folder, decoded (and encoded) by ``workers`` threads to ``size``; and how many there are."""
+    names, others, links = list_images(folder)
     if others:
         tally.remarks.append(f"{others:,} files have no image's suffix and were not read")
+    if links:
+        tally.remarks.append(f"{links:,} links to folders were not followed")
     if not names:
         raise InputError(f"'{folder}' holds no images ({', '.join(SUFFIXES)})")
 
@@ -153,113 +177,59 @@ def image_batches(folder: Path, side: int, workers: int, tally: Tally, encode: E
         pixels, kept, faults = [], [], []
         for name in names[start : start + BATCH]:
             try:
-                pixels.append(decode(folder, name, side))
+                pixels.append(pixels_of(folder / name, size))
                 kept.append(name)
             except DamagedImage as error:
-                faults.append(str(error))
+                faults.append(str(error).replace(os.fspath(folder / name), name))
         if not pixels:
-            return Batch((), kept, faults)
+            return Batch(None, kept, faults)
         items = Modality("pixels", np.stack(pixels))
         return Batch(items, kept, faults, None if encode is None else encode(items))
 
-    return ahead(read, range(0, len(names), BATCH), workers=workers)
+    return len(names), ahead(read, range(0, len(names), BATCH), workers=workers)
 
 
-def list_images(folder: Path) -> tuple[list[str], int]:
-    """Paths of the images below a folder, relative to it and sorted; and the number of other files."""
-    names, others = [], 0
+def list_images(folder: Path) -> tuple[list[str], int, int]:
+    """Paths of the images below a folder, relative to it and sorted; the number of other files; of links to folders."""
+    names, others, links = [], 0, 0
     for place, folders, files in os.walk(folder):
+        links += sum(os.path.islink(os.path.join(place, name)) for name in folders if not name.startswith("."))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in files:
             if file.lower().endswith(SUFFIXES) and not file.startswith("."):
                 names.append(os.path.relpath(os.path.join(place, file), folder).replace(os.sep, "/"))
             else:
                 others += 1
-    return sorted(names), others
+    return sorted(names), others, links
 
 
-def _text_batches(source: Path, inputs: Any, encoding: str, tally: Tally) -> Iterator[Batch]:
-    try:
-        "".encode(encoding)
-    except LookupError:
-        raise InputError(f"--encoding {encoding}: not known; for example utf-8, gb18030") from None
-    cut = blank = 0
-    with source.open("rb") as stream:
-        lines = enumerate(stream, start=1)
+def _text_batches(source: Path, inputs: Inputs, encoding: str, tally: Tally) -> tuple[int | None, Iterable[Batch]]:
+    check_encoding(encoding)
+    total = sum(1 for _ in raw_lines(source, encoding)) if source.is_file() else None  # a pipe is read once
+
+    def batches() -> Iterator[Batch]:
+        cut = unknown = 0
+        lines = read_each_line(source, encoding)
         while chunk := list(itertools.islice(lines, 4 * BATCH)):
-            texts, names, faults = [], [], []
-            for number, raw in chunk:
-                try:
-                    text = raw.decode("utf-8-sig" if encoding == "utf-8" and number == 1 else encoding).strip()
-                except UnicodeDecodeError:
-                    faults.append(f"{source.name}, line {number}, is not {encoding} (--encoding NAME for another)")
-                    continue
-                if text:
-                    texts.append(text)
-                    names.append(str(number))
-                else:
-                    faults.append(f"{source.name}, line {number}, is empty")
-            tokens, longer, unknown = inputs.tokens(texts)
-            cut, blank = cut + longer, blank + unknown
-            yield Batch(tokens, names, faults)
-    if cut:
-        tally.remarks.append(f"{cut:,} texts have more than {inputs.longest} known words; the first ones are read")
-    if blank:
-        tally.remarks.append(f"{blank:,} texts have no word of the vocabulary; they share one code")
+            faults = [f"{source.name}, line {line.number}, {line.fault}" for line in chunk if line.fault]
+            whole = [line for line in chunk if not line.fault]
+            if not whole:
+                yield Batch(None, [], faults)
+                continue
+            tokens, longer, strange = inputs.tokens([line.text for line in whole])
+            cut, unknown = cut + longer, unknown + strange
+            yield Batch(tokens, [str(line.number) for line in whole], faults)
+        tally.remarks += inputs.remarks(cut, unknown)
+
+    return total, batches()
 
 
-def _array_batches(source: Path) -> Iterator[Batch]:
+def _array_batches(source: Path, modality: str, spec: ModalitySpec, inputs: Inputs) -> tuple[int, Iterable[Batch]]:
     try:
         array = np.load(source, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"--input: {source} is not a readable .npy file ({error})") from None
-    if array.ndim == 0:
-        raise InputError(f"--input: {source.name} holds a single number, not items")
-    for start in range(0, len(array), 4 * BATCH):
-        yield Batch(array[start : start + 4 * BATCH], [], [])
-
-
-class CodeWriter:
-    """Rows of codes into a ``.npy`` file whose length is known at the end, and the names of the rows beside it.
-
-    Both files appear under their names when all is written; until then, and after an error, nothing does.
-    """
-
-    def __init__(self, output: Path, width: int, *, named: bool) -> None:
-        self.rows = 0
-        self._output, self._width = output, width
-        self._list = output.with_suffix(".items.txt") if named else None
-        self._parts = [output.with_name(f".{output.name}.{kind}.part") for kind in ("rows", "npy", "items")]
-
-    def __enter__(self) -> CodeWriter:
-        self._codes: BinaryIO = self._parts[0].open("wb")
-        self._names: BinaryIO = self._parts[2].open("wb")
-        return self
-
-    def write(self, codes: np.ndarray, names: list[str]) -> None:
-        """Append rows, and in a named file their names."""
-        self._codes.write(np.ascontiguousarray(codes).tobytes())
-        self._names.writelines(f"{name}\n".encode("utf-8", "surrogateescape") for name in names)
-        self.rows += len(codes)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._codes.close()
-        self._names.close()
-        try:
-            if kind is None:
-                self._publish()
-        finally:
-            for part in self._parts:
-                part.unlink(missing_ok=True)
-
-    def _publish(self) -> None:
-        rows, whole, names = self._parts
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.rows, self._width)}
-        with whole.open("wb") as target, rows.open("rb") as source:
-            np.lib.format.write_array_header_1_0(target, header)
-            shutil.copyfileobj(source, target)
-        whole.replace(self._output)
-        if self._list is not None:
-            names.replace(self._list)
+        raise InputError(f"{source} is not a readable .npy file ({error})") from None
+    items, _ = as_modality(array, modality, spec, inputs)
+    rows = np.arange(len(items))
+    size = 4 * BATCH
+    return len(items), (Batch(items.take(rows[start : start + size]), [], []) for start in rows[::size])

@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
+from udsph import files
 from udsph._version import __version__
-from udsph.encoding.run_folder import CHECKPOINT, write
+from udsph.encoding.run_folder import CHECKPOINT
 from udsph.errors import InputError
 
 
 def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Store the state of an unfinished training."""
-    write(folder / CHECKPOINT, lambda part: torch.save({"udsph": __version__, **state}, part))
+    with files.beside(folder / CHECKPOINT) as part:
+        torch.save({"udsph": __version__, **state}, part)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from udsph import data
+from udsph import data, files
 from udsph.data import Dataset
 from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.encoding import run_folder
@@ -50,7 +50,7 @@ def evaluate_run(
     check_same(model, dataset, splits)
     metrics = evaluate(model, dataset, database=database)
     name = "metrics.json" if database == "database" else "metrics-query.json"
-    run_folder.write_json(Path(run) / name, metrics)
+    files.write_json(Path(run) / name, metrics)
     return metrics
 
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from udsph import files
+
 COLUMNS = ("phase", "epoch", "seconds", "loss", "validation_map")
 
 
@@ -80,7 +82,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         with path.open("a", newline="", encoding="utf-8") as stream:
             csv.DictWriter(stream, names).writerow(row)
         return
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with files.replacing(path, "w", newline="") as stream:
         writer = csv.DictWriter(stream, names + new)
         writer.writeheader()
         writer.writerows([*rows, row])

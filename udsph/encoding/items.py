@@ -1,0 +1,209 @@
+"""What may be given to ``encode_image`` and ``encode_text``, and how it becomes rows that the networks read.
+
+Decided here, once for Python and the command line: pictures of any size are read and resized as the training's loader
+does (:func:`udsph.data.pixels.pixels_of`); texts become tokens by the vocabulary that is stored with the model; arrays
+of anything else must have the form on which the model was trained.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from udsph.data import Modality
+from udsph.data.checks import as_float32
+from udsph.data.pixels import DamagedImage, as_bytes, pixels_of
+from udsph.encoding.inputs import Inputs
+from udsph.errors import InputError
+from udsph.models.networks import ModalitySpec
+from udsph.threads import cores
+
+Path = (str, os.PathLike)
+
+
+class Pictures:
+    """Pictures of any size and form as rows of pixels, made when a batch asks for them.
+
+    Parameters
+    ----------
+    items
+        Paths, PIL images and arrays, mixed as they like; or one array ``(n, height, width, 3)``.
+    size
+        Height and width of the rows.
+    what
+        What an error calls them.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, items: Any, size: tuple[int, int], what: str) -> None:
+        self._items, self._size, self._what = items, size, what
+        self.shape = (len(items), *size, 3)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        rows = [int(row) for row in index]
+        with ThreadPoolExecutor(min(cores(), max(1, len(rows)))) as pool:
+            return np.stack(list(pool.map(self._row, rows)))
+
+    def _row(self, row: int) -> np.ndarray:
+        try:
+            return pixels_of(self._items[row], self._size, f"{self._what}[{row}]")
+        except DamagedImage as error:
+            raise InputError(str(error)) from None
+
+
+def as_modality(items: Any, name: str, spec: ModalitySpec, inputs: Inputs) -> tuple[Modality, list[str]]:
+    """Items as the network of a modality reads them, and remarks on what of them it does not read.
+
+    Parameters
+    ----------
+    name
+        ``image`` or ``text``.
+    spec, inputs
+        What the network takes, and how raw items are prepared for it.
+
+    Raises
+    ------
+    InputError
+        That says what was given and what the model takes.
+    """
+    what = f"{name}s"
+    if isinstance(items, Modality):
+        return _checked(items, what, spec, inputs), []
+    if isinstance(items, Path) or hasattr(items, "getbands"):
+        raise _unfit(what, f"a single {type(items).__name__}", spec, inputs, "; give a list, also of one")
+    if not hasattr(items, "shape"):
+        if not isinstance(items, Iterable) or isinstance(items, bytes | dict | set | frozenset):
+            raise _unfit(what, type(items).__name__, spec, inputs)
+        items = list(items)
+    elif len(items.shape) == 0:
+        raise _unfit(what, "a single value", spec, inputs)
+    if (items.shape[0] if hasattr(items, "shape") else len(items)) == 0:
+        return _none(spec), []
+    if spec.kind == "pixels":
+        return _pictures(items, what, spec, inputs), []
+    if _holds_text(items):
+        if spec.kind != "tokens":
+            raise _unfit(what, "text", spec, inputs)
+        return _texts(items, what, spec, inputs)
+    return _numbers(items, what, spec, inputs), []
+
+
+def takes(spec: ModalitySpec, inputs: Inputs) -> str:
+    """What the network of a modality takes, in words."""
+    shape = " x ".join(map(str, spec.shape))
+    if spec.kind == "pixels":
+        height, width = spec.shape[:2]
+        return f"paths, PIL images or arrays of pixels (height x width x 3, 0 to 255), resized to {height} x {width}"
+    if spec.kind == "tokens":
+        texts = "texts, or " if inputs.vocabulary else ""
+        return f"{texts}arrays of token numbers below {spec.vocabulary} (n x words)"
+    if spec.kind == "regions":
+        return f"arrays of regions (n x parts x {spec.shape[-1]})"
+    return f"arrays of feature vectors (n x {shape})"
+
+
+def _unfit(what: str, given: str, spec: ModalitySpec, inputs: Inputs, mend: str = "") -> InputError:
+    return InputError(f"{what}: {given} given, the model takes {takes(spec, inputs)}{mend}")
+
+
+def _none(spec: ModalitySpec) -> Modality:
+    """No items."""
+    return Modality(spec.kind, np.empty((0, *spec.shape), np.uint8))  # type: ignore[arg-type]
+
+
+def _holds_text(items: Any) -> bool:
+    """Whether a list, an array or a table's column is of strings."""
+    if isinstance(items, list):
+        return isinstance(items[0], str)
+    kind = getattr(getattr(items, "dtype", None), "kind", "")
+    return kind in ("U", "T") or (kind == "O" and isinstance(np.asarray(items).ravel()[0], str))
+
+
+# -- pictures -----------------------------------------------------------------------------------------------------
+
+
+def _pictures(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Modality:
+    """Pictures in a list, or an array of them, at the size that the network reads."""
+    size = (spec.shape[0], spec.shape[1])
+    kind = getattr(getattr(items, "dtype", None), "kind", "O")
+    if kind not in "OUT":
+        array = items if isinstance(items, np.ndarray) else np.asarray(items)
+        if array.ndim != 4 or array.shape[3] not in (1, 3, 4):
+            shape = " x ".join(map(str, array.shape))
+            mend = "; give a list, also of one" if array.ndim in (2, 3) else ""
+            raise _unfit(what, f"an array of {shape}", spec, inputs, mend)
+        if array.dtype == np.uint8 and array.shape[1:] == spec.shape:
+            return Modality("pixels", array)
+        as_bytes(array[:1], what)  # says at once what is wrong with the type
+        return Modality("pixels", Pictures(array, size, what))
+    pictures = list(items)
+    for row, item in enumerate(pictures):
+        if not isinstance(item, Path) and not hasattr(item, "getbands") and not hasattr(item, "__array__"):
+            raise _unfit(f"{what}[{row}]", type(item).__name__, spec, inputs)
+    return Modality("pixels", Pictures(pictures, size, what))
+
+
+# -- texts --------------------------------------------------------------------------------------------------------
+
+
+def _texts(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> tuple[Modality, list[str]]:
+    """Texts as tokens of the stored vocabulary."""
+    texts = [item.item() if isinstance(item, np.str_) else item for item in items]
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise _unfit(f"{what}[{row}]", type(text).__name__, spec, inputs)
+    if not inputs.vocabulary:
+        raise _unfit(what, "text", spec, inputs, "; it was stored without its vocabulary")
+    modality, cut, unknown = inputs.tokens(texts)
+    return modality, inputs.remarks(cut, unknown)
+
+
+# -- arrays -------------------------------------------------------------------------------------------------------
+
+
+def _numbers(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Modality:
+    """A bare array as items of the kind on which the model was trained."""
+    try:
+        array = items if hasattr(items, "toarray") or isinstance(items, np.ndarray) else np.asarray(items)
+    except ValueError:  # rows of different length
+        raise _unfit(what, "rows of different length", spec, inputs) from None
+    if array.dtype.kind not in ("iu" if spec.kind == "tokens" else "biuf"):
+        raise _unfit(what, f"values of type {array.dtype}", spec, inputs)
+    if spec.kind == "tokens":
+        if array.ndim == 2 and array.size and not 0 <= array.min() <= array.max() < spec.vocabulary:
+            raise _unfit(what, f"tokens from {array.min()} to {array.max()}", spec, inputs)
+    else:
+        array = as_float32(array, what)
+    return _checked(Modality(spec.kind, array), what, spec, inputs)  # type: ignore[arg-type]
+
+
+def _checked(modality: Modality, what: str, spec: ModalitySpec, inputs: Inputs) -> Modality:
+    """A modality of the kind and the columns that the network takes, or an error; pixels of another size are resized.
+
+    Sentences may be of any length and sets of any size; everything else must agree.
+    """
+    same = modality.kind == spec.kind and len(modality.shape) == len(spec.shape)
+    if not same or (modality.shape[-1:] != spec.shape[-1:] and spec.kind != "tokens"):
+        raise _unfit(what, f"{modality.kind} of shape {modality.shape}", spec, inputs)
+    if spec.kind == "pixels" and modality.shape != spec.shape:
+        resized = Pictures(_Rows(modality.values), (spec.shape[0], spec.shape[1]), what)
+        return Modality("pixels", resized)
+    return modality
+
+
+class _Rows:
+    """Rows of what answers only whole arrays of positions, one at a time."""
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return int(self._values.shape[0])
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return np.asarray(self._values[np.array([row])])[0]

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     rows = ["image,caption,labels"]
     for k in range(20):
         Image.fromarray(np.full((9, 9, 3), 12 * k, np.uint8)).save(root / f"{k}.png")
-        rows.append(f"{k}.png,a thing number {k},{'odd' if k % 2 else 'even'}")
+        rows.append(f"{k}.png,thing {k} costs $5 or $x_{{$,{'odd' if k % 2 else 'even'}")
     (root / "7.png").write_bytes(b"no picture")
     (root / "pairs.csv").write_text("\n".join(rows))
     return root

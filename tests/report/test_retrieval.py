@@ -15,6 +15,7 @@ from PIL import Image  # noqa: E402
 from udsph import data  # noqa: E402
 from udsph.data import Dataset, Modality  # noqa: E402
 from udsph.errors import InputError  # noqa: E402
+from udsph.report import retrieval  # noqa: E402
 from udsph.report.retrieval import draw_retrieval  # noqa: E402
 
 
@@ -69,3 +70,52 @@ def test_a_dataset_without_pixels_or_captions(tmp_path: Path, kind: str, caption
 
 def test_the_scenes_can_be_drawn(tmp_path: Path) -> None:
     assert draw(data.load("scenes", pairs=20, workers=1), tmp_path / "a.png").std() > 10
+
+
+@pytest.mark.filterwarnings("ignore:no font that is installed")
+def test_no_caption_is_interpreted_or_ends_the_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = (
+        "it costs $5 or $\\frac{1$",
+        "$x_{$",
+        "a\x00b\x07\x1b[31m\r\n\u2028c",
+        "\ud800 lone",
+        "",
+        "x" * 10_000_000,
+    )
+    drawn = []
+    whole = retrieval._figure_of
+    monkeypatch.setattr(retrieval, "_figure_of", lambda *given: drawn.append(whole(*given)) or drawn[0])
+    draw(dataset(captions), tmp_path / "a.png")
+    texts = [text for axis in drawn[0].axes for text in axis.texts]
+    assert not any(text.get_parse_math() for text in texts)
+    shown = {text.get_text().replace("\n", " ") for text in texts}
+    assert {"it costs $5 or $\\frac{1$", "$x_{$"} <= shown
+
+
+def test_captions_are_in_one_line_before_they_are_wrapped() -> None:
+    lines = [retrieval._lines(dataset((text,) * 6), 0) for text in ("a\x00b\r\nc\u2028d", "a\ud800b", "")]
+    assert lines == ["a b  c d", "a\ufffdb", ""]
+
+
+def test_mathematics_is_drawn_as_it_is_written(tmp_path: Path) -> None:
+    """The picture of ``$x$`` is wider than that of ``x``, since dollars are signs like others."""
+    found = [draw(dataset((text,) * 6), tmp_path / "a.png") for text in ("$x$", "x", "#x#")]
+    dark = [int((picture.sum(axis=2) < 300).sum()) for picture in found]
+    assert dark[0] > dark[1] and dark[2] > dark[1]
+
+
+def test_a_damaged_font_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.font_manager import FontEntry, fontManager
+
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    bad = [FontEntry(fname=str(tmp_path / name), name=name) for name in ("broken.ttf", "gone.ttf")]
+    monkeypatch.setattr(fontManager, "ttflist", [*bad, *fontManager.ttflist])
+    with pytest.warns(UserWarning, match=r"no font that is installed has all characters .*'\\u0378' for one"):
+        draw(dataset(("\u0378",) * 6), tmp_path / "a.png")  # no character
+
+
+def test_a_font_of_boxes_stands_for_no_other() -> None:
+    """Last Resort, which comes with matplotlib, has every character, as a box."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert not any("Last Resort" in font for font in retrieval._fonts("\u4e2d\U0001f9ff"))

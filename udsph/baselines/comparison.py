@@ -199,13 +199,30 @@ class ComparisonFolder:
             self.collect()
             yield row
 
+    def caption(self) -> str:
+        """What was compared on what, in words."""
+        splits, compared = self.dataset.splits, self.comparison
+        parts = [compared.data]
+        if compared.settings:
+            parts[0] += f" ({', '.join(f'{key}={value}' for key, value in compared.settings.items())})"
+        parts.append(f"{len(splits['query']):,} queries, database of {len(splits['database']):,}")
+        if any(row["kind"] == "deep" for row in self.rows()):
+            precision = "" if compared.precision == "32-true" else f" in {compared.precision}"
+            parts.append(f"deep methods with {compared.epochs} epochs{precision}")
+        return "; ".join(parts)
+
     def collect(self) -> list[Row]:
         """Write ``results.json`` from the rows of all jobs that this folder has ever run, and return them."""
+        rows = self.rows()
+        write_json(self.output / RESULTS, rows)
+        return rows
+
+    def rows(self) -> list[Row]:
+        """The rows of all jobs that this folder has ever run, in the order of the methods."""
         order = {name: place for place, name in enumerate(methods())}
         rows = [{"kind": "unknown", **row} for row in self.runner.rows()]
         for row in rows:
             if row["method"] in order:
                 row["kind"] = methods()[row["method"]].kind
         rows.sort(key=lambda row: (order.get(row["method"], len(order)), row["bits"], row["seed"]))
-        write_json(self.output / RESULTS, rows)
         return rows

@@ -29,7 +29,8 @@ def compare(
     """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
     from udsph.baselines import names
     from udsph.baselines.comparison import Comparison, ComparisonFolder
-    from udsph.report.compare import draw_figures, markdown_table, summarise, write_tables
+    from udsph.report.figures import draw_figures
+    from udsph.report.tables import markdown_table, summarise, write_tables
 
     comparison = Comparison(
         data=data,
@@ -44,16 +45,14 @@ def compare(
     )
     folder = ComparisonFolder(comparison, output, processes or os.cpu_count() or 1)
     failed = _run(folder)
-    rows, chance = folder.collect(), folder.chance
-    caption = f"MAP on {data}, {len(folder.dataset.splits['query']):,} queries"
-    caption += f", database of {len(folder.dataset.splits['database']):,}"
+    rows, chance, caption = folder.collect(), folder.chance, folder.caption()
     written = [
         output / "results.json",
-        *write_tables(rows, chance, caption, output),
-        *draw_figures(rows, chance, output),
+        *write_tables(rows, chance, f"MAP on {caption}", output),
+        *draw_figures(rows, chance, caption, output),
     ]
     lines = [
-        markdown_table(summarise(rows), chance, caption),
+        markdown_table(summarise(rows), chance, f"MAP on {caption}"),
         "written: " + "  ".join(plain(path) for path in written),
     ]
     if failed:

@@ -1,1 +1,1 @@
-"""Pictures of what a model retrieves. Needs matplotlib: ``pip install 'udsph[report]'``."""
+"""Pictures of what a model retrieves, tables and figures of a comparison. Pictures need the extra ``report``."""

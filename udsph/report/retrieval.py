@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 import warnings
 from pathlib import Path
@@ -11,8 +12,13 @@ from unicodedata import east_asian_width
 import numpy as np
 
 from udsph.data.dataset import Dataset
-from udsph.errors import InputError, MissingExtra
+from udsph.errors import InputError
+from udsph.files import beside
+from udsph.report.canvas import figure_class, plain_text
+from udsph.report.texts import one_line
 
+LONGEST = 1000  # characters of a caption that are looked at; some 160 are shown
+BOXES = "Last Resort"  # comes with matplotlib 3.11 and has a box for every character there is
 QUERY, RIGHT, WRONG = "#333333", "#2a7f3f", "#b23a3a"
 
 
@@ -29,7 +35,7 @@ def draw_retrieval(
         int64 ``(len(queries), k)``, positions in `database` of the images found for the captions and of the texts
         found for the images; -1 is no answer.
     path
-        PNG file, written beside and renamed into place.
+        PNG file.
 
     Raises
     ------
@@ -39,12 +45,18 @@ def draw_retrieval(
         If matplotlib is not installed.
     """
     check_drawable(dataset)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("a picture", "report") from None
+    with plain_text():
+        figure = _figure_of(dataset, queries, database, images, texts)
+        with beside(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by _fonts
+            figure.savefig(temporary, format="png", dpi=70)
+
+
+def _figure_of(
+    dataset: Dataset, queries: np.ndarray, database: np.ndarray, images: np.ndarray, texts: np.ndarray
+) -> Any:
     columns = images.shape[1] + 1
-    figure = Figure(figsize=(1.7 * columns, 3.6 * len(queries)), layout="constrained")
+    figure = figure_class()(figsize=(1.7 * columns, 3.6 * len(queries)), layout="constrained")
     axes = figure.subplots(2 * len(queries), columns, squeeze=False)
     drawn = [*queries, *database[texts[texts >= 0]]]
     fonts = _fonts("".join(_lines(dataset, item) for item in drawn))
@@ -63,11 +75,7 @@ def draw_retrieval(
                 show(axis, dataset, item, shared_labels, RIGHT if shared else WRONG)
     for text in (text for axis in axes.flat for text in axis.texts):
         text.set_family(fonts)
-    part = path.with_name(path.name + ".part")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by _fonts
-        figure.savefig(part, format="png", dpi=70)
-    part.replace(path)
+    return figure
 
 
 def check_drawable(dataset: Dataset) -> None:
@@ -90,9 +98,12 @@ def _fonts(characters: str) -> list[str]:
         return default.get_family()
     counts = {}
     for entry in fontManager.ttflist:
-        has = get_font(entry.fname).get_char_index
-        counts[entry.name] = sum(has(ord(sign)) > 0 for sign in lacking)
-    best = max(counts, key=lambda name: counts[name])
+        if entry.name.startswith(BOXES):
+            continue
+        with contextlib.suppress(OSError, RuntimeError):  # a file that is gone or damaged since fonts were listed
+            has = get_font(entry.fname).get_char_index
+            counts[entry.name] = sum(has(ord(sign)) > 0 for sign in lacking)
+    best = max(counts, key=lambda name: counts[name])  # the default font is one of them
     if counts[best] < len(lacking):
         warnings.warn(
             f"no font that is installed has all characters of the captions, {min(lacking)!r} for one; "
@@ -120,6 +131,7 @@ def _lines(dataset: Dataset, item: int) -> str:
 
 def in_lines(caption: str) -> str:
     """The beginning of a caption, in lines that fit the frame; Chinese characters are twice as wide as letters."""
+    caption = one_line(caption[:LONGEST])
     start = caption[:100]
     wide = 2 * sum(east_asian_width(sign) in "WF" for sign in start) > len(start)
     return textwrap.fill(caption, 10 if wide else 20, max_lines=8, placeholder=" ...", break_long_words=True)

@@ -118,4 +118,4 @@ def test_a_font_of_boxes_stands_for_no_other() -> None:
     """Last Resort, which comes with matplotlib, has every character, as a box."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert not any("Last Resort" in font for font in retrieval._fonts("\u4e2d\U0001f9ff"))
+        assert not any("Last Resort" in font for font in retrieval.fonts_for("\u4e2d\U0001f9ff"))

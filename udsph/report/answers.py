@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from udsph import files
-from udsph.errors import MissingExtra
-from udsph.report.retrieval import QUERY, _fonts, in_lines
+from udsph.report.canvas import figure_class, plain_text
+from udsph.report.retrieval import QUERY, fonts_for, in_lines
+from udsph.report.texts import one_line
 
 Shown = str | np.ndarray
 FOUND = "#2f5d8a"
@@ -34,36 +35,39 @@ def draw_answers(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Show
     MissingExtra
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("a picture", "report") from None
+    with plain_text():
+        figure = _figure_of(queries, answers)
+        with warnings.catch_warnings(), files.beside(path) as temporary:
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by fonts_for
+            figure.savefig(temporary, format="png", dpi=100)
+
+
+def _figure_of(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Shown, str]]]) -> Any:
     columns = 1 + max(len(row) for row in answers)
-    figure = Figure(figsize=(1.7 * columns, 1.9 * len(queries)), layout="constrained")
+    figure = figure_class()(figsize=(1.7 * columns, 1.9 * len(queries)), layout="constrained")
     axes = figure.subplots(len(queries), columns, squeeze=False)
     texts = [shown for row in answers for shown, _ in row if isinstance(shown, str)]
-    fonts = _fonts("".join([*texts, *(query for query in queries if isinstance(query, str))]))
+    texts += [query for query in queries if isinstance(query, str)]
+    fonts = fonts_for("".join(map(in_lines, texts)))
     for cells, query, row in zip(axes, queries, answers, strict=True):
         _draw(cells[0], query, "query", QUERY, fonts)
         for cell, (shown, title) in zip(cells[1:], row, strict=False):
             _draw(cell, shown, title, FOUND, fonts)
         for cell in cells[1 + len(row) :]:
             cell.axis("off")
-    with warnings.catch_warnings(), files.beside(path) as temporary:
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by _fonts
-        figure.savefig(temporary, format="png", dpi=100)
+    return figure
 
 
 def _draw(axis: Any, shown: Shown, title: str, colour: str, fonts: list[str]) -> None:
     """One text or picture in a frame."""
     if isinstance(shown, str):
         text = axis.text(0.5, 0.5, in_lines(shown), ha="center", va="center", fontsize=7, transform=axis.transAxes)
-        text.set(family=fonts, parse_math=False)
+        text.set_family(fonts)
         axis.set_box_aspect(1)
     else:
         axis.imshow(shown)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.set_title(title, fontsize=8, color=colour).set_parse_math(False)
+    axis.set_title(one_line(title), fontsize=8, color=colour)
     for spine in axis.spines.values():
         spine.set(color=colour, linewidth=2)

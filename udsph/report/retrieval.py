@@ -48,7 +48,7 @@ def draw_retrieval(
     with plain_text():
         figure = _figure_of(dataset, queries, database, images, texts)
         with beside(path) as temporary, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by _fonts
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by fonts_for
             figure.savefig(temporary, format="png", dpi=70)
 
 
@@ -59,7 +59,7 @@ def _figure_of(
     figure = figure_class()(figsize=(1.7 * columns, 3.6 * len(queries)), layout="constrained")
     axes = figure.subplots(2 * len(queries), columns, squeeze=False)
     drawn = [*queries, *database[texts[texts >= 0]]]
-    fonts = _fonts("".join(_lines(dataset, item) for item in drawn))
+    fonts = fonts_for("".join(_lines(dataset, item) for item in drawn))
     for number, query in enumerate(queries):
         by_text, by_image = axes[2 * number], axes[2 * number + 1]
         _show_caption(by_text[0], dataset, query, "text query", QUERY)
@@ -87,7 +87,7 @@ def check_drawable(dataset: Dataset) -> None:
         )
 
 
-def _fonts(characters: str) -> list[str]:
+def fonts_for(characters: str) -> list[str]:
     """The default font, and one that has most of the characters that it lacks, such as Chinese ones."""
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 

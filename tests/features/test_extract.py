@@ -202,3 +202,29 @@ def test_tags_are_words(dataset, tmp_path):
     extract(tagged, tmp_path / "f", image=Colours(), text=extractor)
     found = data.load("features", root=tmp_path / "f")
     np.testing.assert_array_equal(found.text.lengths, np.where(np.arange(N) % 2, 1, 2))
+
+
+def test_features_of_pairs_without_labels_have_none_either(dataset, tmp_path):
+    bare = dataclasses.replace(dataset, labels=None, classes=())
+    extract(bare, tmp_path / "f", image=Colours())
+    found = data.load("features", root=tmp_path / "f")
+    assert not found.labelled and found.labels.shape == (N, 0)
+    assert found.captions == dataset.captions
+
+
+def test_a_description_that_is_none_is_named(dataset, tmp_path):
+    extract(dataset, tmp_path / "f", image=Colours())
+    path = tmp_path / "f" / "features.json"
+    for content, message in (("[]", "it holds no names and values"), ("{", "it is not JSON")):
+        path.write_text(content)
+        with pytest.raises(InputError, match=rf"features\.json is damaged: {message}"):
+            data.load("features", root=tmp_path / "f")
+        with pytest.raises(InputError, match=rf"features\.json is damaged: {message}"):
+            extract(dataset, tmp_path / "f", image=Colours())
+
+
+def test_captions_of_other_items_are_refused(dataset, tmp_path):
+    extract(dataset, tmp_path / "f", image=Colours())
+    (tmp_path / "f" / "captions.json").write_text('["one"]')
+    with pytest.raises(InputError, match=f"features: 1 captions but {N} pairs"):
+        data.load("features", root=tmp_path / "f")

@@ -72,7 +72,7 @@ def store_empty(folder):
 
 @pytest.mark.skipif(INSTALLED, reason="timm is installed")
 def test_without_timm_the_extra_is_named():
-    with pytest.raises(MissingExtra, match=r"udsph\[timm\]"):
+    with pytest.raises(MissingExtra, match=r"needs the extra 'timm'"):
         TimmImages("resnet10t")
 
 

@@ -121,6 +121,8 @@ class Dataset:
                 raise InputError(
                     f"{self.name}: {len(values)} {view} rows but {n} label rows; they must be the same items"
                 )
+        if self.captions is not None and len(self.captions) != n:
+            raise InputError(f"{self.name}: {len(self.captions)} captions but {n} pairs; they must be the same items")
         if self.labels.shape != (n, len(self.classes)):
             shape = " x ".join(map(str, self.labels.shape))
             raise InputError(f"{self.name}: the labels are {shape} but there are {len(self.classes)} classes")

@@ -7,7 +7,6 @@ and the folder is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from udsph.errors import InputError
+from udsph.files import read_json
 
 DESCRIPTION = "features.json"
 PROGRESS = "progress.json"
@@ -37,7 +37,7 @@ class MappedFolder:
         self._names = {path.stem for path in folder.glob("*.npy")}
         if not self._names:
             raise InputError(f"the folder '{folder}' holds no .npy files; give a folder that 'udsph extract' wrote")
-        self.description: Mapping[str, Any] = read_json(folder / DESCRIPTION) if self.is_described() else {}
+        self.description: Mapping[str, Any] = read_description(folder / DESCRIPTION) if self.is_described() else {}
 
     def is_described(self) -> bool:
         return (self._folder / DESCRIPTION).exists()
@@ -61,19 +61,20 @@ class MappedFolder:
         """Maps close when the last array goes."""
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, or an InputError that names it."""
+def read_description(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that holds names and values, or an InputError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"the file {path} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error})") from None
+        content = read_json(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged: it holds no names and values")
+    return content
 
 
 def _state(folder: Path) -> str:
     """How far an extraction came, in words."""
-    done = read_json(folder / PROGRESS).get("done", {})
+    done = read_description(folder / PROGRESS).get("done", {})
     words = [f"{rows:,} of {total:,} rows of {key}" for key, (rows, total) in done.items()]
     return ", ".join(words) or "nothing yet"
 

@@ -24,6 +24,7 @@ from udsph.errors import InputError
 
 _LABELS = re.compile(r"(\s+[01])+$")  # behind a path that may hold blanks itself
 MOST_SEED = 2**32 - 1  # that NumPy's frozen generator takes
+QUERY_SHARE = 0.2  # of the pairs that nobody has split
 LEAST = 5  # pairs below which no split makes sense
 
 
@@ -134,6 +135,14 @@ def _listed(path: Path, place: dict[Any, int], key_of: Callable[[str], Any], pro
 def fingerprint(splits: dict[str, np.ndarray]) -> int:
     """CRC-32 of the indices of queries, then training pairs."""
     return zlib.crc32(splits["train"].astype("<i8").tobytes(), zlib.crc32(splits["query"].astype("<i8").tobytes()))
+
+
+def seeded_fifth(count: int, seed: int, layout: str, least: int = LEAST) -> dict[str, np.ndarray]:
+    """A fifth of the items, drawn by the seed, are queries; the others are training set and database."""
+    if count < least:
+        raise InputError(f"{layout}: {count} pairs cannot be split; give at least {least}")
+    query, rest = seeded_split(count, max(1, round(QUERY_SHARE * count)), seed)
+    return {"query": query, "train": rest, "database": rest}
 
 
 def seeded_split(count: int, query: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

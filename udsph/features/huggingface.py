@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from udsph.data.mapped import read_description
 from udsph.errors import InputError
 from udsph.features.base import Reads, check_form, local_weights, missing
 from udsph.features.pixels import best_device, resized, standardised
@@ -146,10 +147,7 @@ def _preprocessing(place: str) -> dict[str, Any]:
             raise InputError(f"{place}: no preprocessor_config.json ({_first_line(error)})") from error
     if not path.is_file():
         raise InputError(f"{place} has no preprocessor_config.json, which says how pixels become the model's input")
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error})") from None
+    settings = read_description(path)
     lacking = [key for key in ("image_mean", "image_std") if key not in settings]
     if lacking:
         raise InputError(f"{path} does not say '{lacking[0]}'")

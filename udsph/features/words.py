@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from udsph.data.mapped import read_json
+from udsph.data.mapped import read_description
 from udsph.errors import InputError
 from udsph.features.base import Form, Reads, check_form, missing
+from udsph.files import write_bytes, write_json
 
 LONGEST = 64  # most words of a text in the form of regions
 Words = Sequence[str]
@@ -217,10 +218,8 @@ def _saved(folder: Path, name: str) -> bool:
 def _save(folder: Path, name: str, content: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     from safetensors.numpy import save
 
-    from udsph.features.folder import write_beside, write_json
-
     plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-    write_beside(folder / f"{name}.safetensors", save(plain))
+    write_bytes(folder / f"{name}.safetensors", save(plain))
     write_json(folder / f"{name}.json", content)
 
 
@@ -230,6 +229,6 @@ def _load(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
 
     path = folder / f"{name}.safetensors"
     try:
-        return read_json(folder / f"{name}.json"), load_file(path)
+        return read_description(folder / f"{name}.json"), load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged ({error})") from None

@@ -15,7 +15,7 @@ import numpy as np
 from udsph.data.cells import read_mat
 from udsph.data.checks import as_class_labels, as_float32
 from udsph.data.dataset import Dataset, Modality
-from udsph.data.protocols import MOST_SEED, seeded_split
+from udsph.data.protocols import MOST_SEED, seeded_fifth
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -40,14 +40,13 @@ def load(root: Path, *, seed: int) -> Dataset:
         raise InputError(f"emotions: 'view' in {path.name} holds {len(views)} views; expected 2")
     rhythm, timbre = (_view(values, f"emotions: view {number}") for number, values in enumerate(views, start=1))
     labels, classes = as_class_labels(arrays["label"], "emotions: 'label'")
-    query, rest = seeded_split(len(labels), round(len(labels) / 5), seed)
     return Dataset(
         name="emotions",
         image=Modality("vectors", rhythm),
         text=Modality("vectors", timbre),
         labels=labels,
         classes=CLASSES if len(classes) == len(CLASSES) else classes,
-        splits={"query": query, "train": rest, "database": rest},
+        splits=seeded_fifth(len(labels), seed, "emotions"),
     )
 
 

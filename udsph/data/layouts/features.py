@@ -19,6 +19,7 @@ import numpy as np
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_class_labels, as_float32, as_integers
 from udsph.data.dataset import NO_LABELS, SPLITS, Dataset, Modality
+from udsph.data.protocols import QUERY_SHARE
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.errors import InputError
@@ -32,7 +33,6 @@ SETTINGS = {
         "auto", str, "how index arrays count the first item, 0 or 1; auto finds out", choices=("auto", "0", "1")
     ),
 }
-QUERY_SHARE = 0.2
 
 
 def load(root: Path, *, image: str, text: str, labels: str, seed: int, first: str) -> Dataset:

@@ -18,7 +18,7 @@ from udsph.data.dataset import NO_LABELS, SPLITS, Dataset, Modality
 from udsph.data.items import Items, as_dataset
 from udsph.data.lines import read_names
 from udsph.data.problems import ON_ERROR, Problems
-from udsph.data.protocols import MOST_SEED, seeded_split
+from udsph.data.protocols import MOST_SEED, seeded_fifth
 from udsph.data.quotes import shown
 from udsph.data.registry import Layout
 from udsph.data.rows import SUFFIXES, inside, names_in, read_rows
@@ -38,7 +38,6 @@ SETTINGS = {
     **texts.SETTINGS,
     "on_error": ON_ERROR,
 }
-QUERY_SHARE = 0.2
 _SPLIT_NAMES = {**{split: split for split in SPLITS}, "test": "query"}  # as tables call them
 
 
@@ -163,10 +162,7 @@ def _splits(pairs: list[Pair], path: Path, seed: int) -> dict[str, np.ndarray]:
     """As the column says (without a database, the training pairs are it), or by the seed."""
     written = np.array([pair.split for pair in pairs])
     if not written.astype(bool).any():
-        if len(pairs) < 5:
-            raise InputError(f"folder: {len(pairs)} pairs cannot be split; give at least 5, or a column 'split'")
-        query, rest = seeded_split(len(pairs), max(1, round(QUERY_SHARE * len(pairs))), seed)
-        return {"query": query, "train": rest, "database": rest}
+        return seeded_fifth(len(pairs), seed, "folder")
     if not written.astype(bool).all():
         raise InputError(f"folder: {int((written == '').sum())} rows of {path.name} have no split, others have one")
     splits = {split: np.flatnonzero(written == split) for split in SPLITS}

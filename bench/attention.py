@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import resource
 import statistics
@@ -30,6 +29,7 @@ from torch import Tensor
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import attention_forms as forms  # noqa: E402
+from benchmarks.common import processor  # noqa: E402
 
 from udsph.attention import backends, cross_attention_scores  # noqa: E402
 
@@ -223,7 +223,7 @@ def main() -> None:
         print_peak(args.peak_of, args)
         return
     lengths = coco_lengths(args.data)
-    device_name = torch.cuda.get_device_name() if args.device == "cuda" else platform.processor() or platform.machine()
+    device_name = torch.cuda.get_device_name() if args.device == "cuda" else processor()
     print(f"{device_name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {args.dtype}")
     chosen = {n: f for n, f in all_forms().items() if not args.forms or any(part in n for part in args.forms)}
     check_agreement(chosen, lengths, args.device, getattr(torch, args.dtype))

@@ -19,6 +19,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from benchmarks.common import best_seconds
+from benchmarks.peers import Faiss
 from evaluation_peers import PEERS
 
 from udsph.evaluation import evaluate, mean_average_precision
@@ -42,12 +44,7 @@ def problem(n_queries: int, n_items: int, classes: int = 24, labels: int = 2) ->
 
 def best(function: Callable[[], Any], repetitions: int = 5) -> float:
     """Shortest of some runs, in seconds."""
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return best_seconds(function, 0, repetitions)
 
 
 def row(what: str, pairs: int, seconds: float, note: str = "") -> None:
@@ -56,19 +53,9 @@ def row(what: str, pairs: int, seconds: float, note: str = "") -> None:
 
 def faiss_rate(queries: np.ndarray, database: np.ndarray) -> float:
     """Pairs per second of FAISS's flat search, k=10, at the best of its levels."""
-    import faiss
-
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexBinaryFlat(8 * database.shape[1])
-    index.add(database)
-    levels = [getattr(faiss, name) for name in dir(faiss) if name.startswith("SIMDLevel_") and "COUNT" not in name]
-    rates = []
-    for level in filter(faiss.SIMDConfig.is_simd_level_available, levels):
-        faiss.SIMDConfig.set_level(level)
-        for heap in (True, False):
-            index.use_heap = heap
-            rates.append(len(queries) * len(database) / best(lambda: index.search(queries, 10), 2))
-    return max(rates)
+    faiss = Faiss(database)
+    seconds = min(best(lambda: faiss.index.search(queries, 10), 2) for _ in faiss.ways())
+    return len(queries) * len(database) / seconds
 
 
 def own_rows() -> float:

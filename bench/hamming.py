@@ -17,7 +17,6 @@ import datetime
 import importlib.metadata
 import json
 import os
-import platform
 import re
 import subprocess
 import tempfile
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks import common, peers
+from benchmarks.common import random_codes
 
 from udsph import hamming
 from udsph.hamming import backend
@@ -50,10 +51,6 @@ class Sizes:
         self.peer_seconds = 0.02 if quick else 0.7
 
 
-def random_codes(n: int, bits: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, bits // 8), dtype=np.uint8)
-
-
 def learned_like(n: int, bits: int, seed: int) -> np.ndarray:
     """Codes around 10,000 random centres, each bit flipped with probability 0.05."""
     centres = random_codes(10_000, bits, 99)
@@ -67,13 +64,7 @@ def learned_like(n: int, bits: int, seed: int) -> np.ndarray:
 
 def best_seconds(call: Callable[[], Any], seconds: float) -> float:
     """Shortest time of one call, of at least three."""
-    best, end, calls = float("inf"), clock() + seconds, 0
-    while calls < 3 or clock() < end:
-        start = clock()
-        call()
-        best = min(best, clock() - start)
-        calls += 1
-    return best
+    return common.best_seconds(call, seconds, 3, clock)
 
 
 def index_of(codes: np.ndarray) -> hamming.FlatIndex:
@@ -82,24 +73,12 @@ def index_of(codes: np.ndarray) -> hamming.FlatIndex:
     return index
 
 
-class Faiss:
-    """FAISS on one thread, at every level and with both top-k methods."""
+class Faiss(peers.Faiss):
+    """Its rates, of as many queries as fit in some seconds."""
 
     def __init__(self, codes: np.ndarray, seconds: float) -> None:
-        import faiss
-
-        self.faiss = faiss
+        super().__init__(codes)
         self.seconds = seconds
-        faiss.omp_set_num_threads(1)
-        self.index = faiss.IndexBinaryFlat(8 * codes.shape[1])
-        self.index.add(codes)
-        self.default = faiss.SIMDConfig.get_level()
-
-    def levels(self) -> dict[str, int]:
-        prefix = "SIMDLevel_"
-        names = [name for name in dir(self.faiss) if name.startswith(prefix) and not name.endswith("COUNT")]
-        levels = {name.removeprefix(prefix): getattr(self.faiss, name) for name in names}
-        return {name: level for name, level in levels.items() if self.faiss.SIMDConfig.is_simd_level_available(level)}
 
     def rate(self, search: Callable[[np.ndarray], Any], queries: np.ndarray) -> float:
         """Gpairs/s: as many queries as fit in the time, at least 32."""
@@ -116,15 +95,10 @@ class Faiss:
         search = lambda some: self.index.search(some, k)  # noqa: E731
         installed = self.rate(search, queries)
         best, how = installed, "as installed"
-        for name, level in self.levels().items():
-            self.faiss.SIMDConfig.set_level(level)
-            for heap in (True, False):
-                self.index.use_heap = heap
-                rate = self.rate(search, queries)
-                if rate > best:
-                    best, how = rate, f"{name}, {'heap' if heap else 'counting'}"
-        self.faiss.SIMDConfig.set_level(self.default)
-        self.index.use_heap = True
+        for way in self.ways():
+            rate = self.rate(search, queries)
+            if rate > best:
+                best, how = rate, way
         return {"faiss": installed, "faiss best": best, "faiss best is": how}
 
 
@@ -135,8 +109,6 @@ def ours(index: hamming.FlatIndex, queries: np.ndarray, k: int, sizes: Sizes, **
 
 def measure_widths(sizes: Sizes, widths: tuple[int, ...]) -> dict[str, Any]:
     """k=10 at these widths; USearch and NumPy too, for the figure."""
-    from benchmarks import peers
-
     rows = {}
     for bits in widths:
         codes, queries = random_codes(sizes.codes, bits, 0), random_codes(sizes.queries, bits, 1)
@@ -335,11 +307,8 @@ GROUPS: dict[str, Callable[[Sizes], dict[str, Any]]] = {
 
 def machine() -> dict[str, Any]:
     """Where the figures come from."""
-    text = Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
-    cpu = re.search(r"model name\s*:\s*(.*)", text)
-    family = re.search(r"cpu family\s*:\s*(.*)", text)
     return {
-        "cpu": (cpu[1] if cpu else platform.processor()) + (f" (family {family[1]})" if family else ""),
+        "cpu": common.processor(),
         "cores": os.cpu_count(),
         "date": datetime.date.today().isoformat(),
         "simd_level": hamming.simd_level(),

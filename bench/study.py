@@ -17,7 +17,6 @@ import argparse
 import dataclasses
 import functools
 import os
-import platform
 import statistics
 import sys
 import time
@@ -131,21 +130,11 @@ def make(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]
         "wall_seconds": time.perf_counter() - wall,
         "processor_seconds": time.process_time() - processor,
         "date": date.today().isoformat(),
-        "machine": machine(),
+        "machine": f"{processor()}, {os.cpu_count()} CPUs",
         "torch": torch.__version__,
         "training": dataclasses.asdict(model.config),
     }
     return row | {database: evaluate(model, dataset, database=database) for database in ("database", "query")}
-
-
-def machine() -> str:
-    """Name of the processor and how many there are."""
-    name = platform.processor() or platform.machine()
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        lines = [line for line in path.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    return f"{name}, {os.cpu_count()} CPUs"
 
 
 @dataclass

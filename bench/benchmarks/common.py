@@ -1,14 +1,19 @@
-"""Data and settings that the benchmarks share. Nothing here is named like a benchmark."""
+"""What the benchmarks and the scripts beside them share. Nothing here is named like a benchmark."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 import time
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+
+Clock = Callable[[], float]
 
 # A quick run that only shows that every benchmark works.
 SMALL = os.environ.get("UDSPH_BENCH_SMALL", "0") not in ("", "0")
@@ -44,12 +49,21 @@ def optional(name: str) -> ModuleType:
         raise NotImplementedError(str(error)) from error
 
 
-def best_seconds(call: Callable[[], object], seconds: float) -> float:
-    """Shortest time of one call; calls for `seconds`, at least twice."""
-    best, end, calls = float("inf"), time.perf_counter() + seconds, 0
-    while calls < 2 or time.perf_counter() < end:
-        start = time.perf_counter()
+def best_seconds(call: Callable[[], object], seconds: float, least: int = 2, clock: Clock = time.perf_counter) -> float:
+    """Shortest time of one call; calls for `seconds`, and at least so many times."""
+    best, end, calls = float("inf"), clock() + seconds, 0
+    while calls < least or clock() < end:
+        start = clock()
         call()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
         calls += 1
     return best
+
+
+def processor() -> str:
+    """Name of the processor, and its family where the system says it."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    name, family = (re.search(rf"{key}\s*:\s*(.*)", text) for key in ("model name", "cpu family"))
+    found = name[1] if name else platform.processor() or platform.machine()
+    return f"{found} (family {family[1]})" if family else found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,40 @@ import numpy as np
 Search = Callable[[np.ndarray, int], Any]
 
 
-def faiss(codes: np.ndarray, bits: int) -> Search:
-    """IndexBinaryFlat as installed: the instruction-set level and top-k method that its wheel picks."""
-    import faiss
+class Faiss:
+    """FAISS's flat search on one thread, as installed and with everything forced that it can be forced to.
 
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexBinaryFlat(bits)
-    index.add(codes)
-    return index.search
+    Its wheel picks an instruction-set level and a top-k method; neither is always the fastest.
+    """
+
+    def __init__(self, codes: np.ndarray) -> None:
+        import faiss
+
+        self.faiss = faiss
+        faiss.omp_set_num_threads(1)
+        self.index = faiss.IndexBinaryFlat(8 * codes.shape[1])
+        self.index.add(codes)
+
+    def ways(self) -> Iterator[str]:
+        """Go through all levels and top-k methods: each is set while its name is out, and at the end what was there."""
+        settings, prefix = self.faiss.SIMDConfig, "SIMDLevel_"
+        before = settings.get_level(), self.index.use_heap
+        names = [name for name in dir(self.faiss) if name.startswith(prefix) and not name.endswith("COUNT")]
+        try:
+            for name in names:
+                level = getattr(self.faiss, name)
+                if settings.is_simd_level_available(level):
+                    settings.set_level(level)
+                    for self.index.use_heap in (True, False):
+                        yield f"{name.removeprefix(prefix)}, {'heap' if self.index.use_heap else 'counting'}"
+        finally:
+            settings.set_level(before[0])
+            self.index.use_heap = before[1]
+
+
+def faiss(codes: np.ndarray, bits: int) -> Search:
+    """FAISS as installed."""
+    return Faiss(codes).index.search
 
 
 def usearch(codes: np.ndarray, bits: int) -> Search:

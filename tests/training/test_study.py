@@ -20,6 +20,7 @@ def study(monkeypatch: pytest.MonkeyPatch):
     spec = importlib.util.spec_from_file_location("study", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "study", module)
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # as for a script that is run
     spec.loader.exec_module(module)
     return module
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from udsph.data.arrays import Arrays
+from udsph.data.magic import read_npy
 from udsph.errors import InputError, MissingExtra
 
 
@@ -76,6 +77,34 @@ def test_a_file_under_a_wrong_name(files, name, other):
     (files / name).write_bytes((files / other).read_bytes())
     with pytest.raises(InputError, match=f"cannot read {name}"):
         read_all(files / name)
+
+
+OTHERS = {"a.mat": "a MATLAB file", "a.h5": "an HDF5 file", "a.npz": r"a \.npz archive", "a.png": r"a picture \(PNG\)"}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("suffix", ["npy", "npz", "mat"])
+def test_a_file_under_another_name_is_called_what_it_is(files, suffix, other):
+    """And not said to contain pickled data, to be loaded unsafely."""
+    if other.endswith(suffix):
+        return
+    (files / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    folder = files / "folder"
+    folder.mkdir()
+    path = folder / f"image.{suffix}"
+    path.write_bytes((files / other).read_bytes())
+    with pytest.raises(InputError, match=f"it is {OTHERS[other]}") as caught:
+        read_all(folder if suffix == "npy" else path)
+    assert "pickle" not in str(caught.value)
+
+
+def test_a_npy_file_of_objects_or_of_nothing_known(tmp_path):
+    np.save(tmp_path / "image.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"cannot read image\.npy: it holds Python objects"):
+        read_npy(tmp_path / "image.npy")
+    (tmp_path / "image.npy").write_bytes(b"hello" * 100)
+    with pytest.raises(InputError, match=r"cannot read image\.npy: it does not begin as one; is it a whole \.npy"):
+        read_npy(tmp_path / "image.npy")
 
 
 def test_missing_unknown_and_folder(tmp_path):

@@ -1,5 +1,7 @@
 """Lists: what parts lines, where a list starts and ends, encodings and their marks, and names."""
 
+import os
+import threading
 import unicodedata
 
 import pytest
@@ -108,3 +110,13 @@ def test_what_a_message_quotes_is_one_short_line():
     assert len(long) < MOST_SHOWN + 40 and long.endswith("x... (9,700,000 characters)")
     assert shown(b"\xff" * 10**6).startswith(r"b'\xff\xff")
     assert len(shown("\n" * 10**6)) < MOST_SHOWN + 40
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_a_list_too(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=("\ufeff\na\u2028b\nc\n".encode("utf-16-le"),))
+    writer.start()
+    assert list_of(path) == ["", "a\u2028b", "c"]
+    writer.join()

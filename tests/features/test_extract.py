@@ -131,7 +131,7 @@ def test_a_cut_off_array_is_named(dataset, tmp_path):
     path = tmp_path / "f" / "image.npy"
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    with pytest.raises(InputError, match="array 'image'"):
+    with pytest.raises(InputError, match=r"cannot read image\.npy"):
         data.load("features", root=tmp_path / "f")
     np.save(path, np.zeros((N, 2), np.float32))
     with pytest.raises(InputError, match="not the array that"):

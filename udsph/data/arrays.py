@@ -19,11 +19,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from udsph.data.magic import form_of, has_hdf5_signature
 from udsph.data.mapped import MappedFolder
 from udsph.data.quotes import shown
 from udsph.errors import InputError, MissingExtra
 
 SUFFIXES = (".npz", ".mat", ".h5", ".hdf5")
+# What a file of each suffix may be; version 4 of MATLAB has no mark, and a lone array gets an error of its own.
+_FORMS = {".npz": (".npz", ".npy"), ".mat": (".mat",), ".h5": (".h5",), ".hdf5": (".h5",)}
 _PARTS = ("data", "indices", "indptr", "shape")
 
 
@@ -105,18 +108,13 @@ def _open(path: Path) -> _Npz | _Mat | _Hdf5 | MappedFolder:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path.name}: unknown file type '{path.suffix}'; known: {', '.join(SUFFIXES)}")
+    form = form_of(path)
+    if form and not any(part in form for part in _FORMS[suffix]):
+        raise InputError(f"cannot read {path.name}: it is {form}, not a {suffix} file; give it the suffix of its kind")
     if suffix == ".npz":
         return _Npz(path)
     h5py = _h5py() if suffix != ".mat" or has_hdf5_signature(path) else None
     return _Mat(path) if h5py is None else _Hdf5(h5py.File(path, "r"), matlab=suffix == ".mat")
-
-
-def has_hdf5_signature(path: Path) -> bool:
-    """MATLAB's version 7.3 is HDF5 behind a user block of 512 bytes; HDF5 itself may start at 0."""
-    with path.open("rb") as file:
-        start = file.read(520)
-    signature = b"\x89HDF\r\n\x1a\n"
-    return start[:8] == signature or start[512:520] == signature
 
 
 class _Npz:

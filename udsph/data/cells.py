@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from udsph.data.arrays import check_whole_mat, has_hdf5_signature
+from udsph.data.arrays import check_whole_mat
+from udsph.data.magic import has_hdf5_signature
 from udsph.errors import InputError, MissingExtra
 
 

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,17 +70,16 @@ def read_each_line(path: Path, encoding: str = "utf-8") -> Iterator[Line]:
 def raw_lines(path: Path, encoding: str) -> Iterator[str]:
     """The lines as they are, without their ends; wrong bytes as surrogates."""
     check_encoding(encoding)
-    with path.open("rb") as file:
-        start = file.read(_START_BYTES)
-    codec = codec_of(start, encoding)
-    seen = start.decode(codec, "ignore")
-    end = "\r" if "\r" in seen and "\n" not in seen else "\n"
-    try:
-        with path.open(encoding=codec, errors="surrogateescape", newline=end) as file:
-            for line in file:
+    with io.BufferedReader(io.FileIO(path), _START_BYTES) as file:
+        start = file.peek(_START_BYTES)  # and not read, since a pipe gives its bytes once
+        codec = codec_of(start, encoding)
+        seen = start.decode(codec, "ignore")
+        end = "\r" if "\r" in seen and "\n" not in seen else "\n"
+        try:
+            for line in io.TextIOWrapper(file, encoding=codec, errors="surrogateescape", newline=end):
                 yield line.removesuffix(end).removesuffix("\r")
-    except UnicodeError:
-        raise InputError(f"{path.name} {not_in(codec)}") from None
+        except UnicodeError:
+            raise InputError(f"{path.name} {not_in(codec)}") from None
 
 
 def codec_of(start: bytes, encoding: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.magic import read_npy
 from udsph.errors import InputError
 from udsph.files import read_json
 
@@ -51,7 +52,7 @@ class MappedFolder:
         return self._names
 
     def read(self, key: str) -> np.ndarray:
-        array = np.load(self._folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+        array = read_npy(self._folder / f"{key}.npy")
         expected = self.description.get("arrays", {}).get(key)
         if expected is not None and [list(array.shape), array.dtype.name] != expected:
             raise InputError(f"{key}.npy is not the array that {DESCRIPTION} describes; extract it again")

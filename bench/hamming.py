@@ -216,7 +216,9 @@ def measure_bandwidth(sizes: Sizes) -> dict[str, Any]:
         gigabytes = 8 * len(index) / 1e9
         read, search = float("inf"), float("inf")
         for _ in range(4):  # by turns, so that a disturbance meets both
-            read = min(read, best_seconds(lambda threads=threads: index._snapshot.searched()[0].sum_words(threads), 0))
+            read = min(
+                read, best_seconds(lambda threads=threads: index._snapshot.searched()[0][0].sum_words(threads), 0)
+            )
             search = min(search, best_seconds(lambda threads=threads: index.search(query, 10, threads=threads), 0))
         rows[f"one query, {len(index):,} codes of 64 bits, {threads} thread{'s' if threads > 1 else ''}, GB/s"] = {
             "ours": gigabytes / search,

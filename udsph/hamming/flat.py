@@ -252,7 +252,7 @@ class FlatIndex:
     def copy(self) -> FlatIndex:
         """An index with the same codes, which changes on its own from now on; it shares their memory."""
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__, _changes=ForkSafeLock())
+        other.__dict__.update(self.__dict__, _snapshot=self._snapshot.shared(), _changes=ForkSafeLock())
         return other
 
     def __copy__(self) -> FlatIndex:

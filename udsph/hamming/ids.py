@@ -12,7 +12,7 @@ from udsph.hamming.filters import Alive
 
 MAX_ID = np.iinfo(np.int64).max
 
-_SMALL = 1024  # ids in a chunk that always takes more
+_RECENT = 1024  # ids that are looked up one by one before they become a chunk
 
 
 def check_ids(ids: Any, name: str = "ids") -> NDArray[np.int64]:
@@ -78,11 +78,34 @@ class _Chunk:
         return both
 
 
+class _Recent:
+    """The last ids, given a few at a time: a buffer that one ``Ids`` after the other sees more of.
+
+    Entries are written once, beyond what any ``Ids`` sees, so that reading needs no lock. Only the newest may write.
+    """
+
+    __slots__ = ("ids", "places", "used")
+
+    def __init__(self) -> None:
+        self.ids = np.empty(_RECENT, np.int64)
+        self.places: dict[int, int] = {}
+        self.used = 0
+
+    def takes(self, new: list[int], seen: int) -> bool:
+        """Whether these can be appended: there is room, the caller is the newest, and no place of an id is forgotten."""
+        return self.used == seen and seen + len(new) <= _RECENT and not any(id in self.places for id in new)
+
+    def append(self, new: list[int]) -> None:
+        self.ids[self.used : self.used + len(new)] = new
+        self.places.update(zip(new, range(self.used, self.used + len(new)), strict=True))
+        self.used += len(new)
+
+
 class Ids:
     """Ids by position. Never changes: ``extended`` gives another, which shares what it can.
 
-    ``custom`` says whether a caller gave them. Without chunks every id is its position. With them, few large chunks
-    hold the ids, so that an addition copies little and a lookup searches few.
+    ``custom`` says whether a caller gave them. Without chunks every id is its position. With them, few large chunks and a
+    buffer of recent ids hold them, so that an addition copies little and a lookup searches few.
     """
 
     def __init__(
@@ -92,6 +115,8 @@ class Ids:
         self.custom = custom
         self.next_id = next_id  # of the next code without an id of its own
         self._chunks: tuple[_Chunk, ...] | None = None if explicit is None else (_Chunk(explicit),)
+        self._recent: _Recent | None = None
+        self._seen = 0  # entries of _recent, the last ids of all
 
     @property
     def positional(self) -> bool:
@@ -101,7 +126,8 @@ class Ids:
     @property
     def nbytes(self) -> int:
         """Bytes that the ids take."""
-        return sum(chunk.nbytes for chunk in self._chunks or ())
+        recent = 0 if self._recent is None else self._recent.ids.nbytes
+        return recent + sum(chunk.nbytes for chunk in self._chunks or ())
 
     def extended(self, count: int, ids: Any, alive: Alive | None) -> Ids:
         """These and the ids of ``count`` codes that follow.
@@ -116,8 +142,10 @@ class Ids:
                 raise ValueError("this index has ids of its own: give ids for these codes too")
             if self.next_id > MAX_ID - count:
                 raise ValueError(f"no ids are left for {count} codes after {self.next_id}")
-            new = None if self._chunks is None else np.arange(self.next_id, self.next_id + count)
-            return self._with(new, count, self.custom, self.next_id + count, alive)
+            more = Ids(self.n + count, custom=self.custom, next_id=self.next_id + count)
+            if self._chunks is not None:
+                self._append(more, np.arange(self.next_id, self.next_id + count), alive)
+            return more
         new = check_ids(ids)
         if len(new) != count:
             raise ValueError(f"ids must have one entry per code: {len(new)} ids for {count} codes")
@@ -128,20 +156,30 @@ class Ids:
         if count == 0:
             return self
         self._check_new(new, alive)
-        return self._with(new.copy(), count, True, self.next_id, alive)
+        more = Ids(self.n + count, custom=True, next_id=self.next_id)
+        self._append(more, new, alive)
+        return more
+
+    def shared(self) -> Ids:
+        """The same for an index that goes its own way: it has no buffer that another writes to."""
+        if self._recent is None:
+            return self
+        same = Ids(self.n, custom=self.custom, next_id=self.next_id)
+        same._chunks = self._sealed(None)
+        return same
 
     def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Ids at positions; -1 stays -1."""
         if self._chunks is None or positions.size == 0:
             return positions
-        if len(self._chunks) == 1 and len(self._chunks[0]):
+        if len(self._chunks) == 1 and self._recent is None and len(self._chunks[0]):
             return np.where(positions < 0, -1, self._chunks[0].ids[positions])
         out = np.full(positions.shape, -1, np.int64)
         begin = 0
-        for chunk in self._chunks:
-            here = (positions >= begin) & (positions < begin + len(chunk))
-            out[here] = chunk.ids[positions[here] - begin]
-            begin += len(chunk)
+        for ids in self._arrays():
+            here = (positions >= begin) & (positions < begin + len(ids))
+            out[here] = ids[positions[here] - begin]
+            begin += len(ids)
         return out
 
     def positions(self, ids: NDArray[np.int64], alive: Alive | None) -> NDArray[np.int64]:
@@ -161,37 +199,47 @@ class Ids:
         """Ids of the codes that stay, in their order."""
         return Ids(len(positions), self.at(positions), custom=self.custom, next_id=self.next_id)
 
-    def all(self) -> NDArray[np.int64]:
-        """Ids of every position."""
-        return self.at(np.arange(self.n))
-
     def check_distinct(self) -> None:
-        """Raise ``ValueError`` if an id occurs twice."""
+        """Raise ``ValueError`` if an id occurs twice in a chunk."""
         for chunk in self._chunks or ():
             ordered, _ = chunk.sorted()
             twice = np.flatnonzero(ordered[1:] == ordered[:-1])
             if twice.size:
                 raise ValueError(f"id {ordered[twice[0]]} occurs twice")
 
-    def _with(self, new: NDArray[np.int64] | None, count: int, custom: bool, next_id: int, alive: Alive | None) -> Ids:
-        more = Ids(self.n + count, custom=custom, next_id=next_id)
-        if new is None:
-            return more
-        chunks = list(self._chunks or ())
-        chunk, begin = _Chunk(new), self.n
-        while chunks and (len(chunks[-1]) < 4 * len(chunk) or len(chunks[-1]) < _SMALL):
-            begin -= len(chunks[-1])
-            chunk = chunks.pop().joined(chunk, None if alive is None else alive.mask(begin, more.n))
-        more._chunks = (*chunks, chunk)
-        return more
+    def _arrays(self) -> list[NDArray[np.int64]]:
+        """The ids of all positions, one after the other."""
+        arrays = [chunk.ids for chunk in self._chunks or ()]
+        return arrays if self._recent is None else [*arrays, self._recent.ids[: self._seen]]
+
+    def _append(self, more: Ids, new: NDArray[np.int64], alive: Alive | None) -> None:
+        """Fill ``more`` with these ids and new ones."""
+        few = new.tolist() if len(new) <= _RECENT // 4 else None
+        if few is not None and self._recent is not None and self._recent.takes(few, self._seen):
+            recent, more._chunks, more._seen = self._recent, self._chunks, self._seen + len(few)
+        else:
+            more._chunks = self._sealed(alive)
+            if few is None:
+                more._chunks = _joined((*more._chunks, _Chunk(new.copy())), alive)
+                return
+            recent, more._seen = _Recent(), len(few)
+        recent.append(few)
+        more._recent = recent
+
+    def _sealed(self, alive: Alive | None) -> tuple[_Chunk, ...]:
+        """All ids in chunks."""
+        chunks = self._chunks or ()
+        if self._recent is None or self._seen == 0:
+            return chunks
+        return _joined((*chunks, _Chunk(self._recent.ids[: self._seen].copy())), alive)
 
     def _find(self, ids: NDArray[np.int64], alive: Alive | None) -> NDArray[np.int64]:
         """Positions of ids, -1 for those that no code has."""
         if self._chunks is None:
             found = np.where(ids < self.n, ids, -1)
             return found if alive is None else np.where(alive.at(found), found, -1)
-        found = np.full(len(ids), -1)
-        begin = self.n
+        begin = self.n - self._seen
+        found = self._find_recent(ids, begin, alive)
         for chunk in reversed(self._chunks):  # an id that was removed and given again has its place in the later one
             begin -= len(chunk)
             place = chunk.find(ids)
@@ -201,6 +249,18 @@ class Ids:
             found = np.where(found < 0, place, found)
         return found
 
+    def _find_recent(self, ids: NDArray[np.int64], begin: int, alive: Alive | None) -> NDArray[np.int64]:
+        if self._recent is None:
+            return np.full(len(ids), -1)
+        if len(ids) > _RECENT:
+            place = _Chunk(self._recent.ids[: self._seen]).find(ids)
+        else:
+            places = self._recent.places
+            place = np.fromiter((places.get(id, -1) for id in ids.tolist()), np.int64, len(ids))
+            place[place >= self._seen] = -1  # given after this
+        found = np.where(place < 0, -1, place + begin)
+        return found if alive is None else np.where(alive.at(found), found, -1)
+
     def _check_new(self, new: NDArray[np.int64], alive: Alive | None) -> None:
         """Raise if an id occurs twice or is in use."""
         ordered = np.sort(new)
@@ -209,3 +269,14 @@ class Ids:
             twice = new[self._find(new, alive) >= 0]
         if twice.size:
             raise ValueError(f"id {twice[0]} is given twice or already in the index")
+
+
+def _joined(chunks: tuple[_Chunk, ...], alive: Alive | None) -> tuple[_Chunk, ...]:
+    """The chunks with the last ones joined until each is several times as large as the next: few, and rarely copied."""
+    *before, last = chunks
+    begin = sum(map(len, before))
+    while before and len(before[-1]) < 4 * len(last):
+        begin -= len(before[-1])
+        end = begin + len(before[-1]) + len(last)
+        last = before.pop().joined(last, None if alive is None else alive.mask(begin, end))
+    return (*before, last)

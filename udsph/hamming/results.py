@@ -45,8 +45,6 @@ def merge_search(parts: Sequence[tuple[Distances, Positions]], bases: Sequence[i
 
     parts : distances and positions (nq, k) of each, padded; bases : the position at which each part begins, ascending.
     """
-    if len(parts) == 1 and bases[0] == 0:
-        return parts[0]
     k = parts[0][0].shape[1]
     near = np.concatenate([distances for distances, _ in parts], axis=1)
     places = [

@@ -11,6 +11,7 @@ block of 512 codes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -82,7 +83,7 @@ class Snapshot:
         self.ids = ids
         self.alive = alive  # None: all
         self.n = sum(map(len, segments))  # positions
-        self._whole: tuple[Segment, ...] | None = None
+        self._searched: tuple[tuple[Segment, int], ...] | None = None
         self._alive_words: Words | None = None
 
     @property
@@ -102,15 +103,19 @@ class Snapshot:
     def search(self, queries: Codes, k: int, where: Any, threads: int) -> SearchResult:
         """The k nearest codes, by id."""
         allowed = self._allowed(where)
-        parts = [part.search(queries, k, words, threads) for part, words in self._parts(allowed)]
-        near, positions = merge_search(parts, self._bases())
+        searched = self.searched()
+        if len(searched) == 1:
+            near, positions = searched[0][0].search(queries, k, allowed, threads)
+        else:
+            parts = [part.search(queries, k, words, threads) for part, words in self._parts(allowed)]
+            near, positions = merge_search(parts, [base for _, base in searched])
         return SearchResult(near, self.ids.at(positions))
 
     def range_search(self, queries: Codes, radius: int, where: Any, threads: int) -> RangeResult:
         """All codes within the radius, by id."""
         allowed = self._allowed(where)
         parts = [part.range_search(queries, radius, words, threads) for part, words in self._parts(allowed)]
-        offsets, near, positions = merge_range(parts, self._bases())
+        offsets, near, positions = merge_range(parts, [base for _, base in self.searched()])
         return RangeResult(offsets, near, self.ids.at(positions))
 
     def read(self, ids: Any) -> Codes:
@@ -132,6 +137,10 @@ class Snapshot:
         alive = Alive.without(self.alive, self.n, gone)
         rest = Snapshot(self.empty, self.segments, self.ids, alive)
         return rest.compacted() if 2 * alive.dead > self.n else rest
+
+    def shared(self) -> Snapshot:
+        """The same state for another index, which goes its own way."""
+        return Snapshot(self.empty, self.segments, self.ids.shared(), self.alive)
 
     def compacted(self) -> Snapshot:
         """The same codes and ids without positions that hold none."""
@@ -175,18 +184,17 @@ class Snapshot:
             begin += len(segment)
         return rows
 
-    def searched(self) -> tuple[Segment, ...]:
-        """The segments that a search goes through: as few as share their memory."""
-        if self._whole is None:
+    def searched(self) -> tuple[tuple[Segment, int], ...]:
+        """The segments that a search goes through, as few as share their memory, and the positions where they begin."""
+        if self._searched is None:
             joined = self.empty.joined(self.segments) if len(self.segments) > 1 else None
-            self._whole = (joined,) if joined is not None else self.segments or (self.empty,)
-        return self._whole
-
-    def _bases(self) -> list[int]:
-        return np.concatenate([[0], np.cumsum([len(part) for part in self.searched()[:-1]])]).astype(int).tolist()
+            parts = (joined,) if joined is not None else self.segments or (self.empty,)
+            bases = itertools.accumulate(map(len, parts[:-1]), initial=0)
+            self._searched = tuple(zip(parts, bases, strict=True))
+        return self._searched
 
     def _parts(self, allowed: Words | None) -> Iterator[tuple[Segment, Words | None]]:
-        for part, base in zip(self.searched(), self._bases(), strict=True):
+        for part, base in self.searched():
             first = base // 64
             yield part, None if allowed is None else allowed[first : first + -(-len(part) // BLOCK) * (BLOCK // 64)]
 
@@ -236,11 +244,10 @@ def extended(segments: tuple[Segment, ...], empty: Segment, rows: Codes) -> tupl
     if len(rows) == 0:
         return segments
     sealed, last = (segments, empty) if not segments or segments[-1].full else (segments[:-1], segments[-1])
-    whole = max(0, len(rows) - (len(last) + len(rows)) % BLOCK)
-    if whole:
+    whole = len(rows) - (len(last) + len(rows)) % BLOCK  # rows up to the last whole block
+    if whole > 0:
         last = last.extended(rows[:whole])
-        if whole == len(rows):
-            return (*sealed, last)
-        if last.full:
+        if last.full and whole < len(rows):
             return (*sealed, last, empty.extended(rows[whole:]))
-    return (*sealed, last.extended(rows[whole:]))
+        rows = rows[whole:]
+    return (*sealed, last.extended(rows) if len(rows) else last)

@@ -49,6 +49,9 @@ def test_where_by_ids_of_ones_own():
         (hamming.Bitmap(np.zeros(1, np.uint8), 8), ValueError, "it has 8, the index 1300"),
         (np.ones(3), TypeError, "mask, a Bitmap or an array of ids"),
         ("all", TypeError, "mask, a Bitmap or an array of ids"),
+        (np.arange(1300, dtype=np.uint8) % 2, ValueError, "the id 0 twice; give each id once, and a mask as booleans"),
+        ([5, 6, 5], ValueError, "the id 5 twice"),
+        (np.ma.masked_array(np.ones(1300, bool), np.arange(1300) == 3), ValueError, "where has masked entries"),
     ],
 )
 def test_wrong_filters_are_named(index, where, error, message):
@@ -69,3 +72,25 @@ def test_wrong_bitmaps_are_named(data, n, error):
         hamming.Bitmap(data, n)
     with pytest.raises(TypeError, match="boolean"):
         hamming.Bitmap.from_mask([0, 1])
+
+
+def test_masks_of_arrow_and_empty_arrays(engine, index):
+    pyarrow = pytest.importorskip("pyarrow")
+    mask = np.arange(1300) % 3 == 0
+    query = np.zeros((1, 8), np.uint8)
+    truth = index.search(query, 5, where=mask)
+    np.testing.assert_array_equal(index.search(query, 5, where=pyarrow.array(mask)).ids, truth.ids)
+    with pytest.raises(TypeError, match="got dtype object"):
+        index.search(query, 5, where=pyarrow.array([*mask[:-1].tolist(), None]))
+    assert index.search(query, 2, where=np.array([])).ids.tolist() == [[-1, -1]]
+
+
+def test_masks_count_the_codes_that_are_left(engine, index):
+    query = np.zeros((1, 8), np.uint8)
+    index.remove(np.arange(3, 200))
+    mask = np.zeros(1103, bool)
+    mask[[0, 3, 1102]] = True
+    for where in (mask, hamming.Bitmap.from_mask(mask), [0, 200, 1299]):
+        assert sorted(index.search(query, 4, where=where).ids[0]) == [-1, 0, 200, 1299]
+    with pytest.raises(ValueError, match="id 3 is not in the index"):
+        index.search(query, 4, where=[3])

@@ -54,6 +54,100 @@ def test_torch_arrays_are_read_where_they_are():
         index.add(torch.zeros((1, 8), dtype=torch.uint8, device="meta"))
 
 
+def test_integers_columns_hexadecimal_and_bytes_are_codes_too():
+    codes = np.packbits(values(64), axis=1, bitorder="little")
+    index = hamming.FlatIndex(64)
+    index.add(codes)
+    truth = nearest(index, codes)
+    words = codes.view("<u8")
+    forms = {
+        "a column of unsigned words": words[:, 0],
+        "a column of SQL's bigint": words[:, 0].view(np.int64),
+        "words of the other byte order": words.astype(">u8"),
+        "Python integers": words[:, 0].tolist(),
+        "signed Python integers": words[:, 0].view(np.int64).tolist(),
+        "hexadecimal": [row.tobytes().hex() for row in codes],
+        "hexadecimal in an array": np.array([row.tobytes().hex().upper() for row in codes]),
+        "bytes": [row.tobytes() for row in codes],
+    }
+    for name, form in forms.items():
+        np.testing.assert_array_equal(nearest(index, form).ids, truth.ids, err_msg=name)
+        np.testing.assert_array_equal(hamming.distances(form, form, bits=64), hamming.distances(codes, codes), name)
+        np.testing.assert_array_equal(hamming.unpack(form, 64), hamming.unpack(codes, 64), name)
+    mirrored = hamming.FlatIndex(64, bitorder="big")
+    mirrored.add([row.tobytes() for row in np.packbits(values(64), axis=1)])
+    np.testing.assert_array_equal(nearest(mirrored, words).ids, truth.ids)  # words have no order of bits in bytes
+
+
+def test_wide_integers_are_codes():
+    codes = np.packbits(values(100), axis=1, bitorder="little")
+    index = hamming.FlatIndex(100)
+    index.add([int.from_bytes(row.tobytes(), "little") for row in codes])
+    np.testing.assert_array_equal(index.reconstruct(np.arange(50)), codes)
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        ([3, 1 << 13], "item 1 is 0x2000"),
+        ([-1], "item 0 is -0x1"),
+        (["00ff", "0ff"], "not in hexadecimal at item 1: '0ff'"),
+        (["00"], "2 bytes each, item 0 has 1"),
+        ([b"abc"], "2 bytes each, item 0 has 3"),
+        (np.ma.masked_array(np.zeros((2, 2), np.uint8), [[0, 1], [0, 0]]), "codes has masked entries"),
+    ],
+)
+def test_wrong_single_codes_are_named(codes, message):
+    with pytest.raises(ValueError, match=message):
+        hamming.FlatIndex(13).add(codes)
+
+
+@pytest.mark.parametrize("bitorder", ["little", "big"])
+def test_packing_and_unpacking_in_either_order(bitorder):
+    bools = values(13)
+    codes = hamming.pack(bools, bitorder=bitorder)
+    np.testing.assert_array_equal(codes, np.packbits(bools, axis=1, bitorder=bitorder))
+    np.testing.assert_array_equal(hamming.unpack(codes, 13, bitorder=bitorder), bools)
+    index = hamming.FlatIndex(13, bitorder=bitorder)
+    index.add(codes)
+    np.testing.assert_array_equal(hamming.unpack(index.reconstruct(np.arange(50)), 13, bitorder=bitorder), bools)
+    for call in (lambda: hamming.pack(bools, bitorder="left"), lambda: hamming.unpack(codes, 13, bitorder="left")):
+        with pytest.raises(ValueError, match="bitorder must be 'little' or 'big'"):
+            call()
+
+
+@pytest.mark.parametrize("form", ["int8", "uint64", "big"])
+def test_one_call_takes_the_forms_of_an_index(form):
+    bools = values(128)
+    little, big = (np.packbits(bools, axis=1, bitorder=order) for order in ("little", "big"))
+    codes, options = {
+        "int8": (little.view(np.int8) ^ np.int8(-128), {}),
+        "uint64": (little.view("<u8"), {}),
+        "big": (big, {"bitorder": "big"}),
+    }[form]
+    for ours, truth in (
+        (hamming.search(codes[:9], codes, 4, **options), hamming.search(little[:9], little, 4)),
+        ([hamming.distances(codes[:9], codes, **options)], [hamming.distances(little[:9], little)]),
+    ):
+        for a, b in zip(ours, truth, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_masked_array_without_masked_entries_is_an_array_and_one_with_them_is_refused():
+    floats = np.random.default_rng(0).normal(size=(4, 16))
+    np.testing.assert_array_equal(hamming.pack(np.ma.masked_array(floats)), hamming.pack(floats))
+    with pytest.raises(ValueError, match="values has masked entries"):
+        hamming.pack(np.ma.masked_array(floats, floats > 1))
+
+
+def test_half_precision_of_sixteen_bits_is_packed():
+    torch = pytest.importorskip("torch")
+    floats = np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32)
+    np.testing.assert_array_equal(hamming.pack(torch.from_numpy(floats).to(torch.bfloat16)), hamming.pack(floats))
+    with pytest.raises(TypeError, match="DLPack"):
+        hamming.pack(torch.from_numpy(floats).requires_grad_())
+
+
 class OnDevice:
     """What a CUDA array looks like to DLPack."""
 

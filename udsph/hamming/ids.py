@@ -92,7 +92,7 @@ class _Recent:
         self.used = 0
 
     def takes(self, new: list[int], seen: int) -> bool:
-        """Whether these can be appended: there is room, the caller is the newest, and no place of an id is forgotten."""
+        """Whether these can be appended: the caller is the newest, there is room, no place of an id is forgotten."""
         return self.used == seen and seen + len(new) <= _RECENT and not any(id in self.places for id in new)
 
     def append(self, new: list[int]) -> None:
@@ -104,8 +104,8 @@ class _Recent:
 class Ids:
     """Ids by position. Never changes: ``extended`` gives another, which shares what it can.
 
-    ``custom`` says whether a caller gave them. Without chunks every id is its position. With them, few large chunks and a
-    buffer of recent ids hold them, so that an addition copies little and a lookup searches few.
+    ``custom`` says whether a caller gave them. Without chunks every id is its position. With them, few large chunks and
+    a buffer of recent ids hold them, so that an addition copies little and a lookup searches few.
     """
 
     def __init__(

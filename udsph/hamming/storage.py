@@ -65,9 +65,7 @@ def write(target: PathLike | Any, contents: Contents) -> None:
     if isinstance(target, (str, os.PathLike)):
         with replacing(target) as file:
             _write(file, contents)
-    elif target.seekable():
-        _write(target, contents)
-    else:
+    else:  # which may not be able to go back to its header
         target.write(image_of(contents).data)
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.checks import check_int
+
 MAX_BITS = 8192
 
 BitOrder = Literal["little", "big"]
@@ -72,11 +74,7 @@ def _from_dlpack(values: Any, name: str) -> NDArray[Any]:
 
 def check_bits(bits: Any) -> int:
     """Return ``bits`` as an int from 1 to 8192."""
-    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)):
-        raise TypeError(f"bits must be an int, got {type(bits).__name__}")
-    if not 1 <= bits <= MAX_BITS:
-        raise ValueError(f"bits must be from 1 to {MAX_BITS}, got {bits}")
-    return int(bits)
+    return check_int(bits, "bits", 1, MAX_BITS)
 
 
 def bytes_per_code(bits: int) -> int:

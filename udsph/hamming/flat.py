@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.checks import check_int
 from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_codes, as_pair, check_bitorder, check_bits, reverse_bits
 from udsph.hamming.ids import Ids
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.segments import Snapshot
 from udsph.threads import ForkSafeLock, thread_count
-
-
-def _check_int(value: Any, name: str, least: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
 
 
 def distances(
@@ -198,7 +191,7 @@ class FlatIndex:
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
-        rows, k = self._codes(queries, "queries"), _check_int(k, "k", 1)
+        rows, k = self._codes(queries, "queries"), check_int(k, "k", 1)
         return self._snapshot.search(rows, k, where, thread_count(threads))
 
     def range_search(self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None) -> RangeResult:
@@ -224,7 +217,7 @@ class FlatIndex:
         TypeError, ValueError
             As for ``search``; a negative radius.
         """
-        rows, radius = self._codes(queries, "queries"), _check_int(radius, "radius", 0)
+        rows, radius = self._codes(queries, "queries"), check_int(radius, "radius", 0)
         return self._snapshot.range_search(rows, min(radius, self.bits), where, thread_count(threads))
 
     def reconstruct(self, ids: Any) -> NDArray[np.uint8]:

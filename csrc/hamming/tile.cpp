@@ -85,7 +85,7 @@ Tile &TileMemory::load(const uint8_t *queries, size_t n, size_t limit) {
   return tile_;
 }
 
-void finish_top_k(std::vector<uint64_t> &keys, size_t bits, size_t k, int32_t *distances, int64_t *positions) {
+void sort_keys(std::vector<uint64_t> &keys, size_t bits, size_t k, int32_t *distances, int64_t *positions) {
   const auto distance_of = [](uint64_t key) { return static_cast<size_t>(key >> POSITION_BITS); };
   const auto put = [&](size_t place, uint64_t key) {
     if (place >= k) return;

@@ -39,6 +39,6 @@ class TileMemory {
 
 // Sort keys by (distance, position) and write the k first, padded with INT32_MAX and -1. Keys of one distance must lie in order of
 // position. The keys are used up.
-void finish_top_k(std::vector<uint64_t> &keys, size_t bits, size_t k, int32_t *distances, int64_t *positions);
+void sort_keys(std::vector<uint64_t> &keys, size_t bits, size_t k, int32_t *distances, int64_t *positions);
 
 }  // namespace udsph

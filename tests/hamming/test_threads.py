@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -83,48 +82,6 @@ def test_joblib_shares_the_cores_out(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     counts = joblib.Parallel(n_jobs=2)(joblib.delayed(thread_count)() for _ in range(2))
     assert all(count <= max(1, cores() // 2) for count in counts)
-
-
-def test_searches_from_many_threads_agree():
-    index = make()
-    queries = index.reconstruct(np.arange(200))
-    truth = index.search(queries, 10)
-    wrong = []
-
-    def work():
-        for _ in range(5):
-            if not np.array_equal(index.search(queries, 10).ids, truth.ids):
-                wrong.append(1)
-
-    workers = [threading.Thread(target=work) for _ in range(8)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
-
-
-def test_adding_and_removing_while_others_search():
-    """Every answer is that of some moment: the codes that are never touched are always found."""
-    index = make(2000)
-    kept = index.reconstruct(np.arange(50))
-    stop, wrong = threading.Event(), []
-
-    def look():
-        while not stop.is_set():
-            if not np.array_equal(index.search(kept, 1).ids[:, 0], np.arange(50)):
-                wrong.append(1)
-
-    workers = [threading.Thread(target=look) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for _ in range(30):
-        index.add(np.full((100, 8), 255, np.uint8))
-        index.remove(np.arange(len(index) - 10, len(index)) if len(index) == 2100 else [])
-    stop.set()
-    for worker in workers:
-        worker.join()
-    assert not wrong
 
 
 CTRL_C = """

@@ -136,7 +136,7 @@ class RangeSearch {
         continue;
       }
       row.assign(keys_ + first, keys_ + first + count);
-      finish_top_k(row, job_.codes.bits(), count, result_.distances.data() + first, result_.positions.data() + first);
+      sort_keys(row, job_.codes.bits(), count, result_.distances.data() + first, result_.positions.data() + first);
     }
   }
 

@@ -62,7 +62,7 @@ void search_tile(const Job &job, size_t i, std::vector<TileMemory> &memory, Gues
     for (const TileMemory &part : memory) keys.insert(keys.end(), part.best(q).keys, part.best(q).keys + part.best(q).n);
   };
   const auto finish = [&](size_t q) {
-    finish_top_k(keys, bits, k, distances + (i * job.tile + q) * k, positions + (i * job.tile + q) * k);
+    sort_keys(keys, bits, k, distances + (i * job.tile + q) * k, positions + (i * job.tile + q) * k);
   };
   const auto start = [&](const uint8_t *from, size_t n, const std::vector<uint32_t> &limits) {
     for (TileMemory &part : memory) std::copy(limits.begin(), limits.end(), part.load(from, n, bits + 1).limits);

@@ -30,6 +30,7 @@ from benchmarks import common, peers
 from benchmarks.common import random_codes
 
 from udsph import hamming
+from udsph.files import write_text
 from udsph.hamming import backend
 
 HERE = Path(__file__).parent
@@ -342,7 +343,7 @@ def main() -> None:
         print(f"{group} measured", flush=True)
         if path:  # after each group, so that what is measured is kept
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(results, indent=1) + "\n")
+            write_text(path, json.dumps(results, indent=1) + "\n")
     import hamming_report
 
     print(hamming_report.table(results))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from udsph.files import write_text
+
 BEGIN, END = "<!-- hamming table: begin -->", "<!-- hamming table: end -->"
 
 
@@ -57,7 +59,7 @@ def _write_table(results: dict[str, Any], readme: Path) -> None:
     text = readme.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    readme.write_text(f"{before}{BEGIN}\n{head}{table(results)}\n{END}{after}")
+    write_text(readme, f"{before}{BEGIN}\n{head}{table(results)}\n{END}{after}")
 
 
 def _draw_widths(results: dict[str, Any], path: Path) -> None:

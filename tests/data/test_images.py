@@ -1,6 +1,10 @@
 """Image files as an array: decoding, caching, threads, damage."""
 
+import contextlib
+import os
 import pickle
+import signal
+import time
 import unicodedata
 import warnings
 
@@ -144,3 +148,24 @@ def test_names_with_backslashes_and_other_forms_of_accents_are_found(tmp_path):
     assert located(both, [composed, apart]) == [composed, apart]
     (both / "back\\slash.png").write_bytes(b"x")
     assert located(both, ["back\\slash.png"]) == ["back\\slash.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("held", [False, True])
+def test_a_forked_process_decodes_although_the_threads_stay_behind(folder, held, monkeypatch):
+    """As the workers of a data loader do; whether or not a thread of the parent held the lock."""
+    monkeypatch.setattr(images, "KEPT_BYTES", 0)
+    pictures = Images(folder, NAMES, 16, workers=2)
+    expected = pictures[np.arange(4)]
+    with pictures._lock if held else contextlib.nullcontext():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if np.array_equal(pictures[np.arange(4)], expected) else 1)
+    deadline = time.monotonic() + 20
+    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if done == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert done == (child, 0)

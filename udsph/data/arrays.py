@@ -21,7 +21,7 @@ import numpy as np
 
 from udsph.data.magic import form_of, has_hdf5_signature
 from udsph.data.mapped import MappedFolder
-from udsph.data.quotes import shown
+from udsph.data.quotes import reason_of, shown
 from udsph.errors import InputError, MissingExtra
 
 SUFFIXES = (".npz", ".mat", ".h5", ".hdf5")
@@ -97,9 +97,8 @@ def _one_error(path: Path, key: str | None = None) -> Iterator[None]:
     # The readers answer damage with anything: KeyError, zlib.error, or MemoryError where a wrong size was believed.
     except Exception as error:
         where = f", array '{key}'" if key else ""
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
         form = path.suffix if path.is_file() else ".npy"
-        raise InputError(f"cannot read {path.name}{where}: {what}; is it a whole {form} file?") from error
+        raise InputError(f"cannot read {path.name}{where}: {reason_of(error)}; is it a whole {form} file?") from error
 
 
 def _open(path: Path) -> _Npz | _Mat | _Hdf5 | MappedFolder:

@@ -10,6 +10,7 @@ import numpy as np
 
 from udsph.data.arrays import check_whole_mat
 from udsph.data.magic import has_hdf5_signature
+from udsph.data.quotes import reason_of
 from udsph.errors import InputError, MissingExtra
 
 
@@ -28,8 +29,7 @@ def read_mat(path: Path, keys: Sequence[str], layout: str) -> dict[str, Any]:
         found = scipy.io.loadmat(str(path), variable_names=list(keys))
     # The reader answers damage with anything: zlib.error, MemoryError where a wrong size was believed.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{layout}: cannot read {path.name}: {reason}; is it a whole .mat file?") from error
+        raise InputError(f"{layout}: cannot read {path.name}: {reason_of(error)}; is it a whole .mat file?") from error
     missing = [key for key in keys if key not in found]
     if missing:
         there = ", ".join(key for key in found if not key.startswith("__")) or "nothing"

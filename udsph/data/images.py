@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from udsph.data.lines import composed
 from udsph.data.pixels import DamagedImage, decode, pixels_of
 from udsph.data.problems import BadItem, Problems
 from udsph.data.settings import Setting
+from udsph.threads import ForkSafeLock, cores
 
 __all__ = [
     "DamagedImage",
@@ -31,7 +31,6 @@ __all__ = [
     "located",
     "options",
     "pixels_of",
-    "processors",
 ]
 
 KEPT_BYTES = 256 * 2**20  # decoded images up to this size together are kept in memory
@@ -45,13 +44,6 @@ VERIFY = Setting(
     choices=("auto", "all", "none"),
 )  # fmt: skip
 SETTINGS = {"size": SIZE, "workers": WORKERS, "verify": VERIFY}
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def options(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,10 +80,10 @@ class LazyRows:
         self.root, self.names = root, list(names)
         self.shape = (len(self.names), *row_shape)
         self.dtype = np.dtype(dtype)
-        self.workers, self.stop = workers or processors(), stop
+        self.workers, self.stop = workers or cores(), stop
         self.damaged: set[str] = set()
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: threads do not survive a fork
+        self._lock = ForkSafeLock()
         kept = int(np.prod(self.shape)) * self.dtype.itemsize <= KEPT_BYTES
         self._kept = np.zeros(self.shape, dtype) if kept else None  # memory is taken when a row is written
         self._known = np.zeros(len(self.names), bool)
@@ -117,7 +109,7 @@ class LazyRows:
         part = copy.copy(self)
         part.names = [self.names[i] for i in index.tolist()]
         part.shape = (len(part.names), *self.shape[1:])
-        part._pool, part._lock = None, threading.Lock()
+        part._pools, part._lock = {}, ForkSafeLock()
         part._known = self._known[index]
         part._kept = None if self._kept is None else self._kept[index]
         return part
@@ -127,18 +119,18 @@ class LazyRows:
         faults = self._map(self._fault, range(len(self)))
         return [(position, found) for position, found in enumerate(faults) if found is not None]
 
-    def __getstate__(self) -> dict[str, Any]:  # threads and locks do not travel to other processes
-        return {**self.__dict__, "_pool": None, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = {**state, "_lock": threading.Lock()}
+    def __getstate__(self) -> dict[str, Any]:  # threads do not travel to other processes
+        return {**self.__dict__, "_pools": {}}
 
     def _map(self, function: Any, positions: Iterable[int]) -> Iterable[Any]:
         if self.workers == 1:
             return map(function, positions)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
-        return self._pool.map(function, positions)
+        process = os.getpid()
+        with self._lock:
+            if process not in self._pools:
+                self._pools = {process: ThreadPoolExecutor(self.workers, thread_name_prefix="decode")}
+            pool = self._pools[process]
+        return pool.map(function, positions)
 
     def _row(self, position: int) -> np.ndarray:
         if self._kept is None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.data.quotes import reason_of
 from udsph.errors import InputError, MissingExtra
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -170,11 +171,6 @@ def _opaque(image: Any) -> Any:
     layered = image.convert("RGBA")
     ground = _pillow().new("RGBA", layered.size, (255, 255, 255, 255))
     return _pillow().alpha_composite(ground, layered).convert("RGB")
-
-
-def reason_of(error: Exception) -> str:
-    """The first line of an error of another library."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _pillow() -> Any:

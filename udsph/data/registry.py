@@ -17,7 +17,7 @@ from typing import Any
 
 from udsph.data import layouts
 from udsph.data.dataset import Dataset
-from udsph.data.quotes import shown
+from udsph.data.quotes import reason_of, shown
 from udsph.data.settings import Setting
 from udsph.errors import InputError, MissingExtra
 
@@ -123,8 +123,9 @@ def _loaded(name: str, point: Any) -> Layout:
     except MissingExtra:
         raise
     except (Exception, SystemExit) as error:  # a foreign module may fail with anything
-        reason = shown(str(error).partition("\n")[0]) or type(error).__name__
-        raise InputError(f"the layout '{name}' of the package '{package}' cannot be loaded: {reason}") from error
+        raise InputError(
+            f"the layout '{name}' of the package '{package}' cannot be loaded: {reason_of(error)}"
+        ) from error
     if not isinstance(found, Layout):
         raise InputError(
             f"the layout '{name}' of the package '{package}' is {type(found).__name__} ({point.value}); "

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from udsph.data.lines import composed, is_undecoded, not_in, raw_lines
-from udsph.data.quotes import shown
+from udsph.data.quotes import reason_of, shown
 from udsph.errors import InputError, MissingExtra
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -199,8 +199,7 @@ def _parquet_rows(path: Path, wanted: Columns) -> Iterator[Row]:
                     fields = {column: _field(value) for column, value in zip(columns, values, strict=True)}
                     yield Row(number, fields, _fault_of_row(list(fields.values()), fields, len(fields), "utf-8"))
     except (pyarrow.ArrowException, OSError) as error:
-        reason = shown(str(error).split("\n")[0])
-        raise InputError(f"{wanted.layout}: {path.name} is no whole Parquet file ({reason})") from None
+        raise InputError(f"{wanted.layout}: {path.name} is no whole Parquet file ({reason_of(error)})") from None
 
 
 def _transposed(batch: Any, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ last of MATLAB's dimensions, here the items, comes first on disk for images and 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -126,16 +127,16 @@ class StoredPixels(LazyRows):
     ) -> None:
         super().__init__(path, [str(row) for row in range(shape[0])], shape[1:], np.uint8, workers=workers, stop=True)
         self.key, self.order = key, order
-        self._node: Any = None
+        self._nodes: dict[int, Any] = {}  # by process: the library's state does not survive a fork
 
     def compute(self, position: int) -> np.ndarray:
         """One image, read and resized."""
         with self._lock:  # HDF5 reads one at a time
-            if self._node is None:
-                self._node = Arrays(self.root).node(self.key)
-            picture = self._node[int(self.names[position])]
+            if os.getpid() not in self._nodes:
+                self._nodes = {os.getpid(): Arrays(self.root).node(self.key)}
+            picture = self._nodes[os.getpid()][int(self.names[position])]
         what = f"{self.root.name}: '{self.key}', item {self.names[position]}"
         return pixels_of(picture.transpose(self.order), self.shape[1], what)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_node": None}
+        return {**super().__getstate__(), "_nodes": {}}

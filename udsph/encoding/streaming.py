@@ -20,7 +20,6 @@ import torch
 
 from udsph.data import Modality
 from udsph.data.directions import MODALITIES
-from udsph.data.images import processors
 from udsph.data.lines import check_encoding, raw_lines, read_each_line
 from udsph.data.pixels import DamagedImage, pixels_of
 from udsph.data.prefetch import ahead
@@ -30,6 +29,7 @@ from udsph.encoding.inputs import Inputs
 from udsph.encoding.items import as_modality, takes
 from udsph.errors import InputError
 from udsph.models.networks import ModalitySpec
+from udsph.threads import cores
 
 if TYPE_CHECKING:
     from udsph.encoding.hasher import Hasher
@@ -105,7 +105,7 @@ def encode_file(
         raise InputError(f"modality={modality}: expected image or text")
     tally = Tally()
     encode = functools.partial(hasher.codes_of, modality, precision=precision)
-    total, batches = _batches(hasher, source, modality, workers or processors(), encoding, tally, encode)
+    total, batches = _batches(hasher, source, modality, workers or cores(), encoding, tally, encode)
     collapse = Collapse(modality, len(hasher.classes), hasher.bits)
     named = source.suffix != ".npy"
     with CodeWriter(output, -(-hasher.bits // 8), named=named) as writer, one_thread(source.is_dir()):

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from udsph.data.quotes import reason_of
 from udsph.errors import InputError, MissingExtra
 from udsph.features.base import check_form, local_weights
 from udsph.features.pixels import best_device, resized
@@ -130,8 +131,7 @@ def _read_mat(path: Path) -> dict[str, Any]:
     except NotImplementedError:
         raise InputError(f"{path.name} is of MATLAB's version 7.3; give the original imagenet-vgg-f.mat (v5)") from None
     except Exception as error:  # scipy answers damage with anything
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read {path.name}: {what}; is it the whole file?") from error
+        raise InputError(f"cannot read {path.name}: {reason_of(error)}; is it the whole file?") from error
     if "layers" not in content:
         raise InputError(f"{path.name} has no 'layers'; it is not a network of MatConvNet")
     return content

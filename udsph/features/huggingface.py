@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from udsph.data.mapped import read_description
+from udsph.data.quotes import reason_of
 from udsph.errors import InputError
 from udsph.features.base import Reads, check_form, local_weights, missing
 from udsph.features.pixels import best_device, resized, standardised
@@ -44,16 +45,12 @@ def load_model(place: str, *, vision: bool) -> Any:
     try:
         model = AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False)
     except Exception as error:  # whatever transformers, the hub's client and safetensors answer
-        raise InputError(f"{place}: no model could be loaded ({_first_line(error)}); expected {_FOLDER}") from error
+        raise InputError(f"{place}: no model could be loaded ({reason_of(error)}); expected {_FOLDER}") from error
     tower = "get_image_features" if vision else "get_text_features"
     takes = "pixel_values" if vision else "input_ids"
     if not hasattr(model, tower) and model.main_input_name != takes:
         raise InputError(f"{place}: {type(model).__name__} reads no {'images' if vision else 'text'}")
     return model.eval()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 class VisionBackbone(torch.nn.Module):
@@ -115,7 +112,7 @@ class VisionBackbone(torch.nn.Module):
             model = AutoModel.from_config(AutoConfig.for_model(**config), trust_remote_code=False)
             return cls(model, content["image_mean"], content["image_std"], content["size"])
         except Exception as error:  # whatever transformers says of a configuration
-            raise InputError(f"the description of the backbone is damaged ({_first_line(error)})") from error
+            raise InputError(f"the description of the backbone is damaged ({reason_of(error)})") from error
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, 3, size, size)`` of 0 to 255 to ``(n, dims)`` and ``(n, regions, region_dims)``."""
@@ -144,7 +141,7 @@ def _preprocessing(place: str) -> dict[str, Any]:
         try:
             path = Path(hf_hub_download(place, "preprocessor_config.json"))
         except Exception as error:
-            raise InputError(f"{place}: no preprocessor_config.json ({_first_line(error)})") from error
+            raise InputError(f"{place}: no preprocessor_config.json ({reason_of(error)})") from error
     if not path.is_file():
         raise InputError(f"{place} has no preprocessor_config.json, which says how pixels become the model's input")
     settings = read_description(path)
@@ -258,7 +255,7 @@ def _tokenizer(place: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except Exception as error:
-        raise InputError(f"{place}: no tokenizer could be loaded ({_first_line(error)})") from error
+        raise InputError(f"{place}: no tokenizer could be loaded ({reason_of(error)})") from error
     tokenizer.padding_side = "right"  # the valid words come first, as the lengths suppose
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from udsph.data.quotes import reason_of
 from udsph.errors import InputError
 from udsph.features.base import check_form, local_weights, missing
 from udsph.features.pixels import best_device, resized, standardised
@@ -83,5 +84,4 @@ def _create(name: str, file: str) -> Any:
     try:
         return timm.create_model(name, pretrained=not file, checkpoint_path=file)
     except Exception as error:  # timm, the hub's client and safetensors answer with anything
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"timm: the model '{name}' could not be loaded ({what})") from error
+        raise InputError(f"timm: the model '{name}' could not be loaded ({reason_of(error)})") from error

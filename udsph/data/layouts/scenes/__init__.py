@@ -8,7 +8,6 @@ begins with the smaller one.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from udsph.data.registry import Layout
 from udsph.data.settings import Setting
 from udsph.data.tokens import tokenise
 from udsph.errors import InputError
+from udsph.threads import cores
 
 SETTINGS = {
     "pairs": Setting(5000, int, "number of image-caption pairs, 5000", least=10),
@@ -63,7 +63,7 @@ def load(
     captions: list[str] = []
     starts = range(0, pairs, CHUNK)
     for start, (part_images, part_labels, part_captions) in zip(
-        starts, _generate(pairs, seed, noise, omit, workers or _processors()), strict=True
+        starts, _generate(pairs, seed, noise, omit, workers or cores()), strict=True
     ):
         images[start : start + CHUNK] = part_images
         labels[start : start + CHUNK] = part_labels
@@ -118,13 +118,6 @@ def _start_method() -> str:
     They touch NumPy only, so the threads that a torch in this process may run, about which Python warns, do no harm.
     """
     return "fork" if sys.platform == "linux" else "spawn"
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 LAYOUT = Layout(load, SETTINGS, reads_files=False)

@@ -36,7 +36,7 @@ from udsph.encoding.inputs import Inputs
 from udsph.encoding.model import Description, Model
 from udsph.encoding.streaming import Tally, encode_file, image_batches
 from udsph.models.networks import ModalitySpec
-from udsph.training import UDSPH, trainer
+from udsph.training import UDSPH, objective, phase
 
 SIDE, WORKERS, ROUNDS = 64, 2, 5
 PHOTOGRAPHS, SMALL_FILES, STEP_PAIRS, PAIRS = 800, 4000, 8000, 500_000
@@ -113,7 +113,7 @@ def write_features(folder: Path, pairs: int, image: int, text: int) -> None:
 def train(_: Path | None) -> list[Row]:
     """One epoch on memory-mapped features; the clock runs around every read of a batch."""
     spent = {"read": 0.0, "step": 0.0, "steps": 0.0}
-    real_read, real_step = trainer.read, trainer.Trainer._step
+    real_read, real_step = phase.read, phase.Phase.step
 
     def read(*arguments):
         started = time.perf_counter()
@@ -131,11 +131,11 @@ def train(_: Path | None) -> list[Row]:
     with tempfile.TemporaryDirectory() as place:
         write_features(Path(place), STEP_PAIRS, 4096, 1386)
         dataset = data.load("features", root=place)
-        trainer.read, trainer.Trainer._step = read, step
+        phase.read, phase.Phase.step = read, step
         try:
             UDSPH(bits=64, epochs=1, refit="false", label_steps=20, device="cpu").fit(dataset, progress=False)
         finally:
-            trainer.read, trainer.Trainer._step = real_read, real_step
+            phase.read, phase.Phase.step = real_read, real_step
     share = f"{spent['read'] / spent['step']:.1%} of {spent['step'] / spent['steps'] * 1e3:.0f} ms"
     return [("data waiting, of a step on mapped features (4096 and 1386 numbers)", share, "under 5%")]
 
@@ -195,7 +195,7 @@ def first_step(name: str, root: str, started: float) -> None:
             time.sleep(0.02)
 
     threading.Thread(target=watch, daemon=True).start()
-    trainer.objective.label_losses = losses
+    objective.label_losses = losses
     dataset = data.load(name, root)
     try:
         UDSPH(bits=64, epochs=1, device="cpu").fit(dataset, progress=False)

@@ -20,10 +20,9 @@ import numpy as np
 import torch
 
 from udsph.data import Dataset, Modality
-from udsph.encoding.model import Model
 from udsph.training import Config
-from udsph.training.estimator import describe, resolve
 from udsph.training.launch import launch
+from udsph.training.plan import Plan
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
@@ -51,16 +50,16 @@ def dataset(kind: str) -> Dataset:
 
 def step_of(data: Dataset, backend: str, device: str, settings: dict[str, int]) -> Callable[[], float]:
     """A function that makes one training step and returns its seconds."""
-    config = resolve(Config.from_settings({"backend": backend, "device": device, "label_steps": 1, **settings}), data)
-    fabric = launch(config)
-    torch.manual_seed(0)
-    trainer = Trainer(fabric, config, data, Model(describe(data), config, fabric.device), Progress(False, None))
-    trainer._next_phase()
-    batch = trainer.fitted[: config.batch_size]
+    asked = Config.from_settings({"backend": backend, "device": device, "label_steps": 1, **settings})
+    plan = Plan.of(asked, data)
+    fabric = launch(plan.config)
+    trainer = Trainer(fabric, plan, data, plan.new_model(data, fabric.device), Progress(False))
+    trainer.begin("select")
+    batch = plan.fitted[: plan.config.batch_size]
 
     def step() -> float:
         started = time.perf_counter()
-        trainer._step(batch)
+        trainer.networks.step(batch)
         if fabric.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started

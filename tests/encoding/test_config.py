@@ -139,8 +139,8 @@ def test_runs_and_shared_models_of_before_the_renaming_open(tmp_path: Path) -> N
 
 
 def test_what_was_asked_stays_and_is_worked_out_anew_for_every_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("udsph.training.estimator.DEFAULT_EPOCHS", {"vectors": 2})
-    monkeypatch.setattr("udsph.training.estimator.LEAST_STEPS", 30)
+    monkeypatch.setattr("udsph.training.plan.DEFAULT_EPOCHS", {"vectors": 2})
+    monkeypatch.setattr("udsph.training.plan.LEAST_STEPS", 30)
     model = UDSPH(bits=8, label_steps=2, batch_size=4, width=32, device="cpu")
     asked = model.asked
     small, large = make_dataset(n=48), make_dataset(n=120)

@@ -14,7 +14,7 @@ from tests.training.conftest import QUICK, make_dataset
 from udsph.data import Dataset, Modality
 from udsph.errors import InputError
 from udsph.training import UDSPH, evaluate, evaluate_run, load_run
-from udsph.training.trainer import Trainer
+from udsph.training.phase import Phase
 
 
 def train(dataset: Dataset, **settings) -> UDSPH:
@@ -86,16 +86,16 @@ def test_queries_do_not_touch_the_training(toy):
 @pytest.mark.parametrize("stop", [1, 3, 6])
 def test_an_interrupted_training_continues_to_the_same_model(scenes_like, tmp_path, monkeypatch, refit, stop):
     whole = codes_of(train(scenes_like, refit=refit), scenes_like)
-    settings, epochs, original = QUICK | {"refit": refit}, [], Trainer._step
+    settings, steps, original = QUICK | {"refit": refit}, [], Phase.step
 
     def interrupted(self, batch, **settings):
-        epochs.append((self.phase, self.done_epochs))
-        if len(set(epochs)) > stop:
+        steps.append(batch)
+        if len(steps) > 3 * stop:  # batches of an epoch
             raise KeyboardInterrupt
         return original(self, batch, **settings)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_step", interrupted)
+        patched.setattr(Phase, "step", interrupted)
         try:
             UDSPH(**settings).fit(scenes_like, output=tmp_path / "run", progress=False)
         except KeyboardInterrupt:
@@ -207,6 +207,14 @@ def test_data_without_contrast_is_refused(toy):
     blank[toy.splits["train"][:2]] = 0
     with pytest.raises(InputError, match="2 training items have no label"):
         train(dataclasses.replace(toy, labels=blank))
+
+
+def test_pairs_without_labels_are_refused(toy):
+    bare = dataclasses.replace(toy, labels=None, classes=())
+    with pytest.raises(InputError, match="toy: the pairs have no labels, and training needs them"):
+        train(bare)
+    with pytest.raises(InputError, match="no labels, without which no MAP is defined"):
+        evaluate(train(toy, epochs=1), bare)
 
 
 def test_fewer_items_than_a_batch_train(toy):

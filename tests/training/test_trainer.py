@@ -12,24 +12,22 @@ import torch
 
 from tests.training.conftest import QUICK, make_dataset
 from udsph.data import Dataset
-from udsph.encoding.model import Model
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
 from udsph.training import UDSPH, Config, evaluate
 from udsph.training.checkpoint import read_checkpoint, write_checkpoint
-from udsph.training.estimator import describe, resolve
 from udsph.training.launch import launch
+from udsph.training.phase import Phase
+from udsph.training.plan import Plan
 from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
 
 def trainer_of(dataset: Dataset, **settings) -> Trainer:
-    config = resolve(Config.from_settings(QUICK | settings), dataset)
-    fabric = launch(config)
-    torch.manual_seed(0)
-    trainer = Trainer(fabric, config, dataset, Model(describe(dataset), config, fabric.device), Progress(False, None))
-    if trainer.phase == "label":
-        trainer._next_phase()
+    plan = Plan.of(Config.of(QUICK | settings), dataset)
+    fabric = launch(plan.config)
+    trainer = Trainer(fabric, plan, dataset, plan.new_model(dataset, fabric.device), Progress(False))
+    trainer.begin("select")
     return trainer
 
 
@@ -41,34 +39,34 @@ def log_of(run: Path) -> list[dict[str, str]]:
 def test_the_label_network_is_fixed_while_it_supervises(scenes_like):
     trainer = trainer_of(scenes_like)
     before = {name: value.clone() for name, value in trainer.model.teacher.state_dict().items()}
-    networks = {name: value.clone() for name, value in trainer.pair.state_dict().items()}
-    critics = {name: value.clone() for name, value in trainer.critics.state_dict().items()}
-    trainer._step(trainer.fitted[:24])
+    networks = {name: value.clone() for name, value in trainer.networks.pair.state_dict().items()}
+    critics = {name: value.clone() for name, value in trainer.networks.critics.state_dict().items()}
+    trainer.networks.step(trainer.plan.fitted[:24])
     assert all(torch.equal(before[name], value) for name, value in trainer.model.teacher.state_dict().items())
     assert all(p.grad is None for p in trainer.model.teacher.parameters())
-    assert any(not torch.equal(networks[name], value) for name, value in trainer.pair.state_dict().items())
-    assert any(not torch.equal(critics[name], value) for name, value in trainer.critics.state_dict().items())
+    assert any(not torch.equal(networks[name], value) for name, value in trainer.networks.pair.state_dict().items())
+    assert any(not torch.equal(critics[name], value) for name, value in trainer.networks.critics.state_dict().items())
 
 
 @pytest.mark.parametrize("settings", [{"adversarial": False}, {"weight_adversary": 0.0}])
 def test_without_the_adversarial_part_no_discriminator_moves(scenes_like, settings):
     trainer = trainer_of(scenes_like, **settings)
-    critics = {name: value.clone() for name, value in trainer.critics.state_dict().items()}
-    found = trainer._step(trainer.fitted[:24])
+    critics = {name: value.clone() for name, value in trainer.networks.critics.state_dict().items()}
+    found = trainer.networks.step(trainer.plan.fitted[:24])
     assert not [name for name in found if "critic" in name or "adversary" in name]
-    assert all(torch.equal(critics[name], value) for name, value in trainer.critics.state_dict().items())
+    assert all(torch.equal(critics[name], value) for name, value in trainer.networks.critics.state_dict().items())
 
 
 def test_accumulated_gradients_are_the_mean_over_their_batches(scenes_like, monkeypatch):
     """Three batches at 2 a step: a step of two, then a step of the one that is left, with its whole weight."""
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
-    monkeypatch.setattr(Trainer, "_update_average", lambda self: None)
+    monkeypatch.setattr(Phase, "_update_average", lambda self: None)
     kept: list[dict[str, torch.Tensor]] = []
 
-    def keep(self: Trainer) -> None:
+    def keep(self: Phase) -> None:
         kept.append({n: p.grad.clone() for n, p in self.pair.named_parameters() if p.grad is not None})
 
-    monkeypatch.setattr("lightning_fabric.Fabric.clip_gradients", lambda fabric, *a, **k: keep(trainer))
+    monkeypatch.setattr("lightning_fabric.Fabric.clip_gradients", lambda fabric, *a, **k: keep(trainer.networks))
     settings = {"batch_size": 24, "augment": False, "attention": False, "adversarial": False}
     singles, grouped = [], []
     for accumulate, into in ((1, singles), (2, grouped)):

@@ -21,7 +21,7 @@ from udsph.errors import InputError
 from udsph.experiments import Row, Runner, claim
 from udsph.files import write_json
 from udsph.training import Config
-from udsph.training.estimator import resolve
+from udsph.training.plan import resolve
 
 SETTINGS, RESULTS = "comparison.json", "results.json"
 

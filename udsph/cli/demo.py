@@ -38,7 +38,7 @@ def demo(
     log.info("2. train")
     settings = {"bits": bits, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
     config = Config.from_settings(settings)
-    model = UDSPH(config=config).fit(dataset, output=run, progress=True)
+    model = UDSPH(config=config).fit(dataset, output=run)
 
     log.info("3. hash and search")
     examples = queries[:4]

@@ -56,7 +56,7 @@ def train(
     if on_error is not None:
         loader_settings["on_error"] = on_error
     dataset = load(name, root=place, **loader_settings)
-    UDSPH(config=Config.from_settings(mine)).fit(dataset, output=output, progress=True)
+    UDSPH(config=Config.from_settings(mine)).fit(dataset, output=output)
     if not first_process():
         return Answer("")
     notes = left_out(dataset)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from udsph.data import Modality
@@ -211,7 +212,8 @@ class Hasher:
             description = Description.from_json(content["model"])
         except (KeyError, TypeError):
             raise InputError(f"{folder}: its configuration does not describe the networks") from None
-        model = Model(description, config, device_of(config.device), pretrained=False)
+        with torch.random.fork_rng(devices=[]):  # initial weights draw random numbers, though none of them stays
+            model = Model(description, config, device_of(config.device), pretrained=False)
         for name, module in model.modules().items():
             tensors = {key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")}
             try:

@@ -14,19 +14,19 @@ import torch
 from udsph import data, files
 from udsph.data import Dataset
 from udsph.data.directions import DIRECTIONS, MODALITIES
-from udsph.encoding import run_folder
+from udsph.encoding import Hasher, run_folder
 from udsph.errors import InputError
 from udsph.evaluation import mean_average_precision
 from udsph.hamming import FlatIndex, SearchResult
 from udsph.models.networks import LabelNetwork
-from udsph.training.estimator import UDSPH, describe
+from udsph.training.plan import describe
 from udsph.training.schedule import seed_of
 from udsph.training.teacher import train_label_network
 
 
-def load_run(run: str | os.PathLike[str]) -> tuple[UDSPH, dict[str, Any], dict[str, np.ndarray]]:
+def load_run(run: str | os.PathLike[str]) -> tuple[Hasher, dict[str, Any], dict[str, np.ndarray]]:
     """A trained model, the arguments with which ``udsph.data.load`` gives its dataset, and its splits."""
-    model = UDSPH.load(run)
+    model = Hasher.load(run)
     arguments = {"name": model.data["name"], "root": model.data["root"], **model.data["settings"]}
     return model, arguments, run_folder.read_splits(Path(run))
 
@@ -54,13 +54,15 @@ def evaluate_run(
     return metrics
 
 
-def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> dict[str, Any]:
+def evaluate(model: Hasher, dataset: Dataset, *, database: str = "database") -> dict[str, Any]:
     """MAP of both directions on a dataset, with the ceiling and the floor to read it against.
 
     ``label_to_label`` is the MAP of the label network's codes of the true labels of the same items: what perfect
     modality networks would reach. For a model without a label network one is trained here. ``chance`` is the MAP of
     codes that are all equal, in expectation over their order.
     """
+    if not dataset.labelled:
+        raise InputError(f"{dataset.name}: the pairs have no labels, without which no MAP is defined")
     queries, items = dataset.splits["query"], dataset.splits[database]
     labels = dataset.labels[queries], dataset.labels[items]
     codes = {
@@ -87,7 +89,7 @@ def evaluate(model: UDSPH, dataset: Dataset, *, database: str = "database") -> d
     return found
 
 
-def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) -> list[np.ndarray]:
+def label_codes(model: Hasher, dataset: Dataset, labels: Iterable[np.ndarray]) -> list[np.ndarray]:
     """Codes of labels by the model's label network, or, where it has none, by the one that it would have had."""
     network, config = model.model, model.config
     if not config.label_net:
@@ -99,7 +101,7 @@ def label_codes(model: UDSPH, dataset: Dataset, labels: Iterable[np.ndarray]) ->
     return [network.encode_labels(part) for part in labels]
 
 
-def retrieve(model: UDSPH, dataset: Dataset, queries: np.ndarray, k: int) -> dict[str, SearchResult]:
+def retrieve(model: Hasher, dataset: Dataset, queries: np.ndarray, k: int) -> dict[str, SearchResult]:
     """The ``k`` nearest items of the database in the other modality, for ``text`` queries and for ``image`` queries."""
     found = {}
     for query, target in DIRECTIONS.values():
@@ -129,7 +131,7 @@ def code_statistics(bits: np.ndarray) -> dict[str, float]:
     return {"bit_entropy": float(entropy), "bit_correlation": correlation}
 
 
-def check_same(model: UDSPH, dataset: Dataset, splits: dict[str, np.ndarray]) -> None:
+def check_same(model: Hasher, dataset: Dataset, splits: dict[str, np.ndarray]) -> None:
     """The dataset must be the one that the run was trained on: shapes, classes in their order, splits."""
     known = model.model.description
     if tuple(dataset.classes) != known.classes:

@@ -18,13 +18,18 @@ from udsph.encoding.device import device_of
 
 
 @contextmanager
-def no_denormals() -> Iterator[None]:
-    """Within it the CPU takes denormal numbers for zero: Adam's moments of a silent unit decay through them, slowly."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Within it a training seeds torch as it likes; afterwards the generators are as they were before.
+
+    Within it the CPU also takes denormal numbers for zero: Adam's moments of a silent unit decay through them, slowly.
+    """
+    before = float(torch.tensor(1e-40) * 1) == 0
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.set_flush_denormal(True)
+        try:
+            yield
+        finally:
+            torch.set_flush_denormal(before)
 
 
 def first_process() -> bool:

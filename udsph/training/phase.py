@@ -1,0 +1,175 @@
+"""One pass through a phase of a training: both modality networks from new weights, step by step."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from udsph.data import Dataset
+from udsph.encoding.batches import read
+from udsph.encoding.model import Model
+from udsph.models.backbone import parameter_groups
+from udsph.models.networks import Discriminator, Outputs
+from udsph.training import objective
+from udsph.training.batches import augment
+from udsph.training.schedule import one_cycle, seed_of
+
+GRADIENT_NORM = 5.0
+
+
+class Phase:
+    """Both modality networks and the discriminators from new weights, their optimisers, and the moving average.
+
+    The label network, once trained, stays as it is.
+
+    Parameters
+    ----------
+    fabric
+        Device, precision and processes.
+    model
+        Whose modality networks are made anew here.
+    dataset
+        From which the batches are read.
+    single
+        Whether every item has one label.
+
+    Attributes
+    ----------
+    average
+        The moving average of the weights, which is what is kept in the end.
+    best_weights
+        The average at the epoch that was best so far.
+    updates
+        Steps of the optimiser.
+    """
+
+    def __init__(self, fabric: Fabric, model: Model, dataset: Dataset, single: bool) -> None:
+        self.fabric, self.model, self.dataset, self.single = fabric, model, dataset, single
+        self.config = config = model.config
+        torch.manual_seed(seed_of(config.seed, "weights", 0))  # the same weights in every phase and every process
+        model.reset_modalities()
+        self.pair = model.pair
+        names = ("image", "text") if config.label_net else ("pair",)
+        self.critics = nn.ModuleDict({name: Discriminator(config.width) for name in names}).to(fabric.device)
+        # A fused step unscales half precision itself, which leaves no room to clip the gradients between.
+        fused = config.precision != "16-mixed"
+        optimiser = torch.optim.AdamW(
+            parameter_groups(self.pair, config.backbone_rate),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=fused,
+        )
+        self.critic_optimiser = torch.optim.AdamW(
+            self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99), fused=fused
+        )
+        self.wrapped, self.optimiser = fabric.setup(self.pair, optimiser)
+        self.average: dict[str, Tensor] = copy.deepcopy(self.pair.state_dict())
+        self.best_weights = copy.deepcopy(self.average)
+        self.updates = 0
+
+    def set_rates(self, done: float) -> None:
+        """The learning rates where ``done`` of the planned training is over."""
+        config = self.config
+        for optimiser, rate in (
+            (self.optimiser, config.learning_rate),
+            (self.critic_optimiser, config.discriminator_rate),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group.get("factor", 1.0) * one_cycle(done)
+
+    def step(self, batch: np.ndarray, *, weight: float = 1.0, last: bool = True) -> objective.Losses:
+        """Forward, the losses, backward; the optimisers step with the ``last`` of the accumulated batches, each of
+        which has its ``weight`` in the gradient.
+        """
+        config, dataset, device = self.config, self.dataset, self.fabric.device
+        image_batch = read(dataset.image, batch, device)
+        if config.augment and dataset.image.kind == "pixels":
+            image_batch = augment(image_batch[0]), image_batch[1]
+        text_batch = read(dataset.text, batch, device)
+        labels = torch.from_numpy(dataset.labels[batch]).to(device).float()
+        adversarial = config.adversarial and config.weight_adversary
+        with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
+            image, text = self.wrapped(image_batch, text_batch)
+            teacher = self._teach(labels)
+            found = objective.modality_losses(image, text, teacher, labels, config, self.single)
+            if adversarial:
+                found |= objective.deception_losses(self.critics, image, text, config)
+            objective.check_finite(found)
+            self.fabric.backward(objective.total(found) * weight)
+        if last:
+            self.fabric.clip_gradients(self.wrapped, self.optimiser, max_norm=GRADIENT_NORM)
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+            self._update_average()
+        if adversarial:
+            found |= self._critic_step(image, text, teacher)
+        return found
+
+    def _critic_step(self, image: Outputs, text: Outputs, teacher: Outputs | None) -> objective.Losses:
+        losses = objective.discriminator_losses(self.critics, image, text, teacher)
+        objective.check_finite(losses)
+        self.critic_optimiser.zero_grad()
+        objective.total(losses).backward()
+        for parameter in self.critics.parameters():
+            parameter.grad = cast(Tensor, self.fabric.all_reduce(cast(Tensor, parameter.grad), reduce_op="mean"))
+        self.critic_optimiser.step()
+        return losses
+
+    def _teach(self, labels: Tensor) -> Outputs | None:
+        if not self.config.label_net:
+            return None
+        self.model.teacher.eval()
+        with torch.no_grad():
+            return self.model.teacher(labels)
+
+    def _update_average(self) -> None:
+        self.updates += 1
+        decay = min(self.config.averaging, self.updates / (10 + self.updates))  # short memory while weights move fast
+        current = self.pair.state_dict()
+        smooth = [name for name, value in current.items() if value.dtype.is_floating_point]
+        with torch.no_grad():
+            torch._foreach_lerp_([self.average[name] for name in smooth], [current[name] for name in smooth], 1 - decay)
+            for name in current.keys() - smooth:
+                self.average[name].copy_(current[name])
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the networks have their averaged weights."""
+        current = copy.deepcopy(self.pair.state_dict())
+        self.pair.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.pair.load_state_dict(current)
+
+    def keep_best(self) -> None:
+        """The average of now is the best so far."""
+        self.best_weights = copy.deepcopy(self.average)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a later process needs to continue, in tensors and plain values."""
+        return {
+            "updates": self.updates,
+            "average": self.average,
+            "best_weights": self.best_weights,
+            "critics": self.critics.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what ``state`` returned; the weights of the networks themselves are the model's."""
+        self.critics.load_state_dict(state["critics"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.updates = state["updates"]
+        self.average, self.best_weights = dict(state["average"]), dict(state["best_weights"])

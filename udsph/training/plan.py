@@ -1,0 +1,142 @@
+"""What a training will be: everything chosen that depends on the data, and how many steps it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from udsph.data import Dataset, Modality, split_validation
+from udsph.data.directions import MODALITIES
+from udsph.encoding.batches import spec_of
+from udsph.encoding.config import Config
+from udsph.encoding.model import Description, Model
+from udsph.errors import InputError
+from udsph.training.batches import pieces, statistics
+
+DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
+LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training of one dataset.
+
+    Attributes
+    ----------
+    config
+        The settings, none of which leaves anything open.
+    description
+        What decides the networks' shapes.
+    data
+        Name, place and settings of the dataset, as stored with the run.
+    fitted, held
+        The parts of the training split for the choice of the epoch: items to fit, items to measure.
+    train
+        The whole training split.
+    chosen
+        What was left to the data and why it is as it is, in words; empty where nothing was.
+    """
+
+    config: Config
+    description: Description
+    data: dict[str, Any]
+    fitted: np.ndarray
+    held: np.ndarray
+    train: np.ndarray
+    chosen: str
+
+    @classmethod
+    def of(cls, asked: Config, dataset: Dataset) -> Plan:
+        """The plan for what was asked, or an InputError for data that cannot be trained on."""
+        check_trainable(dataset)
+        config, train = resolve(asked, dataset), dataset.splits["train"]
+        description = with_backbone(describe(dataset), config.backbone)
+        data = {"name": dataset.name, "root": dataset.root, "settings": dict(dataset.settings)}
+        fitted, held = split_validation(train, config.validation, config.seed)
+        chosen = ""
+        if not asked.epochs and config.epochs > usual_epochs(dataset.image, dataset.text):
+            chosen = f"as many as give {LEAST_STEPS} steps; epochs=N for another number"
+        return cls(config, description, data, fitted, held, train, chosen)
+
+    def items(self, phase: str) -> np.ndarray:
+        """The items that a phase goes through in an epoch."""
+        return self.train if phase == "refit" else self.fitted
+
+    def steps(self, phase: str) -> int:
+        """Batches of an epoch."""
+        return 1 if phase == "label" else len(pieces(self.items(phase), self.config.batch_size))
+
+    def new_model(self, dataset: Dataset, device: torch.device) -> Model:
+        """Networks with initial weights from the seed, and the statistics of the training data beside them."""
+        torch.manual_seed(self.config.seed)
+        model = Model(self.description, self.config, device)
+        for modality in MODALITIES:
+            model.statistics[modality] = statistics(getattr(dataset, modality), self.train)
+        return model
+
+
+def resolve(config: Config, dataset: Dataset) -> Config:
+    """The configuration with everything chosen that depends on the data."""
+    views = (dataset.image, dataset.text)
+    if config.epochs == 0:
+        epochs = default_epochs(*views, len(dataset.splits["train"]), config.batch_size)
+        config = dataclasses.replace(config, epochs=epochs)
+    if config.refit == "auto":
+        config = dataclasses.replace(config, refit=str(all(view.kind != "pixels" for view in views)).lower())
+    return config
+
+
+def default_epochs(image: Modality, text: Modality, pairs: int, batch_size: int) -> int:
+    """Passes over so many training pairs of these kinds."""
+    batches = max(1, round(pairs / batch_size))
+    return max(usual_epochs(image, text), -(-LEAST_STEPS // batches))
+
+
+def usual_epochs(image: Modality, text: Modality) -> int:
+    """Passes over pairs of these kinds, where they are not few."""
+    return max(DEFAULT_EPOCHS[image.kind], DEFAULT_EPOCHS[text.kind])
+
+
+def describe(dataset: Dataset) -> Description:
+    """What decides the networks' shapes."""
+    return Description(spec_of(dataset.image), spec_of(dataset.text), tuple(dataset.classes))
+
+
+def with_backbone(description: Description, place: str) -> Description:
+    """The description with that of a pretrained vision model, where the configuration names one."""
+    if not place:
+        return description
+    if description.image.kind != "pixels":
+        raise InputError(f"backbone={place}: it reads pixels, the dataset's images are {description.image.kind}")
+    from udsph.features.huggingface import VisionBackbone
+
+    found = VisionBackbone.load(place).describe()
+    if description.image.shape[0] < found["size"]:
+        warnings.warn(
+            f"images of {description.image.shape[0]} pixels are enlarged to the {found['size']} that {place} reads; "
+            f"size={found['size']} of the dataset decodes them at that size",
+            stacklevel=4,
+        )
+    return dataclasses.replace(description, backbone=found)
+
+
+def check_trainable(dataset: Dataset) -> None:
+    """Refuse data from which no similarity can be learnt."""
+    train = dataset.splits["train"]
+    if not dataset.labelled:
+        raise InputError(f"{dataset.name}: the pairs have no labels, and training needs them to know what is similar")
+    labels = dataset.labels[train]
+    if len(train) < 4:
+        raise InputError(f"{dataset.name}: {len(train)} training items are too few; give at least 4")
+    unlabelled = int((labels.sum(1) == 0).sum())
+    if unlabelled:
+        raise InputError(
+            f"{dataset.name}: {unlabelled} training items have no label; leave them out of the split 'train'"
+        )
+    if (labels == labels[0]).all():
+        raise InputError(f"{dataset.name}: all training items have the same labels; nothing tells them apart")

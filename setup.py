@@ -46,7 +46,7 @@ def native_extension(name: str, folder: str, *options: str) -> Extension:
 
     sources = sorted(glob(f"{folder}/*.cpp"))
     headers = sorted(path for path in glob("csrc/**/*", recursive=True) if path.endswith((".h", ".inc")))
-    flags = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
+    flags = ["-std=c++17", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
     return Extension(
         name,
         sources,
@@ -76,6 +76,11 @@ def cython_extensions() -> list[Extension]:
     for made in extensions:  # cythonize does not pass this on
         made.optional = not REQUIRED
     return extensions
+
+
+def optimization(source: str) -> str:
+    """Bindings are half of the code that the compiler sees and none of the work: they need not be fast to be quick."""
+    return "-O1" if Path(source).name == "bindings.cpp" else "-O3"
 
 
 class CudaLibrary(Extension):
@@ -136,6 +141,12 @@ class BuildNative(build_ext):
     def build_extensions(self) -> None:
         from pybind11.setup_helpers import ParallelCompile
 
+        compile_one = self.compiler._compile
+
+        def compile_source(obj, source, ext, cc_args, extra_postargs, pp_opts):  # the options of an extension are last
+            return compile_one(obj, source, ext, cc_args, [optimization(source), *extra_postargs], pp_opts)
+
+        self.compiler._compile = compile_source
         with ParallelCompile("UDSPH_BUILD_JOBS", default=os.cpu_count() or 1):
             super().build_extensions()
 

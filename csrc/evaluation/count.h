@@ -69,8 +69,6 @@ struct CountTile {
   const size_t *label_begin; // [n + 1]
   size_t grade_pairs;        // 0: count all items and relevant ones; else grades 2 i and 2 i + 1 for each i below this
   uint64_t *table, *partial; // scratch: the table of a column; partial distances, [n][planes] vectors
-  const RankTile *ranks;     // not null: ranks in insertion order, and no counts
-  const DiscountTile *discounts;  // not null: discounts in insertion order, and no counts
   uint64_t *counts;          // [n][max(1, grade_pairs)][leaves][LEAF_VECTORS] vectors
 };
 
@@ -85,6 +83,10 @@ struct CountKernels {
 
   // Add the counts of all blocks of a piece.
   void (*count)(const SlicedPiece &piece, const CountTile &tile);
+
+  // Walk through a piece in insertion order, for ranks or for discounts of the tile's queries. `tile.counts` is not used.
+  void (*rank)(const SlicedPiece &piece, const CountTile &tile, const RankTile &ranks);
+  void (*discount)(const SlicedPiece &piece, const CountTile &tile, const DiscountTile &discounts);
 };
 
 extern const CountKernels count_scalar;

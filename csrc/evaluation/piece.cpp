@@ -32,7 +32,7 @@ inline __attribute__((always_inline)) uint8_t gather(const uint8_t *from, size_t
 }
 
 // Scratch of one thread.
-struct TileMemory {
+struct Scratch {
   std::vector<uint16_t> entries;
   Words table, partial, counts;
   size_t counts_words;
@@ -54,8 +54,8 @@ class Counting {
   size_t first(size_t i) const { return i * tile_; }
   size_t size(size_t i) const { return std::min(tile_, queries_.n - i * tile_); }
 
-  TileMemory memory() const {
-    TileMemory memory;
+  Scratch scratch() const {
+    Scratch memory;
     memory.entries.resize(tile_ * columns_ * GROUPS);
     memory.table = allocate_zeros<uint64_t>(GROUPS * 16 * level_.vector_words);
     memory.partial = allocate_zeros<uint64_t>(columns_ > 1 ? tile_ * partial_words_ : 0);
@@ -64,8 +64,8 @@ class Counting {
     return memory;
   }
 
-  // Count tile i, or with `ranks` or `discounts`, which are those of the tile, walk through it in insertion order.
-  void count(size_t i, TileMemory &memory, const RankTile *ranks = nullptr, const DiscountTile *discounts = nullptr) const {
+  // The queries of tile i, for a kernel.
+  CountTile tile(size_t i, Scratch &memory) const {
     const size_t n = size(i);
     for (size_t c = 0; c < columns_; c++)
       for (size_t q = 0; q < n; q++) {
@@ -74,13 +74,21 @@ class Counting {
           memory.entries[(c * n + q) * GROUPS + group] =
               static_cast<uint16_t>(digit(code, c * COUNT_COLUMN + group * GROUP_BITS) * 2 * level_.vector_words);
       }
+    return {n, columns_, memory.entries.data(), queries_.labels, queries_.label_begin + first(i), grade_pairs_,
+            memory.table.get(), memory.partial.get(), memory.counts.get()};
+  }
+
+  void count(size_t i, Scratch &memory) const {
     std::memset(memory.counts.get(), 0, memory.counts_words * sizeof(uint64_t));
-    level_.count(piece_, {n, columns_, memory.entries.data(), queries_.labels, queries_.label_begin + first(i), grade_pairs_,
-                          memory.table.get(), memory.partial.get(), ranks, discounts, memory.counts.get()});
+    level_.count(piece_, tile(i, memory));
+  }
+  void rank(size_t i, Scratch &memory, const RankTile &ranks) const { level_.rank(piece_, tile(i, memory), ranks); }
+  void discount(size_t i, Scratch &memory, const DiscountTile &discounts) const {
+    level_.discount(piece_, tile(i, memory), discounts);
   }
 
   // Items at a distance on a side, of query q of the tile and one pair of grades.
-  int64_t items(const TileMemory &memory, size_t q, size_t pair, size_t distance, size_t side) const {
+  int64_t items(const Scratch &memory, size_t q, size_t pair, size_t distance, size_t side) const {
     const uint64_t *words = memory.counts.get() + q * query_words_ +
                             (pair * leaves_of(piece_.bits) * LEAF_VECTORS + distance / 2) * level_.vector_words;
     int64_t sum = 0;
@@ -110,7 +118,7 @@ void run(const Counting &counting, size_t threads, const Poll &poll, const Take 
   Workers workers(std::min(threads, counting.tiles()), poll);
   std::atomic<size_t> next{0};
   workers.run([&](size_t worker) {
-    TileMemory memory = counting.memory();
+    Scratch memory = counting.scratch();
     for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
       counting.count(i, memory);
       for (size_t q = 0; q < counting.size(i); q++) take(memory, q, counting.first(i) + q);
@@ -163,7 +171,7 @@ void Piece::fill(const CountKernels &level, const uint8_t *codes, size_t label_b
 void count_relevant(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
                     int64_t *items, int64_t *relevant) {
   const Counting counting(level, piece, queries, 0, threads);
-  run(counting, threads, poll, [&](const TileMemory &memory, size_t q, size_t query) {
+  run(counting, threads, poll, [&](const Scratch &memory, size_t q, size_t query) {
     for (size_t d = 0; d < counting.bins(); d++) {
       items[query * counting.bins() + d] += counting.items(memory, q, 0, d, 0);
       relevant[query * counting.bins() + d] += counting.items(memory, q, 0, d, 1);
@@ -174,7 +182,7 @@ void count_relevant(const CountKernels &level, const Piece &piece, const Queries
 void count_shared(const CountKernels &level, const Piece &piece, const Queries &queries, size_t threads, const Poll &poll,
                   size_t levels, int64_t *shared) {
   const Counting counting(level, piece, queries, (levels + 1) / 2, threads);
-  run(counting, threads, poll, [&](const TileMemory &memory, size_t q, size_t query) {
+  run(counting, threads, poll, [&](const Scratch &memory, size_t q, size_t query) {
     int64_t *to = shared + query * counting.bins() * levels;
     for (size_t d = 0; d < counting.bins(); d++)
       for (size_t grade = 0; grade < levels; grade++)
@@ -188,7 +196,7 @@ void rank_relevant(const CountKernels &level, const Piece &piece, const Queries 
   Workers workers(std::min(threads, counting.tiles()), poll);
   std::atomic<size_t> next{0};
   workers.run([&](size_t worker) {
-    TileMemory memory = counting.memory();
+    Scratch memory = counting.scratch();
     const Words limits = allocate_zeros<uint64_t>((ranks.n_stops + ranks.n_wanted) * 2 * level.vector_words);
     for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
       const size_t q = counting.first(i), cell = q * ranks.cells;
@@ -196,7 +204,7 @@ void rank_relevant(const CountKernels &level, const Piece &piece, const Queries 
                              ranks.stops + q * ranks.n_stops, ranks.wanted + q * ranks.n_wanted, ranks.n_stops, ranks.n_wanted,
                              ranks.sums + q * (ranks.n_stops + 1), ranks.first_sums + q * (ranks.n_wanted + 1),
                              ranks.first_rank + q, limits.get()};
-      counting.count(i, memory, &tile);
+      counting.rank(i, memory, tile);
     }
   });
 }
@@ -213,7 +221,7 @@ void discount_relevant(const CountKernels &level, const Piece &piece, const Quer
     logs[1][i] = std::log2(middle);
   }
   workers.run([&](size_t worker) {
-    TileMemory memory = counting.memory();
+    Scratch memory = counting.scratch();
     for (size_t i; (i = next++) < counting.tiles() && workers.proceed(worker);) {
       const size_t q = counting.first(i);
       DiscountTile tile = discounts;
@@ -222,7 +230,7 @@ void discount_relevant(const CountKernels &level, const Piece &piece, const Quer
       tile.stops += q * tile.n_stops;
       tile.discounts += q * (tile.n_stops + 1) * tile.levels * 2;
       tile.logs = logs[0];
-      counting.count(i, memory, nullptr, &tile);
+      counting.discount(i, memory, tile);
     }
   });
 }

@@ -22,6 +22,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 _SEPARATORS = (",", ";", "\t")
 _ELEMENT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[\w.+-]+)"""
 _LIST = re.compile(rf"\[\s*(?:{_ELEMENT}\s*(?:,\s*{_ELEMENT}\s*)*)?\]")  # as Python or JSON writes one
+_MARKS_IN_PATHS = re.compile(r"[\\:]|^[./]|\.\.")  # what calls for a closer look
 Field = str | list[str]
 
 
@@ -117,6 +118,8 @@ def names_in(cell: Field, separator: str) -> list[str]:
 
 def inside(path: str) -> str:
     """A path of a table, with forward slashes, if it stays inside its folder; else nothing."""
+    if path and not _MARKS_IN_PATHS.search(path):
+        return path
     plain = path.replace("\\", "/")
     while plain.startswith("./"):
         plain = plain[2:]
@@ -144,10 +147,15 @@ def _csv_rows(path: Path, wanted: Columns, encoding: str) -> Iterator[Row]:
     try:
         header = [composed(name.strip()) for name in next(csv.reader([first], delimiter=separator), [])]
         columns = wanted.places(header, path.name)
+        width, last = len(header), max(columns.values())
         for number, row in enumerate(csv.reader(lines, strict=True, delimiter=separator), start=1):
             if row:
-                fields: dict[str, Field] = {c: row[at].strip() if at < len(row) else "" for c, at in columns.items()}
-                yield Row(number, fields, _fault_of_row(row, fields, len(header), encoding))
+                cells = row if len(row) > last else [*row, *[""] * width]
+                fields: dict[str, Field] = {column: cells[at].strip() for column, at in columns.items()}
+                fault = ""
+                if len(row) > width and any(row[width:]):
+                    fault = f"the row has {len(row)} fields, not {width}; quote what holds the separator"
+                yield Row(number, fields, fault or _fault_of_row("".join(row), encoding))
     except csv.Error as error:
         raise InputError(f"{wanted.layout}: {path.name} is no whole CSV table ({error})") from None
 
@@ -170,12 +178,11 @@ def _heading(lines: Iterator[str], needed: Sequence[str]) -> tuple[str, str]:
     return line, max((hint[0],) if hint else _SEPARATORS, key=known)
 
 
-def _fault_of_row(row: Sequence[Field], fields: dict[str, Field], width: int, encoding: str) -> str:
-    if any(row[width:]):
-        return f"the row has {len(row)} fields, not {width}; quote what holds the separator"
-    if is_undecoded("".join(one if isinstance(one, str) else "".join(one) for one in row)):
+def _fault_of_row(text: str, encoding: str) -> str:
+    """What is wrong with a row whose cells hold this text together; mostly nothing."""
+    if is_undecoded(text):
         return f"the row {not_in(encoding)}"
-    return "" if any(fields.values()) else "the row is empty"
+    return "" if text and not text.isspace() else "the row is empty"
 
 
 def _parquet_rows(path: Path, wanted: Columns) -> Iterator[Row]:
@@ -197,7 +204,8 @@ def _parquet_rows(path: Path, wanted: Columns) -> Iterator[Row]:
                 for values in _transposed(batch, names):
                     number += 1
                     fields = {column: _field(value) for column, value in zip(columns, values, strict=True)}
-                    yield Row(number, fields, _fault_of_row(list(fields.values()), fields, len(fields), "utf-8"))
+                    text = "".join(one for cell in fields.values() for one in cell)
+                    yield Row(number, fields, _fault_of_row(text, "utf-8"))
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{wanted.layout}: {path.name} is no whole Parquet file ({reason_of(error)})") from None
 

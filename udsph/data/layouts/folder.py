@@ -7,6 +7,7 @@ one a line; a label that it does not list is then an error of that row.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ SETTINGS = {
     **texts.SETTINGS,
     "on_error": ON_ERROR,
 }
+_CELLS = 10_000  # different cells of labels that are remembered
 _SPLIT_NAMES = {**{split: split for split in SPLITS}, "test": "query"}  # as tables call them
 
 
@@ -98,6 +100,7 @@ def _usable_pairs(
     labelled = settings["labels"] != NO_LABELS
     columns = [settings[key] for key in ("image", "caption", *(["labels"] if labelled else []))]
     seen: set[str] = set()
+    labels_of = functools.lru_cache(_CELLS)(functools.partial(_labels_of, settings["separator"], known))
     for row in read_rows(
         path, columns, ("split", "id"), encoding=settings["encoding"], layout="folder",
         hint="image=, caption= and labels= name others; labels=none is for pairs without labels",
@@ -107,7 +110,8 @@ def _usable_pairs(
         names: tuple[str, ...] = ()
         fault = ""
         if labelled:
-            names, fault = _labels_of(row.fields[settings["labels"]], settings["separator"], known)
+            cell = row.fields[settings["labels"]]
+            names, fault = labels_of(cell if isinstance(cell, str) else tuple(cell))
         pair = Pair(inside(image), caption, names, _SPLIT_NAMES.get(split, split))
         # The same image may stand in several rows, with several captions; a row may not stand there twice.
         key = _single(row.fields.get("id", "")) or f"{image}\n{caption}"
@@ -135,10 +139,12 @@ def _fault_of(pair: Pair) -> str:
     return ""
 
 
-def _labels_of(cell: str | list[str], separator: str, known: tuple[str, ...] | None) -> tuple[tuple[str, ...], str]:
+def _labels_of(
+    separator: str, known: tuple[str, ...] | None, cell: str | tuple[str, ...]
+) -> tuple[tuple[str, ...], str]:
     """The labels of a row, and what is wrong with them; mostly nothing."""
     try:
-        names = tuple(names_in(cell, separator))
+        names = tuple(names_in(cell if isinstance(cell, str) else list(cell), separator))
     except ValueError as error:
         return (), f"labels: {error}"
     if not names:

@@ -35,8 +35,8 @@ def hits(ranking: tuple[int, ...], k: int) -> Fraction:
     return Fraction(sum(grade > 0 for grade in ranking[:k]))
 
 
-def reciprocal_rank(ranking: tuple[int, ...]) -> Fraction:
-    return next((Fraction(1, rank) for rank, grade in enumerate(ranking, 1) if grade > 0), Fraction(0))
+def reciprocal_rank(ranking: tuple[int, ...], k: float = math.inf) -> Fraction:
+    return next((Fraction(1, rank) for rank, grade in enumerate(ranking, 1) if grade > 0 and rank <= k), Fraction(0))
 
 
 def dcg(ranking: tuple[int, ...], k: int, gain: str) -> float:

@@ -28,10 +28,13 @@ class Case(NamedTuple):
 
 
 def random_case(rng, n_queries=6, n_items=80, width=1, classes=5, density=0.3):
-    """Codes of ``width`` bytes and labels of random dtype; classes=0 gives class numbers."""
+    """Codes of ``width`` bytes and labels of random dtype; classes=0 gives class numbers.
+
+    One class alone is bool: integers in a column are class numbers.
+    """
     codes = [rng.integers(0, 256, (n, width), dtype=np.uint8) for n in (n_queries, n_items)]
     if classes:
-        dtypes = rng.choice(["bool", "uint8", "int8", "int64", "uint16"], 2)
+        dtypes = rng.choice(["bool", "uint8", "int8", "int64", "uint16"][: None if classes > 1 else 1], 2)
         labels = [
             (rng.random((n, classes)) < density).astype(t) for n, t in zip((n_queries, n_items), dtypes, strict=True)
         ]

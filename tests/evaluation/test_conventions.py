@@ -82,7 +82,7 @@ def test_published_evaluators(name, published):
 
 def test_what_is_given_wins_over_the_convention():
     options = evaluate(*EXAMPLE, convention="trec_eval", ties="optimistic").options
-    assert (options.ties, options.denominator, options.empty) == ("optimistic", "relevant", "skip")
+    assert (options.ties, options.denominator, options.empty) == ("optimistic", "relevant", "zero")
 
 
 def test_untied_data_agrees_with_trec_eval():

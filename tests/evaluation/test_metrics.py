@@ -1,11 +1,15 @@
 """Closed forms against every order of tied items, in rationals."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from udsph.evaluation import metrics
+from udsph.evaluation.cells import Cells
 from udsph.evaluation.conventions import DENOMINATORS
-from udsph.evaluation.ranking import TIE_CODES, QueryGroups, TiedRanking, gains_of
+from udsph.evaluation.gains import tied_blocks
+from udsph.evaluation.ranking import TIE_CODES, QueryGroups, TiedRanking
 
 from .brute_force import average_precision, dcg, hits, ndcg, orders, reciprocal_rank
 
@@ -22,9 +26,13 @@ def random_groups(rng, most=7, grades=2):
     return [group.tolist() for group in np.split(values, cuts)]
 
 
-def as_arrays(groups, levels):
-    joint = np.array([np.bincount(group, minlength=levels) for group in groups], np.float64)
-    return joint.sum(axis=1), joint[:, 1:].sum(axis=1), joint
+def as_arrays(groups):
+    """Items and relevant items of each group, and all items by group and grade."""
+    n, r = (
+        np.array(values, np.float64) for values in ([len(g) for g in groups], [np.count_nonzero(g) for g in groups])
+    )
+    place = np.repeat(np.arange(len(groups)), n.astype(int))
+    return n, r, Cells.of(place, np.concatenate(groups))
 
 
 def cases(count, **options):
@@ -36,11 +44,11 @@ def cases(count, **options):
 @pytest.mark.parametrize("denominator", DENOMINATORS)
 def test_average_precision(ties, denominator):
     for groups in cases(120, grades=1):
-        n, r, _ = as_arrays(groups, 2)
+        n, r, _ = as_arrays(groups)
         rankings = list(orders(groups))
         for k in range(1, len(rankings[0]) + 2):
             truth = REDUCE[ties]([average_precision(ranking, k, denominator) for ranking in rankings])
-            value = metrics.average_precision(n, r, float(k), TIE_CODES[ties], DENOMINATORS.index(denominator))
+            value = metrics.average_precision(n, r, r.sum(), float(k), TIE_CODES[ties], DENOMINATORS.index(denominator))
             assert value == pytest.approx(float(truth), **EXACT), (groups, k)
 
 
@@ -49,36 +57,42 @@ def test_average_precision_of_one_large_group_cut_anywhere(ties):
     """More hits to choose from than random small cases have: 5 to 9 relevant among 10."""
     for relevant in range(5, 10):
         groups = [[0, 1], [1] * relevant + [0] * (10 - relevant)]
-        n, r, _ = as_arrays(groups, 2)
+        n, r, _ = as_arrays(groups)
         rankings = list(orders(groups))
         for k in range(2, 12):
             truth = REDUCE[ties]([average_precision(ranking, k, "retrieved") for ranking in rankings])
-            value = metrics.average_precision(n, r, float(k), TIE_CODES[ties], metrics.RETRIEVED)
+            value = metrics.average_precision(n, r, r.sum(), float(k), TIE_CODES[ties], metrics.RETRIEVED)
             assert value == pytest.approx(float(truth), **EXACT), (groups, k)
 
 
 @pytest.mark.parametrize("ties", REDUCE)
-def test_hits_and_reciprocal_rank(ties):
+def test_hits_success_and_reciprocal_rank(ties):
     for groups in cases(150, grades=1):
-        n, r, _ = as_arrays(groups, 2)
+        n, r, _ = as_arrays(groups)
         rankings = list(orders(groups))
         for k in range(1, len(rankings[0]) + 2):
             truth = REDUCE[ties]([hits(ranking, k) for ranking in rankings])
             assert metrics.hits(n, r, float(k), TIE_CODES[ties]) == pytest.approx(float(truth), **EXACT), (groups, k)
-        truth = REDUCE[ties]([reciprocal_rank(ranking) for ranking in rankings])
-        assert metrics.reciprocal_rank(n, r, TIE_CODES[ties]) == pytest.approx(float(truth), **EXACT), groups
+            truth = REDUCE[ties]([reciprocal_rank(ranking, k) for ranking in rankings])
+            value = metrics.reciprocal_rank(n, r, float(k), TIE_CODES[ties])
+            assert value == pytest.approx(float(truth), **EXACT), (groups, k)
+            truth = REDUCE[ties]([min(Fraction(1), hits(ranking, k)) for ranking in rankings])
+            value = metrics.success(n, r, float(k), TIE_CODES[ties])
+            assert value == pytest.approx(float(truth), **EXACT), (groups, k)
 
 
 @pytest.mark.parametrize("ties", REDUCE)
 @pytest.mark.parametrize("gain", ["exponential", "linear"])
 def test_dcg_and_ndcg(ties, gain):
     for groups in cases(60, most=6, grades=3):
-        n, r, joint = as_arrays(groups, 4)
-        ranking = TiedRanking([QueryGroups(n, r, joint)], int(n.sum()), ties)
+        if gain == "linear":
+            groups = [[grade / 4 for grade in group] for group in groups]
+        n, r, cells = as_arrays(groups)
+        ranking = TiedRanking([QueryGroups(n, r, cells)], ties)
         rankings = list(orders(groups))
         for k in range(1, len(rankings[0]) + 2):
             truth = REDUCE[ties]([dcg(order, k, gain) for order in rankings])
-            value = metrics.dcg(joint, gains_of(4, gain), float(k), TIE_CODES[ties])
+            value = metrics.dcg(*tied_blocks(cells, n, gain, TIE_CODES[ties]), float(k))
             assert value == pytest.approx(truth, rel=1e-12, abs=1e-13), (groups, k)
             truth = REDUCE[ties]([ndcg(order, k, gain) for order in rankings])
             value = ranking.ndcg(np.array([float(k)]).reshape(1, 1), gain)[0, 0]
@@ -92,7 +106,7 @@ def test_bounds_enclose_the_expectation_on_large_groups():
     for denominator in range(4):
         for k in (1.0, 1000.0, 123_456.0, n.sum()):
             low, mean, high = (
-                metrics.average_precision(n, r, k, ties, denominator)
+                metrics.average_precision(n, r, r.sum(), k, ties, denominator)
                 for ties in (metrics.PESSIMISTIC, metrics.EXPECTED, metrics.OPTIMISTIC)
             )
             assert low < mean < high, (denominator, k)
@@ -118,5 +132,5 @@ def test_expectation_on_large_groups_is_the_mean_over_shuffles():
             values["first"].append(hit[:k].mean())
         for code, name in enumerate(DENOMINATORS):
             sample = np.array(values[name])
-            value = metrics.average_precision(n, r, float(k), metrics.EXPECTED, code)
+            value = metrics.average_precision(n, r, r.sum(), float(k), metrics.EXPECTED, code)
             assert abs(value - sample.mean()) < 5 * sample.std() / np.sqrt(len(sample)), (name, k)

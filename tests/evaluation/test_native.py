@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from udsph.evaluation import count, evaluate, native
-from udsph.evaluation.counting import _count_in_numpy
+from udsph.evaluation.counting import count_in_numpy
 from udsph.evaluation.problem import problem
 from udsph.hamming import backend, simd_level, simd_levels
 
@@ -48,14 +48,14 @@ def test_every_level_and_width(level, width, shared):
         case.database_codes[20:25] = 255 - case.query_codes[0]
         checked = problem(*case)
         assert native.serves(checked, native.grade_levels(checked))
-        assert_equal(count(*case, shared=shared), _count_in_numpy(checked, shared))
+        assert_equal(count(*case, shared=shared), count_in_numpy(checked, shared))
 
 
 @pytest.mark.parametrize("n_items", [1, 63, 64, 65, 511, 512, 513])
 def test_every_remainder_of_a_block(level, n_items):
     case = random_case(np.random.default_rng(n_items), 3, n_items, 8, 9, 0.3)
     for shared in (False, True):
-        assert_equal(count(*case, shared=shared), _count_in_numpy(problem(*case), shared))
+        assert_equal(count(*case, shared=shared), count_in_numpy(problem(*case), shared))
 
 
 def test_all_items_at_one_distance_fill_no_counter(level):
@@ -75,14 +75,14 @@ def test_many_labels(level):
         database_labels = (np.arange(classes) < rng.integers(0, classes + 1, (700, 1))).astype(np.uint8)
         codes = rng.integers(0, 256, (702, 1), dtype=np.uint8)
         case = (codes[:2], codes[2:], query_labels, database_labels)
-        assert_equal(count(*case, shared=True), _count_in_numpy(problem(*case), True))
+        assert_equal(count(*case, shared=True), count_in_numpy(problem(*case), True))
 
 
 def test_more_class_numbers_than_a_byte_holds(level):
     rng = np.random.default_rng(2)
     case = random_case(rng, 300, 900, 2, 0)
     case = case._replace(query_labels=rng.permutation(5000)[:300], database_labels=rng.integers(0, 5000, 900))
-    assert_equal(count(*case), _count_in_numpy(problem(*case), False))
+    assert_equal(count(*case), count_in_numpy(problem(*case), False))
 
 
 def test_threads_change_nothing(level):

@@ -15,8 +15,10 @@ from udsph.evaluation.counts import Counts
 from udsph.evaluation.files import evaluate_files
 from udsph.evaluation.from_codes import evaluate, mean_average_precision
 from udsph.evaluation.from_rankings import evaluate_ranking, evaluate_scores
+from udsph.evaluation.from_runs import evaluate_run
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, METRICS
 from udsph.evaluation.report import Evaluation
+from udsph.evaluation.trec_files import read_qrels, read_run
 
 __all__ = [
     "CONVENTIONS",
@@ -30,6 +32,9 @@ __all__ = [
     "evaluate",
     "evaluate_files",
     "evaluate_ranking",
+    "evaluate_run",
     "evaluate_scores",
     "mean_average_precision",
+    "read_qrels",
+    "read_run",
 ]

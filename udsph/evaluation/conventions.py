@@ -101,10 +101,10 @@ CONVENTIONS = {
         f"{_UNSTABLE}; a cutoff of -1 drops the last item there",
     ),
     "trec_eval": Convention(
-        Options("insertion", "relevant", "skip", "zero"),
-        "trec_eval's map, map_cut, P and recall: divided by all relevant items, queries without a relevant item "
-        "left out",
-        "it orders ties by document number, from the greatest down",
+        Options("insertion", "relevant", "zero", "zero"),
+        "trec_eval's map, map_cut, P, recall, Rprec, recip_rank and (as ndcg_linear) ndcg: divided by all relevant "
+        "items, judged queries without a relevant item count 0",
+        "of codes, which have no names: it orders ties by document name, from the greatest down, as evaluate_run does",
     ),
     "kaggle": Convention(
         Options("insertion", "min", "zero", "zero"),

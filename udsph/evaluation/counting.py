@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from udsph.evaluation import native, reference
-from udsph.evaluation.counts import Counts, with_levels
+from udsph.evaluation.cells import Cells
+from udsph.evaluation.counts import Counts
 from udsph.evaluation.problem import Problem, Progress, problem
+from udsph.evaluation.relevance import MAX_CLASSES
+from udsph.hamming import distances
 
 
 def count(
@@ -72,22 +75,38 @@ def count_problem(checked: Problem, shared: bool) -> Counts:
     """Joint counts of a checked problem."""
     if native.serves(checked, native.grade_levels(checked) if shared else 0):
         return native.count(checked, shared)
-    return _count_in_numpy(checked, shared)
+    return count_in_numpy(checked, shared)
 
 
-def _count_in_numpy(checked: Problem, shared: bool) -> Counts:
-    bins = 8 * checked.query.shape[1] + 1
-    items = np.zeros((checked.n_queries, bins), np.int64)
-    relevant = np.zeros_like(items)
-    joint = np.zeros((checked.n_queries, bins, 1), np.int64) if shared else None
+def count_in_numpy(checked: Problem, shared: bool) -> Counts:
+    """The same in NumPy: for relevance of the user's own, and where no native code is built."""
+    if shared:
+        counts, cells = count_cells(checked)
+        grades = np.unique(np.concatenate([np.arange(2.0), *(of_query.grade for of_query in cells)]))
+        if grades[-1] <= MAX_CLASSES and (grades % 1 == 0).all():  # numbers of shared labels, or like them
+            grades = np.arange(grades[-1] + 1)
+        table = np.zeros((checked.n_queries, checked.bins, len(grades)), np.int64)
+        for rows, of_query in zip(table, cells, strict=True):
+            of_query.fill(rows, grades)
+        return Counts(counts.items, counts.relevant, table, grades)
+    items, relevant = np.zeros((2, checked.n_queries, checked.bins), np.int64)
+    for queries, piece in checked.pieces():
+        grades = (checked.relevance.grades(queries, piece) > 0).astype(np.int64)
+        table = reference.joint_counts(checked.query[queries], checked.database[piece], grades)
+        items[queries] += table.sum(axis=2)
+        relevant[queries] += table[:, :, 1:].sum(axis=2)
+    return Counts(items, relevant)
+
+
+def count_cells(checked: Problem) -> tuple[Counts, list[Cells]]:
+    """Joint counts, and items by distance and grade, of a checked problem in NumPy; each query has its own grades."""
+    items, relevant = np.zeros((2, checked.n_queries, checked.bins), np.int64)
+    cells = [Cells.none()] * checked.n_queries
     for queries, piece in checked.pieces():
         grades = checked.relevance.grades(queries, piece)
-        if not shared:
-            grades = (grades > 0).astype(np.int64)
-        counts = reference.joint_counts(checked.query[queries], checked.database[piece], grades)
-        items[queries] += counts.sum(axis=2)
-        relevant[queries] += counts[:, :, 1:].sum(axis=2)
-        if joint is not None:
-            joint = with_levels(joint, max(joint.shape[2], counts.shape[2]))
-            joint[queries] += with_levels(counts, joint.shape[2])
-    return Counts(items, relevant, joint)
+        matrix = distances(checked.query[queries], checked.database[piece])
+        for q, distance, grade in zip(range(queries.start, queries.stop), matrix, grades, strict=True):
+            items[q] += np.bincount(distance, minlength=checked.bins)
+            relevant[q] += np.bincount(distance[grade > 0], minlength=checked.bins)
+            cells[q] = cells[q] + Cells.of(distance, grade)
+    return Counts(items, relevant), cells

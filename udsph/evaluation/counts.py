@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ class Counts:
         Relevant ones among them.
     shared : (nq, bits + 1, levels) int64 or None
         Items by distance and grade (number of shared labels); NDCG needs it. ``shared.sum(axis=2)`` is ``items``.
+    grades : (levels,) float64
+        The grade of each level, ascending; 0, 1, 2, ... by default.
 
     Notes
     -----
@@ -33,12 +36,18 @@ class Counts:
     items: NDArray[np.int64]
     relevant: NDArray[np.int64]
     shared: NDArray[np.int64] | None = None
+    grades: NDArray[np.float64] = None  # type: ignore[assignment]  # set below
 
     def __post_init__(self) -> None:
         if self.items.shape != self.relevant.shape or self.items.ndim != 2:
             raise InputError(f"counts differ in shape: items {self.items.shape}, relevant {self.relevant.shape}")
         if self.shared is not None and self.shared.shape[:2] != self.items.shape:
             raise InputError(f"counts differ in shape: items {self.items.shape}, shared {self.shared.shape}")
+        levels = 0 if self.shared is None else self.shared.shape[2]
+        if self.grades is None:
+            object.__setattr__(self, "grades", np.arange(levels, dtype=np.float64))
+        if self.grades.shape != (levels,):
+            raise InputError(f"counts differ in shape: {levels} levels, grades {self.grades.shape}")
 
     @property
     def n_queries(self) -> int:
@@ -62,17 +71,30 @@ class Counts:
                 f"counts of {self.n_queries} queries and {self.bits} bits cannot be added to counts of "
                 f"{other.n_queries} queries and {other.bits} bits"
             )
-        shared = None
-        if self.shared is not None and other.shared is not None:
-            levels = max(self.shared.shape[2], other.shared.shape[2])
-            shared = with_levels(self.shared, levels) + with_levels(other.shared, levels)
-        return Counts(self.items + other.items, self.relevant + other.relevant, shared)
+        items, relevant = self.items + other.items, self.relevant + other.relevant
+        if self.shared is None or other.shared is None:
+            return Counts(items, relevant)
+        grades = np.union1d(self.grades, other.grades)
+        shared = np.zeros((*items.shape, len(grades)), np.int64)
+        for part in (self, other):
+            shared[:, :, np.searchsorted(grades, part.grades)] += part.shared
+        return Counts(items, relevant, shared, grades)
 
     def __radd__(self, other: Any) -> Counts:
         return self if isinstance(other, int) and other == 0 else NotImplemented  # so that sum(pieces) works
 
+    def of_queries(self, queries: slice) -> Counts:
+        """Counts of some of the queries."""
+        shared = None if self.shared is None else self.shared[queries]
+        return Counts(self.items[queries], self.relevant[queries], shared, self.grades)
 
-def with_levels(shared: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
-    """The same joint counts with room for ``levels`` grades."""
-    missing = levels - shared.shape[2]
-    return shared if missing == 0 else np.pad(shared, ((0, 0), (0, 0), (0, missing)))
+    def without_grades(self) -> Counts:
+        """What is left of them without ``shared``, which is the largest part."""
+        return Counts(self.items, self.relevant)
+
+
+def joined(parts: Sequence[Counts]) -> Counts:
+    """Counts of all queries, one part behind the other, without ``shared``."""
+    if len(parts) == 1:
+        return parts[0].without_grades()
+    return Counts(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("items", "relevant")))

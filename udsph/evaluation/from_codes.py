@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from udsph.evaluation import native
+from udsph.evaluation.cells import Cells
 from udsph.evaluation.conventions import Options, resolve
-from udsph.evaluation.counting import count_problem
+from udsph.evaluation.counting import count_cells, count_problem
 from udsph.evaluation.ordered import ordered_ranking, passes
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.problem import Problem, Progress, problem
-from udsph.evaluation.ranking import Ranking, TiedRanking
+from udsph.evaluation.ranking import TABLE_BYTES, Ranking, TiedRanking
 from udsph.evaluation.report import Evaluation
 
 
@@ -143,9 +145,31 @@ def mean_average_precision(
 
 def _evaluate(checked: Problem, plan: Plan, options: Options) -> Evaluation:
     checked.passes = passes(checked, plan.gains) if options.ties == "insertion" else 1
-    counts = count_problem(checked, shared=bool(plan.gains))
-    if options.ties != "insertion":
-        ranking: Ranking = TiedRanking.from_counts(counts, options.ties)
+    rankings = (_ranking(batch, plan, options) for batch in checked.batches(_queries_at_once(checked, plan)))
+    return Evaluation(rankings, checked.n_items, plan, options)
+
+
+def _ranking(checked: Problem, plan: Plan, options: Options) -> Ranking:
+    cells: list[Cells] = []
+    if plan.gains and not native.serves(checked, native.grade_levels(checked)):
+        counts, cells = count_cells(checked)
     else:
-        ranking = ordered_ranking(checked, counts, plan.all_ranks(), options.denominator == "first", plan.gains)
-    return Evaluation([ranking], checked.n_items, plan, options, counts)
+        counts = count_problem(checked, shared=bool(plan.gains))
+        if counts.shared is not None:
+            cells = [Cells.of_table(table, counts.grades) for table in counts.shared]
+    if options.ties == "insertion":
+        by_relevant = options.denominator == "first"
+        return ordered_ranking(checked, counts, cells, plan.all_ranks(), by_relevant, plan.gains)
+    return TiedRanking.from_counts(counts.without_grades(), options.ties, cells if plan.gains else None)
+
+
+def _queries_at_once(checked: Problem, plan: Plan) -> int:
+    """Queries whose numbers by grade fit into ``TABLE_BYTES``; all where NDCG is not asked for."""
+    if not plan.gains:
+        return max(1, checked.n_queries)
+    levels = native.grade_levels(checked)
+    if native.serves(checked, levels):
+        row = 8 * levels * max(checked.bins, 2 * (len(plan.all_ranks()) + 3))  # the latter in insertion order
+    else:
+        row = 24 * checked.n_items  # at most: where every item has a grade of its own
+    return max(1, TABLE_BYTES // max(1, row))

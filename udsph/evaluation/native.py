@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.evaluation.counts import Counts
+from udsph.evaluation.gains import gains_of
 from udsph.evaluation.ordered_sums import OrderedSums
 from udsph.evaluation.problem import Problem
-from udsph.evaluation.ranking import gains_of
 from udsph.evaluation.relevance import ClassNumbers, MultiHotLabels
 from udsph.hamming import backend, simd_level
 from udsph.threads import thread_count
@@ -32,20 +32,20 @@ def serves(checked: Problem, levels: int = 0) -> bool:
         return False
     if not isinstance(checked.relevance, (MultiHotLabels, ClassNumbers)):
         return False
-    return 32 * (8 * checked.query.shape[1] + 8) * max(levels, 2) <= _QUERY_BYTES
+    return 32 * (checked.bins + 7) * max(levels, 2) <= _QUERY_BYTES
 
 
 def grade_levels(checked: Problem) -> int:
     """One more than the most labels that a query can share with an item."""
     labels = checked.relevance
     if isinstance(labels, MultiHotLabels):
-        return int(labels.query.sum(axis=1, dtype=np.int64).max(initial=0)) + 1
+        return labels.most + 1
     return 2
 
 
 def count(checked: Problem, shared: bool) -> Counts:
     """Joint counts of a problem that ``serves`` accepts."""
-    bins = 8 * checked.query.shape[1] + 1
+    bins = checked.bins
     level, threads, labels = simd_level(), thread_count(checked.threads), query_labels(checked)
     if shared:
         table = np.zeros((checked.n_queries, bins, grade_levels(checked)), np.int64)
@@ -82,7 +82,9 @@ def walk_discounts(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     """Fill the DCG of such sums, by counts that are by grade; a pass of its own."""
     assert counts.shared is not None
     levels = counts.shared.shape[2]
-    gains = {gain: gains_of(levels, gain) for gain in sums.dcg}
+    # no query shares more labels with an item than some do, and what is beyond has no gain
+    most = int(np.flatnonzero(counts.shared.any(axis=(0, 1)))[-1]) if counts.shared.any() else 0
+    gains = {gain: np.pad(gains_of(np.arange(most + 1), gain), (0, levels - most - 1)) for gain in sums.dcg}
     before = _before(counts.items, _native.rank_cells(counts.bits))
     state = (before.astype(np.uint64), _places(sums.stops, before), sums.stops.astype(np.uint64))
     discounts = np.zeros((checked.n_queries, sums.stops.shape[1] + 1, levels, 2), np.uint64)

@@ -13,22 +13,24 @@ from numpy.typing import NDArray
 
 from udsph.errors import InputError
 from udsph.evaluation import metrics, native, reference
+from udsph.evaluation.cells import Cells
 from udsph.evaluation.counts import Counts
+from udsph.evaluation.gains import gains_of, ideal_blocks
 from udsph.evaluation.ordered_sums import OrderedSums
 from udsph.evaluation.problem import Problem
-from udsph.evaluation.ranking import Values, gains_of
+from udsph.evaluation.ranking import Values, normalized
 from udsph.hamming import distances
 
 
 class OrderedRanking:
     """Values in insertion order, from the sums of the second pass. Only the ranks it was told of can be asked for."""
 
-    def __init__(self, sums: OrderedSums, counts: Counts) -> None:
-        self._sums, self._counts = sums, counts
-        self.n_queries, self.n_items = counts.n_queries, counts.n_items
+    def __init__(self, sums: OrderedSums, counts: Counts, cells: Sequence[Cells] = ()) -> None:
+        self._sums, self._cells = sums, cells
+        self.counts, self.n_queries = counts, counts.n_queries
 
     def relevant(self) -> Values:
-        return self._counts.relevant.sum(axis=1).astype(np.float64)
+        return self.counts.relevant.sum(axis=1).astype(np.float64)
 
     def hits(self, cutoffs: Values) -> Values:
         return self._at(cutoffs, self._sums.stops, self._sums.hits).astype(np.float64)
@@ -43,23 +45,23 @@ class OrderedRanking:
         by = {"retrieved": found, "relevant": total + 0 * found}.get(denominator, np.minimum(cutoffs, total))
         return np.divide(numerator, by, out=np.zeros_like(numerator), where=by > 0)
 
-    def reciprocal_rank(self) -> Values:
-        rank = self._sums.first_rank
-        return np.divide(1.0, rank, out=np.zeros(len(rank)), where=rank > 0)
+    def reciprocal_rank(self, cutoffs: Values) -> Values:
+        within = self.success(cutoffs)
+        return within / np.maximum(self._sums.first_rank, 1)[:, None]
+
+    def success(self, cutoffs: Values) -> Values:
+        rank = self._sums.first_rank[:, None]
+        return ((rank > 0) & (rank <= cutoffs)).astype(np.float64)
 
     def ndcg(self, cutoffs: Values, gain: str) -> Values:
         cutoffs = np.broadcast_to(cutoffs, (self.n_queries, cutoffs.shape[-1]))
         value = self._at(cutoffs, self._sums.stops, self._sums.dcg[gain])
-        assert self._counts.shared is not None
-        totals = self._counts.shared.sum(axis=1).astype(np.float64)
-        gains = gains_of(totals.shape[1], gain)
-        ideal = np.array(
-            [metrics.ideal_dcg_at(t[None, :], gains, k.copy()) for t, k in zip(totals, cutoffs, strict=True)]
-        ).reshape(value.shape)
-        return np.divide(value, ideal, out=np.zeros_like(value), where=ideal > 0)
+        pairs = zip(self._cells, cutoffs, strict=True)
+        ideal = [metrics.dcg_at(*ideal_blocks(cells, gain), k.copy()) for cells, k in pairs]
+        return normalized(value, np.array(ideal, np.float64).reshape(value.shape))
 
     def _at(self, wanted: Values, stops: NDArray[np.int64], values: NDArray) -> NDArray:
-        wanted = np.broadcast_to(wanted, (self.n_queries, wanted.shape[-1]))
+        wanted = np.minimum(np.broadcast_to(wanted, (self.n_queries, wanted.shape[-1])), stops[:, -1:])
         out = np.zeros(wanted.shape, values.dtype)
         for row, value, stop, k in zip(out, values, stops, wanted, strict=True):
             row[:] = value[np.searchsorted(stop, k)]
@@ -67,14 +69,21 @@ class OrderedRanking:
 
 
 def ordered_ranking(
-    checked: Problem, counts: Counts, cutoffs: Sequence[int], by_relevant: bool, gains: Sequence[str]
+    checked: Problem,
+    counts: Counts,
+    cells: Sequence[Cells],
+    cutoffs: Sequence[int],
+    by_relevant: bool,
+    gains: Sequence[str],
 ) -> OrderedRanking:
     """Walk through the database once more, in order.
 
     Parameters
     ----------
     counts : Counts
-        Of the whole database.
+        Of the whole database; by grade where the native kernels collect for NDCG.
+    cells : list of Cells
+        Of each query, for NDCG.
     cutoffs : ranks at which sums will be asked for; the whole database and each query's R are always among them
     by_relevant : bool
         Collect the precisions at the first ``min(k, R)`` relevant items too.
@@ -91,7 +100,7 @@ def ordered_ranking(
             native.walk_discounts(checked, counts, sums)
     else:
         _walk_in_numpy(checked, counts, sums)
-    return OrderedRanking(sums, counts)
+    return OrderedRanking(sums, counts.without_grades(), cells)
 
 
 def passes(checked: Problem, gains: Sequence[str]) -> int:
@@ -105,10 +114,6 @@ def _natively(checked: Problem, gains: Sequence[str]) -> bool:
 
 def _walk_in_numpy(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     seen, hits = (np.cumsum(table, axis=1) - table for table in (counts.items, counts.relevant))
-    gain_tables = {}
-    if sums.dcg:
-        assert counts.shared is not None
-        gain_tables = {gain: gains_of(counts.shared.shape[2], gain) for gain in sums.dcg}
     for queries, piece in checked.pieces():
         grades = checked.relevance.grades(queries, piece)
         matrix = distances(checked.query[queries], checked.database[piece])
@@ -124,10 +129,11 @@ def _walk_in_numpy(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
             precisions = np.concatenate(([0.0], np.cumsum(at / ranks)))
             sums.precision[q] += precisions[within]
             sums.first_precision[q] += precisions[np.searchsorted(at, sums.wanted[q], side="right")]
-            for gain, table in gain_tables.items():
+            if sums.dcg:
                 ordered = grade[np.argsort(distance, kind="stable")]
-                discounted = table[ordered[ordered > 0]] / np.log2(ranks + 1)
-                sums.dcg[gain][q] += np.concatenate(([0.0], np.cumsum(discounted)))[within]
+            for gain, collected in sums.dcg.items():
+                discounted = gains_of(ordered[ordered > 0], gain) / np.log2(ranks + 1)
+                collected[q] += np.concatenate(([0.0], np.cumsum(discounted)))[within]
 
 
 def refuse_counts_alone() -> InputError:

@@ -21,10 +21,13 @@ METRICS = (
     "ndcg_linear",
     "r_precision",
     "mrr",
+    "success",
     "precision_radius_2",
 )
-_WHOLE = ("map", "ndcg", "ndcg_linear")  # also over the whole ranking
-_AT_CUTOFFS = ("map", "precision", "recall", "f1", "ndcg", "ndcg_linear")
+_WHOLE = ("map", "ndcg", "ndcg_linear", "mrr")  # over the whole ranking
+_AT_CUTOFFS = ("map", "precision", "recall", "f1", "ndcg", "ndcg_linear", "success")  # at all cutoffs
+_AT_ONE = (*_AT_CUTOFFS, "mrr")  # at the cutoff that stands in the name
+_OF_ALL_RELEVANT = ("recall", "f1", "ndcg", "ndcg_linear")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,6 @@ class Plan:
 
     cutoffs: dict[str, list[int | None]]
     r_precision: bool
-    mrr: bool
     radius: bool
     ranks: list[int]
 
@@ -49,16 +51,18 @@ class Plan:
         chosen: dict[str, list[int | None]] = {}
         for name in names:
             base, _, cutoff = str(name).partition("@")
-            if base not in METRICS or (cutoff and base not in _AT_CUTOFFS):
+            if base not in METRICS or (cutoff and base not in _AT_ONE):
                 raise InputError(f"metric {name!r} is unknown; choose from: {', '.join(METRICS)}, or one with @rank")
             wanted: list[int | None] = [None] if base in _WHOLE and not cutoff else []
-            wanted += [_cutoff_of(name, cutoff)] if cutoff else at
+            if cutoff:
+                wanted.append(_cutoff_of(name, cutoff))
+            elif base in _AT_CUTOFFS:
+                wanted += at
             chosen.setdefault(base, []).extend(k for k in wanted if k not in chosen[base])
         curve = default_ranks(n_items) if ranks is None else whole_ranks(ranks, "ranks")
         return cls(
-            {name: chosen[name] for name in _AT_CUTOFFS if name in chosen},
+            {name: chosen[name] for name in METRICS if name in _AT_ONE and name in chosen},
             "r_precision" in chosen,
-            "mrr" in chosen,
             "precision_radius_2" in chosen,
             curve,
         )
@@ -72,6 +76,14 @@ class Plan:
         """The same without NDCG."""
         kept = {name: at for name, at in self.cutoffs.items() if not name.startswith("ndcg")}
         return replace(self, cutoffs=kept)
+
+    def of_all_relevant(self, denominator: str) -> list[str]:
+        """Metrics among these whose values depend on relevant items that a list which ends early does not hold."""
+        found = [name for name in self.cutoffs if name in _OF_ALL_RELEVANT]
+        of_map = self.cutoffs.get("map", [])
+        if None in of_map or (of_map and denominator != "retrieved"):
+            found.insert(0, "map")
+        return found + ["r_precision"] * self.r_precision + ["recall_by_rank"] * bool(self.ranks)
 
     def all_ranks(self) -> list[int]:
         """Every rank that a value stands at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,27 @@ class Problem:
     @property
     def n_items(self) -> int:
         return len(self.database)
+
+    @property
+    def bins(self) -> int:
+        """Distances that are counted, from 0 to the width of whole bytes."""
+        return 8 * self.query.shape[1] + 1
+
+    def batches(self, n_queries: int) -> Iterator[Problem]:
+        """Problems of so many queries each, that report to one progress; one at least."""
+        for first in range(0, max(1, self.n_queries), max(1, n_queries)):
+            queries = slice(first, min(first + n_queries, self.n_queries))
+            yield replace(
+                self,
+                query=self.query[queries],
+                relevance=self.relevance.of_queries(queries),
+                progress=None if self.progress is None else self._progress_from(first),
+            )
+
+    def _progress_from(self, query: int) -> Progress:
+        assert self.progress is not None
+        whole, report = self.passes * self.n_items, self.progress
+        return lambda done, total: report(query * whole + done, self.n_queries * whole)
 
     def report(self, done: int) -> None:
         """Tell how many pairs of this walk are done."""

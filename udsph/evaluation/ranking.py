@@ -6,7 +6,7 @@ its bounds; ``OrderedRanking`` holds the sums that a pass over the database in i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,102 +15,140 @@ from numpy.typing import NDArray
 
 from udsph.errors import InputError
 from udsph.evaluation import metrics
+from udsph.evaluation.cells import Cells
 from udsph.evaluation.conventions import DENOMINATORS
 from udsph.evaluation.counts import Counts
+from udsph.evaluation.gains import ideal_blocks, tied_blocks
 
 Values = NDArray[np.float64]
 
-MAX_SHARED = 1000  # 2**1024 is beyond float64
 TIE_CODES = {"expected": metrics.EXPECTED, "optimistic": metrics.OPTIMISTIC, "pessimistic": metrics.PESSIMISTIC}
+
+# Numbers by distance and grade that are held at a time, where all of them are not asked for.
+TABLE_BYTES = 64 << 20
 
 
 class Ranking(Protocol):
-    """Values per query. Cutoffs are float64 of shape (nq, cutoffs) or (cutoffs,)."""
+    """Values of some queries. Cutoffs are float64 of shape (nq, cutoffs) or (cutoffs,), infinite for the whole ranking.
+
+    ``counts`` are those that it was made from, if any, and what the values by radius follow from.
+    """
 
     n_queries: int
-    n_items: int
 
+    @property
+    def counts(self) -> Counts | None: ...
     def relevant(self) -> Values: ...
     def hits(self, cutoffs: Values) -> Values: ...
     def average_precision(self, cutoffs: Values, denominator: str) -> Values: ...
-    def reciprocal_rank(self) -> Values: ...
+    def reciprocal_rank(self, cutoffs: Values) -> Values: ...
+    def success(self, cutoffs: Values) -> Values: ...
     def ndcg(self, cutoffs: Values, gain: str) -> Values: ...
 
 
 @dataclass(frozen=True)
 class QueryGroups:
-    """Tied groups of one query, nearest first, none of them empty."""
+    """Tied groups of one query, nearest first, none of them empty.
+
+    Attributes
+    ----------
+    n, r : (groups,) float64
+        Items and relevant items of each group.
+    cells : Cells or None
+        The items by grade, where NDCG is asked for; ``distance`` is the place of the group.
+    unranked : Cells or None
+        Items of a grade above 0 that are in no group; their distance is of no matter.
+    missing : int
+        Relevant items that are in no group.
+    """
 
     n: Values
     r: Values
-    joint: Values | None = None
+    cells: Cells | None = None
+    unranked: Cells | None = None
+    missing: int = 0
+
+    @property
+    def total(self) -> float:
+        """Relevant items, ranked or not."""
+        return float(self.r.sum()) + self.missing
 
 
 class TiedRanking:
     """Groups per query, with ties read as "expected", "optimistic" or "pessimistic"."""
 
-    def __init__(self, queries: Sequence[QueryGroups], n_items: int, ties: str) -> None:
-        self._queries = queries
-        self.n_queries, self.n_items = len(queries), n_items
+    def __init__(self, queries: Sequence[QueryGroups], ties: str, counts: Counts | None = None) -> None:
+        self._queries, self.n_queries, self.counts = queries, len(queries), counts
         self._ties = TIE_CODES[ties]
 
     @classmethod
-    def from_counts(cls, counts: Counts, ties: str) -> TiedRanking:
+    def from_counts(cls, counts: Counts, ties: str, cells: Sequence[Cells] | None = None) -> TiedRanking:
+        """Groups of counts; for NDCG the cells of each query are given beside them, or the counts are by grade."""
         held = counts.items > 0
         # All groups side by side, of which each query has a view: one selection instead of one a query.
         n, r = counts.items[held].astype(np.float64), counts.relevant[held].astype(np.float64)
         ends = np.cumsum(held.sum(axis=1)).tolist()
         queries = []
         for q, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
-            joint = None if counts.shared is None else counts.shared[q, held[q]].astype(np.float64)
-            queries.append(QueryGroups(n[begin:end], r[begin:end], joint))
-        return cls(queries, counts.n_items, ties)
+            of_query = None
+            if cells is not None:
+                of_query = cells[q]
+            elif counts.shared is not None:
+                of_query = Cells.of_table(counts.shared[q], counts.grades)
+            queries.append(QueryGroups(n[begin:end], r[begin:end], of_query))
+        return cls(queries, ties, counts)
+
+    @classmethod
+    def parts(cls, counts: Counts, ties: str) -> Iterator[TiedRanking]:
+        """The same for some queries at a time, so that what is made of a table by grade does not grow with it."""
+        row = 1 if counts.shared is None else max(1, counts.shared[:1].nbytes)
+        step = max(1, TABLE_BYTES // row)
+        for first in range(0, max(1, counts.n_queries), step):
+            yield cls.from_counts(counts.of_queries(slice(first, first + step)), ties)
 
     def relevant(self) -> Values:
-        return np.array([query.r.sum() for query in self._queries], np.float64)
+        return np.array([query.total for query in self._queries], np.float64)
 
     def hits(self, cutoffs: Values) -> Values:
         rows = self._rows(cutoffs)
         if rows.shape[1] == 0:
             return rows
-        return _stack(
-            [metrics.hits_at(q.n, q.r, k, self._ties) for q, k in zip(self._queries, rows, strict=True)], rows
-        )
+        pairs = zip(self._queries, rows, strict=True)
+        return _stack([metrics.hits_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
 
     def average_precision(self, cutoffs: Values, denominator: str) -> Values:
         rows, code = self._rows(cutoffs), DENOMINATORS.index(denominator)
         pairs = zip(self._queries, rows, strict=True)
-        return _stack([metrics.average_precision_at(q.n, q.r, k, self._ties, code) for q, k in pairs], rows)
+        return _stack([metrics.average_precision_at(q.n, q.r, q.total, k, self._ties, code) for q, k in pairs], rows)
 
-    def reciprocal_rank(self) -> Values:
-        return np.array([metrics.reciprocal_rank(q.n, q.r, self._ties) for q in self._queries], np.float64)
+    def reciprocal_rank(self, cutoffs: Values) -> Values:
+        rows = self._rows(cutoffs)
+        pairs = zip(self._queries, rows, strict=True)
+        return _stack([metrics.reciprocal_rank_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
+
+    def success(self, cutoffs: Values) -> Values:
+        rows = self._rows(cutoffs)
+        pairs = zip(self._queries, rows, strict=True)
+        return _stack([metrics.success_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
 
     def ndcg(self, cutoffs: Values, gain: str) -> Values:
         rows, values = self._rows(cutoffs), []
         for query, k in zip(self._queries, rows, strict=True):
-            if query.joint is None:
+            if query.cells is None:
                 raise InputError("NDCG needs counts by number of shared labels: count(..., shared=True)")
-            gains = gains_of(query.joint.shape[1], gain)
-            ideal = metrics.ideal_dcg_at(query.joint, gains, k)
-            value = metrics.dcg_at(query.joint, gains, k, self._ties)
-            values.append(np.divide(value, ideal, out=np.zeros_like(value), where=ideal > 0))
+            cells = query.cells if query.unranked is None else query.cells + query.unranked
+            value = metrics.dcg_at(*tied_blocks(query.cells, query.n, gain, self._ties), k)
+            ideal = metrics.dcg_at(*ideal_blocks(cells, gain), k)
+            values.append(normalized(value, ideal))
         return _stack(values, rows)
 
     def _rows(self, cutoffs: Values) -> Values:
         return np.ascontiguousarray(np.broadcast_to(cutoffs, (self.n_queries, cutoffs.shape[-1])))
 
 
-def gains_of(levels: int, gain: str) -> Values:
-    """Gain of each grade from 0 to ``levels - 1``: ``2**grade - 1`` ("exponential") or the grade ("linear")."""
-    grade = np.arange(levels, dtype=np.float64)
-    if gain == "linear":
-        return grade
-    if levels - 1 > MAX_SHARED:
-        raise InputError(
-            f"a query and an item share {levels - 1} labels: the gain 2**shared - 1 is defined up to {MAX_SHARED} "
-            "(the metric ndcg_linear has no such limit)"
-        )
-    return np.exp2(grade) - 1
+def normalized(value: Values, ideal: Values) -> Values:
+    """Value over its greatest value, at most 1 whatever the rounding; 0 where there is none."""
+    return np.minimum(np.divide(value, ideal, out=np.zeros_like(value), where=ideal > 0), 1.0)
 
 
 def _stack(rows: list[Values], like: Values) -> Values:

@@ -1,14 +1,15 @@
 """Which database items are relevant for which query, asked for in pieces.
 
-A *grade* is a whole number from 0: with labels it is the number of labels that the query and the item share (0 or 1 for
-class numbers); an item is relevant if its grade is above 0.
+A *grade* is a number from 0: with labels it is the number of labels that the query and the item share (0 or 1 for class
+numbers), and a user's own may be a fraction; an item is relevant if its grade is above 0.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ MAX_CLASSES = 4096
 OTHER_CLASS = -1  # a database class that no query has
 
 GradeFunction = Callable[[slice, slice], Any]
+L = TypeVar("L", "MultiHotLabels", "ClassNumbers")
 
 
 class Relevance(ABC):
@@ -29,8 +31,12 @@ class Relevance(ABC):
         self.n_queries, self.n_items = n_queries, n_items
 
     @abstractmethod
-    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
-        """Grades of a piece, (queries, items)."""
+    def grades(self, queries: slice, items: slice) -> NDArray[Any]:
+        """Grades of a piece, (queries, items): int16, or as ``as_grades`` leaves them."""
+
+    @abstractmethod
+    def of_queries(self, queries: slice) -> Any:
+        """The same for some of the queries."""
 
 
 class MultiHotLabels(Relevance):
@@ -47,13 +53,17 @@ class MultiHotLabels(Relevance):
         if not 1 <= self.classes <= MAX_CLASSES:
             raise InputError(f"labels must have from 1 to {MAX_CLASSES} classes, got {self.classes}")
         self.query = as_zero_one(query_labels, "query_labels", 0)
+        self.most = int(self.query.sum(axis=1, dtype=np.int64).max(initial=0))  # labels of a query
         self._database = database_labels
 
     def items(self, items: slice) -> NDArray[np.uint8]:
         """Labels of a piece of the database, (items, classes) of 0 and 1."""
         return as_zero_one(self._database[items], "database_labels", items.start)
 
-    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+    def of_queries(self, queries: slice) -> MultiHotLabels:
+        return _with_queries(self, self.query[queries])
+
+    def grades(self, queries: slice, items: slice) -> NDArray[Any]:
         # float32 counts whole numbers exactly up to 2**24 and uses the BLAS
         shared = self.query[queries].astype(np.float32) @ self.items(items).astype(np.float32).T
         return shared.astype(np.int16)
@@ -78,7 +88,10 @@ class ClassNumbers(Relevance):
         place = np.minimum(np.searchsorted(self._known, classes), len(self._known) - 1)
         return np.where(self._known[place] == classes, place, OTHER_CLASS).astype(np.int32)
 
-    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+    def of_queries(self, queries: slice) -> ClassNumbers:
+        return _with_queries(self, self.query[queries])
+
+    def grades(self, queries: slice, items: slice) -> NDArray[Any]:
         return (self.query[queries, None] == self.items(items)[None, :]).astype(np.int16)
 
 
@@ -88,6 +101,7 @@ class CustomRelevance(Relevance):
     def __init__(self, source: Any, n_queries: int, n_items: int) -> None:
         super().__init__(n_queries, n_items)
         self._source = source
+        self._first = 0  # query of the source that is query 0 here
         self._function: GradeFunction | None = source if callable(source) and not hasattr(source, "shape") else None
         self._sparse = hasattr(source, "tocsr")
         if self._function is not None:
@@ -98,21 +112,47 @@ class CustomRelevance(Relevance):
                 f"relevance must have shape (queries, items) = {(n_queries, n_items)}, got {self._source.shape}"
             )
 
-    def grades(self, queries: slice, items: slice) -> NDArray[np.integer]:
+    def of_queries(self, queries: slice) -> CustomRelevance:
+        part = copy.copy(self)
+        part._first, part.n_queries = self._first + queries.start, queries.stop - queries.start
+        return part
+
+    def grades(self, queries: slice, items: slice) -> NDArray[Any]:
+        rows = slice(self._first + queries.start, self._first + queries.stop)
         if self._function is not None:
-            piece = as_array(self._function(queries, items), "relevance(queries, items)")
+            piece = as_array(self._function(rows, items), "relevance(queries, items)")
         elif self._sparse:
-            piece = self._source[queries, items].toarray()
+            piece = self._source[rows, items].toarray()
         else:
-            piece = self._source[queries, items]
-        wanted = (queries.stop - queries.start, items.stop - items.start)
+            piece = self._source[rows, items]
+        wanted = (rows.stop - rows.start, items.stop - items.start)
         if piece.shape != wanted:
             raise InputError(f"relevance returned shape {piece.shape} for a piece of shape {wanted}")
-        if piece.dtype.kind not in "biu" and not np.array_equal(piece, np.floor(piece)):
-            raise InputError("relevance must be booleans or whole numbers (grades), got fractions")
-        if piece.size and piece.min() < 0:
-            raise InputError("relevance must not be negative")
-        return piece.astype(np.int64)
+        return as_grades(piece, "relevance")
+
+
+def as_grades(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Grades as whole numbers of a small dtype, int64 or float64; an error for what is no number from 0."""
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise InputError(f"{name} is a masked array with masked values; fill them with 0, or leave those items out")
+    grades = np.asarray(values)
+    if grades.dtype.kind == "b":
+        return grades.view(np.uint8)
+    if (
+        grades.dtype.kind in "Ouf"
+    ):  # NumPy holds integers beyond 2**64 as objects, and int64 does not hold all of uint64
+        small = grades.dtype.kind == "u" and grades.dtype.itemsize < 8
+        try:
+            grades = grades if small else grades.astype(np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{name} must be numbers from 0: {error}") from None
+    elif grades.dtype.kind != "i":
+        raise InputError(f"{name} must be booleans or numbers from 0, got dtype {grades.dtype}")
+    if grades.dtype.kind == "f" and not np.isfinite(grades).all():
+        raise InputError(f"{name} must be finite, found {grades[~np.isfinite(grades)][0]}")
+    if grades.size and grades.min() < 0:
+        raise InputError(f"{name} must not be negative, found {grades.min()}")
+    return grades
 
 
 def relevance_of(
@@ -125,7 +165,7 @@ def relevance_of(
         return CustomRelevance(relevance, n_queries, n_items)
     if query_labels is None or database_labels is None:
         raise InputError("give query_labels and database_labels, or relevance=")
-    query, database = as_array(query_labels, "query_labels"), as_array(database_labels, "database_labels")
+    query, database = _column(query_labels, "query_labels"), _column(database_labels, "database_labels")
     for labels, name, codes, count in (
         (query, "query_labels", "query_codes", n_queries),
         (database, "database_labels", "database_codes", n_items),
@@ -142,6 +182,18 @@ def relevance_of(
             "give both as (n, classes) multi-hot matrices or both as (n,) class numbers"
         )
     return MultiHotLabels(query, database) if query.ndim == 2 else ClassNumbers(query, database)
+
+
+def _column(labels: Any, name: str) -> NDArray[Any]:
+    """Labels as an array; class numbers in a column, as MATLAB and data frames hold them, as one dimension."""
+    array = as_array(labels, name)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 and array.dtype.kind in "iu" else array
+
+
+def _with_queries(labels: L, query: NDArray[Any]) -> L:
+    part = copy.copy(labels)
+    part.query, part.n_queries = query, len(query)
+    return part
 
 
 def as_zero_one(labels: NDArray[Any], name: str, first_row: int) -> NDArray[np.uint8]:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from udsph.errors import InputError, MissingExtra
 from udsph.evaluation.conventions import Options, resolve
-from udsph.evaluation.counts import Counts
+from udsph.evaluation.counts import Counts, joined
 from udsph.evaluation.ordered import refuse_counts_alone
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.ranking import Ranking, TiedRanking, Values
 
 RADIUS = 2  # of "precision_radius_2", the hash lookup of the field
 
-Part = tuple[Values, dict[str, Values], Values, Values]
+Part = tuple[Values, dict[str, Values], Values, Values, Counts | None]
 
 
 class Evaluation:
@@ -34,21 +34,33 @@ class Evaluation:
     options : Options
         Ties, denominator and the treatment of empty queries.
     counts : Counts or None
-        What the values by radius follow from; None where the ranking was not by codes.
+        What the values by radius follow from, not by grade; None where the ranking was not by codes.
+    queries : list or None
+        Names of the queries, where they have any (``evaluate_run``).
+    left_out : list
+        Names of the queries that have a ranking or judgements, but not both.
     ranks, precision_by_rank, recall_by_rank : (ranks,) arrays
         The precision-recall curve at the chosen ranks, mean over the queries.
     """
 
     def __init__(
-        self, rankings: Iterable[Ranking], n_items: int, plan: Plan, options: Options, counts: Counts | None = None
+        self,
+        rankings: Iterable[Ranking],
+        n_items: int,
+        plan: Plan,
+        options: Options,
+        *,
+        queries: Sequence[Any] | None = None,
+        left_out: Sequence[Any] = (),
     ) -> None:
-        self.options, self.counts, self.n_items = options, counts, n_items
+        self.options, self.n_items = options, n_items
         parts = [self._values_of(ranking, plan) for ranking in rankings]
-        self._relevant, self.per_query, precision, recall = _joined(parts)
+        self._relevant, self.per_query, precision, recall, self.counts = _joined(parts)
         self.n_queries = len(self._relevant)
-        if plan.radius and counts is not None:
+        self.queries, self.left_out = None if queries is None else list(queries), list(left_out)
+        if plan.radius and self.counts is not None:
             by_radius, _ = self._by_radius()
-            self.per_query[f"precision_radius_{RADIUS}"] = by_radius[:, min(RADIUS, counts.bits)]
+            self.per_query[f"precision_radius_{RADIUS}"] = by_radius[:, min(RADIUS, self.counts.bits)]
         self.values = {key: mean(value) for key, value in self.per_query.items()}
         self.ranks = np.array(plan.ranks, np.int64)
         self.precision_by_rank = np.array([mean(column) for column in precision.T])
@@ -79,7 +91,7 @@ class Evaluation:
         plan = Plan.of(metrics, cutoffs, ranks, counts.n_items)
         if metrics is None and counts.shared is None:
             plan = plan.without_ndcg()
-        return cls([TiedRanking.from_counts(counts, options.ties)], counts.n_items, plan, options, counts)
+        return cls(TiedRanking.parts(counts, options.ties), counts.n_items, plan, options)
 
     def _values_of(self, ranking: Ranking, plan: Plan) -> Part:
         """Of some of the queries: relevant items, values by key, and the two curves by rank, (queries, ranks)."""
@@ -97,7 +109,7 @@ class Evaluation:
                 found[name if k is None else f"{name}@{k}"] = column
 
         for name, cutoffs in plan.cutoffs.items():
-            k = np.array([self.n_items if cutoff is None else cutoff for cutoff in cutoffs], np.float64)
+            k = np.array([np.inf if cutoff is None else cutoff for cutoff in cutoffs], np.float64)
             if name == "map":
                 values = ranking.average_precision(k, self.options.denominator)
                 if self.options.misses == "skip":
@@ -109,16 +121,18 @@ class Evaluation:
                 keep(name, cutoffs, ranking.hits(k) / np.maximum(total, 1), True)
             elif name == "f1":
                 keep(name, cutoffs, 2 * ranking.hits(k) / (k + total), True)
+            elif name == "mrr":
+                keep(name, cutoffs, ranking.reciprocal_rank(k), True)
+            elif name == "success":
+                keep(name, cutoffs, ranking.success(k), True)
             else:
                 gain = "linear" if name == "ndcg_linear" else "exponential"
                 keep(name, cutoffs, ranking.ndcg(k, gain), True)
         if plan.r_precision:
             keep("r_precision", [None], ranking.hits(total) / np.maximum(total, 1), True)
-        if plan.mrr:
-            keep("mrr", [None], ranking.reciprocal_rank()[:, None], True)
         ranks = np.array(plan.ranks, np.float64)
         hits = ranking.hits(ranks)
-        return relevant, found, kept(hits / ranks, False), kept(hits / np.maximum(total, 1), True)
+        return relevant, found, kept(hits / ranks, False), kept(hits / np.maximum(total, 1), True), ranking.counts
 
     def _undefined(self) -> NDArray[np.bool_]:
         return self._relevant == 0
@@ -182,7 +196,7 @@ class Evaluation:
             import pandas
         except ImportError:
             raise ImportError("Evaluation.to_frame needs pandas: pip install pandas") from None
-        return pandas.DataFrame(self.per_query)
+        return pandas.DataFrame(self.per_query, index=self.queries)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the precision-recall curve by rank, and by radius where there are codes; returns the matplotlib axes."""
@@ -207,15 +221,19 @@ class Evaluation:
             f"ties={options.ties}, denominator={options.denominator}, empty={options.empty}, "
             f"empty_lookup={options.empty_lookup}; {int(self._undefined().sum()):,} queries without a relevant item"
         )
+        if self.left_out:
+            shown = ", ".join(map(str, self.left_out[:3])) + (", ..." if len(self.left_out) > 3 else "")
+            head += f"\n{len(self.left_out):,} queries without results or without judgements are left out: {shown}"
         width = max((len(key) for key in self.values), default=0)
         return "\n".join([head, *(f"  {key:<{width}}  {value:.4f}" for key, value in self.values.items())])
 
 
 def _joined(parts: list[Part]) -> Part:
     """The parts of all queries, one behind the other."""
-    relevant, found, precision, recall = zip(*parts, strict=True)
+    relevant, found, precision, recall, counts = zip(*parts, strict=True)
     values = {key: np.concatenate([part[key] for part in found]) for key in found[0]}
-    return np.concatenate(relevant), values, np.concatenate(precision), np.concatenate(recall)
+    whole = None if counts[0] is None else joined(counts)
+    return np.concatenate(relevant), values, np.concatenate(precision), np.concatenate(recall), whole
 
 
 def mean(values: Values) -> float:

@@ -1,0 +1,72 @@
+"""Items of one query by distance and grade, as NDCG needs them: only the pairs that occur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST_COUNTED = 1 << 12  # grades below this are counted in a table, others are sorted
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Numbers of items by distance and grade, sorted by both.
+
+    Attributes
+    ----------
+    distance : (cells,) int64
+    grade : (cells,) float64
+    size : (cells,) int64
+        From 1.
+    """
+
+    distance: NDArray[np.int64]
+    grade: NDArray[np.float64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, distance: NDArray[Any], grade: NDArray[Any]) -> Cells:
+        """Count items by their distances and grades, each (n,)."""
+        most = grade.max(initial=0)
+        if grade.dtype.kind in "iu" and most < _MOST_COUNTED:
+            levels: NDArray[Any] = np.arange(int(most) + 1)
+            place = grade
+        else:
+            levels, place = np.unique(grade, return_inverse=True)
+        key = distance.astype(np.int64) * len(levels) + place
+        if len(levels) < _MOST_COUNTED:
+            table = np.bincount(key)
+            cell = np.flatnonzero(table)
+            size = table[cell]
+        else:
+            cell, size = np.unique(key, return_counts=True)
+        return cls(cell // max(1, len(levels)), levels[cell % max(1, len(levels))].astype(np.float64), size)
+
+    @classmethod
+    def none(cls) -> Cells:
+        """Of no items."""
+        return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+
+    @classmethod
+    def of_table(cls, table: NDArray[np.int64], grades: NDArray[np.float64]) -> Cells:
+        """The cells of a table (distances, levels) of numbers of items, with the grade of each level, ascending."""
+        distance, level = np.nonzero(table)
+        return cls(distance, grades[level], table[distance, level])
+
+    def __add__(self, other: Cells) -> Cells:
+        if not len(self.size):
+            return other
+        distance = np.concatenate([self.distance, other.distance])
+        grade = np.concatenate([self.grade, other.grade])
+        order = np.lexsort((grade, distance))
+        distance, grade = distance[order], grade[order]
+        first = np.flatnonzero(np.r_[True, (distance[1:] != distance[:-1]) | (grade[1:] != grade[:-1])])
+        size = np.add.reduceat(np.concatenate([self.size, other.size])[order], first)
+        return Cells(distance[first], grade[first], size)
+
+    def fill(self, table: NDArray[np.int64], grades: NDArray[np.float64]) -> None:
+        """Write the numbers into a table of zeros (distances, levels) whose grades hold all of these."""
+        table[self.distance, np.searchsorted(grades, self.grade)] = self.size

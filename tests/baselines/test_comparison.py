@@ -93,14 +93,18 @@ def test_another_comparison_or_folder_is_refused(planted_data, tmp_path):
     [
         ({"methods": ("cvx",)}, "unknown method 'cvx'"),
         ({"methods": ()}, "at least one method"),
-        ({"bits": (0,)}, "bits=0"),
-        ({"seeds": 0}, "seeds"),
+        ({"bits": (0,)}, "bits must be from 1 to 8192, got 0"),
+        ({"bits": (8, 8.5)}, "bits must be an int, got float"),
+        ({"bits": 8}, "bits must be a tuple, also of one, got int"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"deep_seeds": 0}, "deep_seeds must be at least 1"),
+        ({"epochs": -1}, "epochs must be at least 0"),
         ({"precision": "8-bit"}, "precision=8-bit: expected one of 32-true, bf16-mixed"),
     ],
 )
 def test_impossible_comparisons(wrong, message):
     methods = wrong.pop("methods", ("cvh",))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, TypeError), match=message):
         comparing(*methods, **wrong)
 
 

@@ -5,9 +5,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import sparse
 
 from udsph.baselines import create, methods, names
+from udsph.data import Modality
 from udsph.errors import InputError
 
 from .views import both_directions, plain_map, planted
@@ -195,10 +197,10 @@ def test_names_and_unknown_names():
         create("cvh", rounds=3)
 
 
-@pytest.mark.parametrize("bits", [0, 8193, 1.5])
+@pytest.mark.parametrize("bits", [0, 8193, 1.5, True, "16"])
 def test_impossible_code_lengths(bits):
     images, texts, _ = planted(n=20)
-    with pytest.raises(InputError, match="bits="):
+    with pytest.raises((InputError, TypeError), match="bits must be"):
         create("cvh", bits).fit(images, texts)
 
 
@@ -231,3 +233,72 @@ def test_class_numbers_are_labels_too():
     images, texts, labels = planted(n=60)
     hot, numbers = (create("scm-seq").fit(images, texts, given) for given in (labels, labels.argmax(1)))
     np.testing.assert_array_equal(hot.encode_text(texts), numbers.encode_text(texts))
+
+
+IMPOSSIBLE = {
+    "iterations": (-1, 2.5, "many", True),
+    "samples": (1, 2.5),
+    "pairs": (0,),
+    "sweeps": (-1,),
+    "neighbours": (0,),
+    "centres": (0,),
+    "penalty": (-1.0, np.nan, np.inf),
+    "coupling": (-1.0, np.nan),
+    "smoothness": (-1.0,),
+    "reconstruction": (-1.0,),
+    "correlation": (-1.0,),
+    "balance": (-0.5, 1.5),
+    "width": (0.0, -1.0),
+    "epochs": (-1, 1.5, "3"),
+    "batch_size": (0, 12.5),
+    "learning_rate": (-0.001, np.nan, "fast"),
+    "weight_decay": (-1.0, np.inf),
+    "regularisation": (0.0, -1.0, np.nan, "much"),
+}
+
+
+@pytest.mark.parametrize("name", names())
+def test_impossible_settings_are_named(name):
+    """Every setting of every method, beside bits and seed: none is taken as it comes."""
+    images, texts, labels = planted(n=60)
+    settings = set(create(name).get_params()) - {"bits", "random_state", "device", "precision"}
+    assert settings <= set(IMPOSSIBLE)
+    for setting in settings:
+        for value in IMPOSSIBLE[setting]:
+            with pytest.raises((InputError, TypeError), match=setting):
+                create(name, 8, **{setting: value}).fit(images, texts, labels)
+
+
+def test_masked_entries_are_not_read():
+    images, texts, labels = planted(n=60)
+    masked = np.ma.masked_array(images, np.zeros_like(images, bool))
+    given, plain = (create("scm-seq", 8).fit(values, texts, labels) for values in (masked, images))
+    np.testing.assert_array_equal(given.encode_image(masked), plain.encode_image(images))
+    masked[3, 2] = np.ma.masked
+    with pytest.raises(InputError, match="images: has masked entries"):
+        create("scm-seq", 8).fit(masked, texts, labels)
+    with pytest.raises(InputError, match="labels: has masked entries"):
+        create("scm-seq", 8).fit(images, texts, np.ma.masked_equal(labels.argmax(1), 1))
+
+
+def test_class_numbers_in_a_column_are_class_numbers():
+    images, texts, labels = planted(n=60)
+    for classes in (labels.argmax(1), labels.argmax(1) % 2):
+        flat, column = (create("scm-seq", 8).fit(images, texts, given) for given in (classes, classes[:, None]))
+        np.testing.assert_array_equal(flat.encode_text(texts), column.encode_text(texts))
+
+
+@pytest.mark.parametrize("name", ["random", "cmnnh"])  # udsph goes through UDSPH, whose tests see to it
+def test_pictures_of_another_size_are_resized_as_a_loader_does(name):
+    """What is fitted on 16 x 16 reads 16 x 16."""
+    rng = np.random.default_rng(0)
+    images = Modality("pixels", rng.integers(0, 256, (24, 16, 16, 3)).astype(np.uint8))
+    settings = {"epochs": 1} if methods()[name].kind == "deep" else {}
+    method = create(name, 16, **settings).fit(images, rng.standard_normal((24, 5)), np.eye(3)[np.arange(24) % 3])
+    large = rng.integers(0, 256, (5, 40, 50, 3)).astype(np.uint8)
+    small = np.stack([np.asarray(Image.fromarray(one).resize((16, 16), Image.Resampling.BILINEAR)) for one in large])
+    np.testing.assert_array_equal(
+        method.encode_image(Modality("pixels", large)), method.encode_image(Modality("pixels", small))
+    )
+    with pytest.raises(InputError, match="vectors"):
+        method.encode_image(Modality("vectors", large[:, 0, 0, :].astype(np.float32)))

@@ -133,7 +133,7 @@ def test_a_damaged_or_strange_row_is_named(tmp_path):
 
 
 def test_fewer_than_no_processes(tmp_path):
-    with pytest.raises(InputError, match="processes=-1: expected at least 0"):
+    with pytest.raises(InputError, match="processes must be at least 0, got -1"):
         Runner(tmp_path, Square(), -1)
 
 
@@ -185,6 +185,6 @@ def test_of_two_different_claims_at_once_one_is_refused(tmp_path):
 def test_the_room_needs_nothing_but_the_ground_floor():
     script = "import sys, udsph.experiments; print(sorted(m for m in sys.modules if m.startswith('udsph')))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    ground = ["udsph", "udsph._version", "udsph.errors", "udsph.files", "udsph.threads"]
+    ground = ["udsph", "udsph._version", "udsph.errors", "udsph.files", "udsph.threads", "udsph.checks"]
     assert set(eval(found)) <= {*ground, "udsph.experiments", "udsph.experiments.jobs"}
     assert experiments.Runner is Runner

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from udsph.baselines.features import Describer
-from udsph.baselines.inputs import View, check_labels, check_view, len_rows
+from udsph.baselines.inputs import Range, View, check_labels, check_view, len_rows
 from udsph.errors import InputError
 from udsph.hamming import pack
 
-MAXIMUM_BITS = 8192
+COMMON = {"bits": Range(1, 8192, whole=True), "random_state": Range(0, whole=True)}
 Kind = Literal["floor", "unsupervised", "supervised", "deep"]
 
 
@@ -28,11 +29,14 @@ class Method(BaseEstimator):
     real_valued
         Whether the method also has ``embed_image`` and ``embed_text`` (unit rows, ranked by cosine) and is judged by
         them.
+    ranges
+        The values that its own numeric settings may have; ``fit`` refuses others.
     """
 
     kind: ClassVar[Kind]
     supervised: ClassVar[bool] = False
     real_valued: ClassVar[bool] = False
+    ranges: ClassVar[Mapping[str, Range]] = {}
     bits: int
     random_state: int
 
@@ -49,10 +53,8 @@ class Method(BaseEstimator):
         raise NotImplementedError
 
     def _check_settings(self) -> None:
-        if not isinstance(self.bits, int | np.integer) or not 1 <= self.bits <= MAXIMUM_BITS:
-            raise InputError(f"bits={self.bits}: expected a whole number from 1 to {MAXIMUM_BITS}")
-        if not isinstance(self.random_state, int | np.integer) or self.random_state < 0:
-            raise InputError(f"random_state={self.random_state}: expected a whole number, 0 or more")
+        for name, allowed in {**COMMON, **self.ranges}.items():
+            allowed.check(getattr(self, name), name)
 
     def _check_supervision(self, labels: Any) -> None:
         if self.supervised and labels is None:

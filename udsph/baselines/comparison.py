@@ -15,6 +15,7 @@ from udsph._version import __version__
 from udsph.baselines import registry
 from udsph.baselines.registry import create, methods
 from udsph.baselines.scoring import Views, chance, judge
+from udsph.checks import check_int
 from udsph.data import Dataset, load
 from udsph.encoding.hasher import PRECISIONS
 from udsph.errors import InputError
@@ -72,16 +73,20 @@ class Comparison:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
+        for field, values in (("names", self.names), ("bits", self.bits)):
+            if not isinstance(values, list | tuple):
+                raise TypeError(f"{field} must be a tuple, also of one, got {type(values).__name__} ({values!r:.40})")
         for name in self.names:
             if name not in methods():
                 raise InputError(registry.unknown(name))
         if not self.names or not self.bits:
             raise InputError("name at least one method and one code length")
         for bits in self.bits:
-            if not 1 <= bits <= 8192:
-                raise InputError(f"bits={bits}: expected 1 to 8192")
-        if self.seeds < 1 or (self.deep_seeds is not None and self.deep_seeds < 1) or self.epochs < 0:
-            raise InputError("seeds and deep seeds must be at least 1, epochs at least 0")
+            check_int(bits, "bits", 1, 8192)
+        check_int(self.seeds, "seeds", 1)
+        check_int(self.epochs, "epochs", 0)
+        if self.deep_seeds is not None:
+            check_int(self.deep_seeds, "deep_seeds", 1)
         if self.precision not in PRECISIONS:
             raise InputError(f"precision={self.precision}: expected one of {', '.join(PRECISIONS)}")
 

@@ -35,6 +35,7 @@ class Describer:
 
     def __init__(self, fitted: Any) -> None:
         self.kind = fitted.kind if isinstance(fitted, Modality) else "vectors"
+        self.shape = fitted.shape if isinstance(fitted, Modality) else ()
         if self.kind == "tokens":
             counts = word_counts(fitted)
             frequency = np.asarray((counts > 0).sum(axis=0)).ravel()
@@ -49,12 +50,20 @@ class Describer:
         if items.kind != self.kind:
             raise InputError(f"the method was fitted on {self.kind} but is given {items.kind}")
         if self.kind == "pixels":
-            return pixel_features(items)
+            return pixel_features(items if items.shape == self.shape else self._resized(items))
         if self.kind == "regions":
             return region_features(items)
         if self.kind == "tokens":
             return self._weighted_words(word_counts(items))
         return items.values[np.arange(len(items))]
+
+    def _resized(self, images: Modality) -> Modality:
+        """Pictures of another size than those that were fitted on, as every model of the package reads them."""
+        from udsph.encoding.inputs import Inputs
+        from udsph.encoding.items import as_modality
+        from udsph.models.networks import ModalitySpec  # torch, which methods on vectors do without
+
+        return as_modality(images, "image", ModalitySpec("pixels", self.shape), Inputs())[0]
 
     def _weighted_words(self, counts: sparse.csr_array) -> sparse.csr_array:
         if counts.shape[1] != len(self.weights):

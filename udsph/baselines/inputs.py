@@ -4,14 +4,48 @@ share.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from udsph.checks import check_int
 from udsph.errors import InputError
 
 MAXIMUM_DIMS = 1024
+
+
+class Range(NamedTuple):
+    """The values that a numeric setting may have.
+
+    ``whole`` asks for an integer; ``above`` leaves out ``least`` itself.
+    """
+
+    least: float
+    most: float = np.inf
+    whole: bool = False
+    above: bool = False
+
+    def check(self, value: Any, name: str) -> None:
+        """Raise ``InputError`` or ``TypeError``, which names the setting, if it is not one of them."""
+        if self.whole:
+            check_int(value, name, int(self.least), None if self.most == np.inf else int(self.most))
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise TypeError(f"{name} must be a number, got {type(value).__name__} ({value!r:.40})")
+        if not (self.least < value if self.above else self.least <= value) or value > self.most or value == np.inf:
+            wanted = f"{'above' if self.above else 'of at least'} {self.least:g}"
+            wanted += "" if self.most == np.inf else f" and at most {self.most:g}"
+            raise InputError(f"{name}={value}: expected a number {wanted}")
+
+
+AT_LEAST_1, NOT_NEGATIVE, POSITIVE = Range(1, whole=True), Range(0), Range(0, above=True)
+
+
+def check_unmasked(values: Any, name: str) -> None:
+    """Refuse masked entries, which an array of the same values would no longer show."""
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: has masked entries; fill them or leave those rows out")
 
 
 def check_view(values: Any, name: str, *, empty: bool = False) -> Any:
@@ -24,6 +58,7 @@ def check_view(values: Any, name: str, *, empty: bool = False) -> Any:
     """
     if values is None:
         raise InputError(f"{name}: None given; a method needs both views of its training pairs")
+    check_unmasked(values, name)
     try:
         matrix = values if sparse.issparse(values) else np.asarray(values)
     except ValueError:
@@ -46,8 +81,11 @@ def check_view(values: Any, name: str, *, empty: bool = False) -> Any:
 
 
 def check_labels(labels: Any, rows: int) -> np.ndarray:
-    """Labels as float64 multi-hot ``(n, classes)``; class numbers ``(n,)`` are converted."""
+    """Labels as float64 multi-hot ``(n, classes)``; class numbers ``(n,)`` or ``(n, 1)`` are converted."""
+    check_unmasked(labels, "labels")
     values = np.asarray(labels)
+    if values.ndim == 2 and values.shape[1] == 1:  # class numbers in a column, as MATLAB keeps them
+        values = values[:, 0]
     if values.ndim not in (1, 2) or len(values) != rows:
         raise InputError(f"labels: expected ({rows}, classes) multi-hot or ({rows},) class numbers, got {values.shape}")
     if values.dtype.kind not in "buif" or not np.isfinite(values).all():

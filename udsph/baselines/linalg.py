@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import svds
 
-from udsph.errors import InputError
+from udsph.baselines.inputs import POSITIVE
 
 REGULARISATIONS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -104,8 +104,7 @@ def regularisation_of(given: float | None, images: np.ndarray, texts: np.ndarray
     """The regularisation that was asked for, or, where that is None, the one that held-out pairs choose."""
     if given is None:
         return held_out_regularisation(images, texts, rng)
-    if not 0 < given < np.inf:
-        raise InputError(f"regularisation={given}: expected a number above 0, or None to choose on held-out pairs")
+    POSITIVE.check(given, "regularisation")  # or None to choose it on held-out pairs
     return given
 
 

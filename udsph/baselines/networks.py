@@ -7,6 +7,7 @@ networks, ``_prepare``. The pieces of the loop (batches, augmentation, statistic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -14,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from udsph.baselines.base import Kind, Method
-from udsph.baselines.inputs import check_labels, check_view
+from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, Range, check_labels, check_view
 from udsph.data import Modality
 from udsph.data.directions import MODALITIES
 from udsph.encoding import Config
 from udsph.encoding.batches import read, sequence, spec_of
 from udsph.encoding.hasher import PRECISIONS
+from udsph.encoding.inputs import Inputs
+from udsph.encoding.items import as_modality as as_rows
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
@@ -64,6 +67,12 @@ class DeepMethod(Method):
 
     kind: ClassVar[Kind] = "deep"
     supervised: ClassVar[bool] = True
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "epochs": Range(0, whole=True),
+        "batch_size": AT_LEAST_1,
+        "learning_rate": NOT_NEGATIVE,
+        "weight_decay": NOT_NEGATIVE,
+    }
 
     def __init__(
         self,
@@ -204,7 +213,11 @@ class DeepMethod(Method):
     def _project(self, view: str, items: Any) -> np.ndarray:
         """One real number per bit, whose sign is the bit: float32 ``(n, bits)``."""
         self._check_fitted()
-        modality, spec = as_modality(items, f"{view}s", empty=True), self.specs_[view]
+        spec = self.specs_[view]
+        if spec.kind == "vectors":
+            modality = as_modality(items, f"{view}s", empty=True)
+        else:  # as every model of the package reads them: pictures of another size are resized
+            modality, _ = as_rows(items, view, spec, Inputs())
         if modality.kind != spec.kind or (spec.kind != "tokens" and modality.shape[-1:] != spec.shape[-1:]):
             raise InputError(
                 f"{view}s: {modality.kind} of shape {modality.shape}, but the method was fitted on "
@@ -212,6 +225,10 @@ class DeepMethod(Method):
             )
         if len(modality) == 0:
             return np.empty((0, self.bits), np.float32)
+        if spec.kind == "tokens" and isinstance(modality.values, np.ndarray):
+            largest = modality.values.max(initial=0)
+            if largest >= spec.vocabulary:
+                raise InputError(f"{view}s: token {largest}, but the method was fitted on {spec.vocabulary} words")
         network = getattr(self.pair_, view).eval()
         with torch.no_grad():
             found = [

@@ -22,6 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.files import locked, read_json, write_json
 from udsph.threads import cores
@@ -72,8 +73,7 @@ class Runner(Generic[J]):
     def __init__(
         self, folder: Path, work: Callable[[J], Mapping[str, Any]], processes: int = 1, threads: int | None = None
     ) -> None:
-        if processes < 0:
-            raise InputError(f"processes={processes}: expected at least 0")
+        check_int(processes, "processes", 0)
         self.folder, self.work, self.processes = folder, work, processes
         self.threads = os.environ.get("OMP_NUM_THREADS") or str(threads or max(1, cores() // max(1, processes)))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from udsph.baselines.base import Kind, Method
-from udsph.baselines.inputs import check_labels
+from udsph.baselines.inputs import Range, check_labels
 from udsph.baselines.networks import as_modality, check_varied
 from udsph.data import Dataset
 from udsph.errors import InputError
@@ -29,6 +30,7 @@ class FullUDSPH(Method):
 
     kind: ClassVar[Kind] = "deep"
     supervised: ClassVar[bool] = True
+    ranges: ClassVar[Mapping[str, Range]] = {"epochs": Range(0, whole=True)}
     settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
+from udsph.baselines.inputs import AT_LEAST_1, Range
 from udsph.baselines.linalg import canonical_directions, expansion, procrustes, regularisation_of, signs
 
 
@@ -34,6 +36,7 @@ class CCAITQ(LinearMethod):
     """
 
     kind: ClassVar[Kind] = "unsupervised"
+    ranges: ClassVar[Mapping[str, Range]] = {"iterations": AT_LEAST_1}
 
     def __init__(
         self, bits: int = 64, random_state: int = 0, regularisation: float | None = None, iterations: int = 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from udsph.baselines.base import Kind, LinearMethod
+from udsph.baselines.inputs import AT_LEAST_1, Range
 from udsph.baselines.linalg import signs
 
 
@@ -40,6 +42,7 @@ class CMSSH(LinearMethod):
 
     kind: ClassVar[Kind] = "supervised"
     supervised = True
+    ranges: ClassVar[Mapping[str, Range]] = {"pairs": AT_LEAST_1, "sweeps": AT_LEAST_1}
 
     def __init__(self, bits: int = 64, random_state: int = 0, pairs: int = 100_000, sweeps: int = 2) -> None:
         self.bits = bits

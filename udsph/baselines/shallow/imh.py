@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.neighbors import kneighbors_graph
 
 from udsph.baselines.base import Kind, LinearMethod
+from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, Range
 from udsph.baselines.linalg import correlations, expansion, fix_signs, regularisation_of, ridge
 
 LEAST_AGREEMENT = 0.1  # held-out correlation below which a direction counts as unpredictable
@@ -49,6 +51,11 @@ class IMH(LinearMethod):
     """
 
     kind: ClassVar[Kind] = "unsupervised"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "neighbours": AT_LEAST_1,
+        "samples": Range(2, whole=True),
+        "smoothness": NOT_NEGATIVE,
+    }
 
     def __init__(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
+from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, Range
 from udsph.baselines.linalg import canonical_directions, expansion, procrustes, regularisation_of, signs
 
 
@@ -38,6 +40,7 @@ class QCH(LinearMethod):
     """
 
     kind: ClassVar[Kind] = "unsupervised"
+    ranges: ClassVar[Mapping[str, Range]] = {"iterations": AT_LEAST_1, "correlation": NOT_NEGATIVE}
 
     def __init__(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from udsph.baselines.base import Kind, LinearMethod
+from udsph.baselines.inputs import POSITIVE, Range
 from udsph.baselines.linalg import Directions, expansion, paired_directions, signs, whitener
 
 
@@ -39,6 +41,7 @@ class SCM(LinearMethod):
 
     kind: ClassVar[Kind] = "supervised"
     supervised = True
+    ranges: ClassVar[Mapping[str, Range]] = {"regularisation": POSITIVE}
 
     def __init__(self, bits: int = 64, random_state: int = 0, regularisation: float = 0.1) -> None:
         self.bits = bits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.special import expit
 from sklearn.cluster import KMeans
 
 from udsph.baselines.base import Kind, ShallowMethod
+from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Range
 from udsph.baselines.stochastic import embed
 from udsph.hamming import pack
 
@@ -53,6 +55,13 @@ class SePH(ShallowMethod):
 
     kind: ClassVar[Kind] = "supervised"
     supervised = True
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "iterations": AT_LEAST_1,
+        "samples": Range(2, whole=True),
+        "centres": AT_LEAST_1,
+        "width": POSITIVE,
+        "penalty": NOT_NEGATIVE,
+    }
 
     def __init__(
         self,

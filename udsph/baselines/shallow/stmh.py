@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from scipy import linalg
 
 from udsph.baselines.base import Kind, ShallowMethod
+from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, Range
 from udsph.baselines.linalg import ridge
 
 
@@ -42,6 +44,12 @@ class STMH(ShallowMethod):
     """
 
     kind: ClassVar[Kind] = "unsupervised"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "iterations": AT_LEAST_1,
+        "coupling": NOT_NEGATIVE,
+        "penalty": NOT_NEGATIVE,
+        "reconstruction": NOT_NEGATIVE,
+    }
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ import torch
 from udsph import data
 from udsph.attention import cross_attention_scores
 from udsph.encoding.batches import read
-from udsph.training.evaluate import load_run
+from udsph.training.scoring import load_run
 
 GROUP, BEST = 100, 5
 

@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers", reason="transformers, of the 
 from udsph import UDSPH, data  # noqa: E402
 from udsph.data import Dataset  # noqa: E402
 from udsph.errors import InputError  # noqa: E402
-from udsph.training.evaluate import evaluate_run  # noqa: E402
+from udsph.training.scoring import evaluate_run  # noqa: E402
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 EYE = {**SMALL, "image_size": 32, "patch_size": 16}

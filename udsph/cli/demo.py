@@ -24,7 +24,7 @@ def demo(
     from udsph.data.directions import DIRECTIONS
     from udsph.report.retrieval import draw_retrieval
     from udsph.training import UDSPH, Config, evaluate_run
-    from udsph.training.evaluate import retrieve
+    from udsph.training.scoring import retrieve
 
     started = time.perf_counter()
     run = output / "run"

@@ -20,7 +20,7 @@ def show(
     """Draw queries of both directions with the items of the database that the run retrieves for them."""
     from udsph import data
     from udsph.report.retrieval import check_drawable, draw_retrieval
-    from udsph.training.evaluate import check_same, load_run, retrieve
+    from udsph.training.scoring import check_same, load_run, retrieve
 
     if output.suffix.lower() != ".png" or not output.parent.is_dir():
         raise InputError(f"--output {output}: expected a .png file in a folder that exists")

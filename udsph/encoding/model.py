@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from udsph import hamming
+from udsph.data.directions import MODALITIES
 from udsph.encoding.batches import Batch
 from udsph.encoding.config import Config
 from udsph.models.backbone import BackboneEncoder
@@ -36,8 +37,8 @@ class Description:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Description:
         image, text = (
-            ModalitySpec(view["kind"], tuple(view["shape"]), view["vocabulary"])
-            for view in (content["image"], content["text"])
+            ModalitySpec(spec["kind"], tuple(spec["shape"]), spec["vocabulary"])
+            for spec in (content["image"], content["text"])
         )
         return cls(image, text, tuple(content["classes"]), content.get("backbone"))
 
@@ -61,9 +62,9 @@ class Model:
         config, classes = self.config, len(self.description.classes)
         parts = config.parts if config.attention else 0
         built = {
-            view: build_modality(
-                getattr(self.description, view),
-                view,
+            name: build_modality(
+                getattr(self.description, name),
+                name,
                 config.bits,
                 classes,
                 part_width=config.part_width,
@@ -71,7 +72,7 @@ class Model:
                 width=config.width,
                 groups=config.groups,
             )
-            for view in ("image", "text")
+            for name in MODALITIES
         }
         if self.description.backbone is not None:
             built["image"].encoder = self._backbone(self.description.backbone)
@@ -92,14 +93,14 @@ class Model:
     def reset_modalities(self) -> None:
         """New initial weights from torch's generator, with the statistics of the data in place."""
         self.pair = self._build().to(self.device)
-        for view, found in self.statistics.items():
+        for name, found in self.statistics.items():
             if found is not None:
-                getattr(self.pair, view).encoder.set_statistics(*found)
+                getattr(self.pair, name).encoder.set_statistics(*found)
 
     @torch.no_grad()
-    def encode(self, view: str, batches: Iterable[Batch], *, half: bool = False) -> np.ndarray:
+    def encode(self, name: str, batches: Iterable[Batch], *, half: bool = False) -> np.ndarray:
         """Packed codes of the batches of one modality: uint8 ``(n, ceil(bits / 8))``; ``half``: layers in bfloat16."""
-        network = getattr(self.pair, view).eval()
+        network = getattr(self.pair, name).eval()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             codes = [hamming.pack(network(*batch).code_logits.float().cpu().numpy()) for batch in batches]
         return np.concatenate(codes)

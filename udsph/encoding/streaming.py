@@ -61,8 +61,8 @@ class Batch:
 
 def encode_file(
     hasher: Hasher,
-    source: Path,
-    output: Path,
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     modality: str,
     on_error: str = "stop",
@@ -71,18 +71,15 @@ def encode_file(
     precision: str = "32-true",
     report: Report | None = None,
 ) -> Tally:
-    """Write the packed codes of ``source`` as ``output``, uint8 ``(n, bytes)`` in a ``.npy`` file.
+    """Write a model's packed codes of ``source`` as ``output``, uint8 ``(n, bytes)`` in a ``.npy`` file.
 
     Parameters
     ----------
-    hasher
-        A :class:`~udsph.Hasher`.
     source
-        For images a folder (with its sub-folders, in the order of their names), for texts a file with one text a line;
-        for both a ``.npy`` array of what the model takes; pictures of any size.
+        For images a folder (with its sub-folders, by name), for texts a file with one text a line; for both a ``.npy``
+        array of what the model takes.
     output
-        Beside it, ``NAME.items.txt`` names the item of each row: the image's path within the folder, the number of the
-        line. For ``.npy`` rows stay rows, and nothing is written.
+        Beside it, ``NAME.items.txt`` names the image or the line of each row; not for ``.npy``, where rows stay rows.
     on_error
         ``stop``: the first bad item is an error. ``skip``: it is left out and counted.
     workers
@@ -92,23 +89,20 @@ def encode_file(
     precision
         As in :meth:`udsph.Hasher.encode_image`.
     report
-        Called with the number of items done, and of all, which is None where it is not known beforehand.
+        Called with the number of items done, and of all (None where it is not known beforehand).
 
     Raises
     ------
     InputError
-        For a source that is not of the model's form, and for a bad item where ``on_error`` is ``stop``.
+        For a source that the model does not take, and for a bad item where ``on_error`` is ``stop``.
     """
     if on_error not in ("skip", "stop"):
         raise InputError(f"on_error={on_error}: expected skip or stop")
-    if modality not in MODALITIES:
-        raise InputError(f"modality={modality}: expected image or text")
-    tally = Tally()
+    place, tally = Path(source), Tally()
     encode = functools.partial(hasher.codes_of, modality, precision=precision)
-    total, batches = _batches(hasher, source, modality, workers or cores(), encoding, tally, encode)
-    collapse = Collapse(modality, len(hasher.classes), hasher.bits)
-    named = source.suffix != ".npy"
-    with CodeWriter(output, -(-hasher.bits // 8), named=named) as writer, one_thread(source.is_dir()):
+    total, batches = _batches(hasher, place, modality, workers or cores(), encoding, tally, encode)
+    collapse, named = Collapse(modality, len(hasher.classes), hasher.bits), place.suffix != ".npy"
+    with CodeWriter(Path(output), -(-hasher.bits // 8), named=named) as writer, one_thread(place.is_dir()):
         for batch in batches:
             if batch.faults and on_error == "stop":
                 raise InputError(f"{batch.faults[0]}; on_error=skip leaves such items out and counts them")
@@ -121,7 +115,7 @@ def encode_file(
             if report is not None:
                 report(tally.encoded + len(tally.left_out), total)
         if not writer.rows:
-            raise InputError(f"{source}: no item could be encoded")
+            raise InputError(f"{place}: no item could be encoded")
     tally.remarks += collapse.remarks()
     return tally
 
@@ -130,6 +124,8 @@ def _batches(
     hasher: Hasher, source: Path, modality: str, workers: int, encoding: str, tally: Tally, encode: Encode
 ) -> tuple[int | None, Iterable[Batch]]:
     """How many items a source has, where that is known beforehand, and the items."""
+    if modality not in MODALITIES:
+        raise InputError(f"modality={modality}: expected image or text")
     spec, inputs = hasher.model.spec(modality), hasher.inputs
     given = "a folder" if source.is_dir() else f"'{source.name}'"
     if not source.exists():

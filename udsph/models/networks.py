@@ -103,7 +103,7 @@ class ModalityPair(nn.Module):
 
 def build_modality(
     spec: ModalitySpec,
-    view: str,
+    name: str,
     bits: int,
     classes: int,
     *,
@@ -116,7 +116,7 @@ def build_modality(
 
     Parameters
     ----------
-    view
+    name
         ``image`` or ``text``: a vector of the text is a bag of words and gets the multi-scale fusion.
     part_width
         Width of the local parts; equal for both modalities, which attention compares.
@@ -136,7 +136,7 @@ def build_modality(
     elif spec.kind == "regions":
         encoder = RegionEncoder(spec.shape[-1], width, part_width)
     else:
-        text = view == "text"
+        text = name == "text"
         encoder = VectorEncoder(
             spec.shape[0],
             width,

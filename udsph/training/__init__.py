@@ -6,6 +6,6 @@ the run folder are those of ``udsph.encoding``.
 
 from udsph.encoding import Config
 from udsph.training.estimator import UDSPH
-from udsph.training.evaluate import evaluate, evaluate_run, load_run
+from udsph.training.scoring import evaluate, evaluate_run, load_run
 
 __all__ = ["UDSPH", "Config", "evaluate", "evaluate_run", "load_run"]

@@ -47,11 +47,11 @@ def modality_losses(
         wanted = teacher.code_logits
     bits = (wanted > 0).float()
     found = {"pairwise": config.weight_pairwise * codes, "feature": config.weight_feature * features}
-    for name, view in (("image", image), ("text", text)):
-        classified = losses.classification(view.class_logits, labels, single=single)
-        found[f"{name}_bit"] = config.weight_bit * losses.bit_likelihood(view.code_logits, bits)
+    for name, said in (("image", image), ("text", text)):
+        classified = losses.classification(said.class_logits, labels, single=single)
+        found[f"{name}_bit"] = config.weight_bit * losses.bit_likelihood(said.code_logits, bits)
         found[f"{name}_classify"] = config.weight_classify * classified
-        found[f"{name}_equal"] = config.weight_equal * losses.balance(view.codes)
+        found[f"{name}_equal"] = config.weight_equal * losses.balance(said.codes)
     if config.attention and config.weight_match and image.parts is not None and text.parts is not None:
         found["match"] = config.weight_match * matching_loss(image, text, labels, config)
     return found
@@ -99,8 +99,8 @@ def discriminator_losses(critics: nn.ModuleDict, image: Outputs, text: Outputs, 
     """
     if teacher is None:
         return {"critic": _verdict(critics["pair"], image.features, text.features)}
-    views = ("image", image), ("text", text)
-    return {f"{name}_critic": _verdict(critics[name], teacher.features, view.features) for name, view in views}
+    both = ("image", image), ("text", text)
+    return {f"{name}_critic": _verdict(critics[name], teacher.features, said.features) for name, said in both}
 
 
 def _verdict(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:

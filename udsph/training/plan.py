@@ -82,12 +82,13 @@ class Plan:
 
 def resolve(config: Config, dataset: Dataset) -> Config:
     """The configuration with everything chosen that depends on the data."""
-    views = (dataset.image, dataset.text)
+    modalities = dataset.image, dataset.text
     if config.epochs == 0:
-        epochs = default_epochs(*views, len(dataset.splits["train"]), config.batch_size)
+        epochs = default_epochs(*modalities, len(dataset.splits["train"]), config.batch_size)
         config = dataclasses.replace(config, epochs=epochs)
     if config.refit == "auto":
-        config = dataclasses.replace(config, refit=str(all(view.kind != "pixels" for view in views)).lower())
+        no_pixels = all(modality.kind != "pixels" for modality in modalities)
+        config = dataclasses.replace(config, refit=str(no_pixels).lower())
     return config
 
 

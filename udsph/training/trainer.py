@@ -194,7 +194,7 @@ class Trainer:
         chosen = f" ({plan.chosen})" if plan.chosen else ""
         line = f"training on {len(plan.train):,} pairs: {first}{epochs}{chosen}{again}"
         if self.current is not None or self.done_epochs:
-            line = f"continuing at {self.phase} {self.done_epochs + 1} of a {line}"
+            line = f"continuing after {self.phase} {self.done_epochs} of a {line}"
         elif self.fabric.world_size == 1 and self.steps_left() >= FORECAST_STEPS:
             self.progress.forecast = self.forecast()
             line += f"; about {in_words(self.progress.forecast)}"

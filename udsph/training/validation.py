@@ -18,10 +18,10 @@ def validation_map(model: Model, dataset: Dataset, fitted: np.ndarray, held: np.
     step = max(1, -(-len(fitted) // LARGEST))
     database = fitted[::step]
     codes = {}
-    for view in MODALITIES:
-        modality = getattr(dataset, view)
-        for name, index in (("query", held), ("database", database)):
-            codes[view, name] = model.encode(view, sequence(modality, index, 256, model.device))
+    for name in MODALITIES:
+        modality = getattr(dataset, name)
+        for part, index in (("query", held), ("database", database)):
+            codes[name, part] = model.encode(name, sequence(modality, index, 256, model.device))
     found = [
         mean_average_precision(codes[a, "query"], codes[b, "database"], dataset.labels[held], dataset.labels[database])
         for a, b in DIRECTIONS.values()

@@ -66,8 +66,8 @@ def evaluate(model: Hasher, dataset: Dataset, *, database: str = "database") -> 
     queries, items = dataset.splits["query"], dataset.splits[database]
     labels = dataset.labels[queries], dataset.labels[items]
     codes = {
-        (view, part): getattr(model, f"encode_{view}")(getattr(dataset, view).take(index))
-        for view in MODALITIES
+        (name, part): getattr(model, f"encode_{name}")(getattr(dataset, name).take(index))
+        for name in MODALITIES
         for part, index in (("query", queries), ("item", items))
     }
     bits = {part: unpacked(codes["image", part], codes["text", part], model.bits) for part in ("query", "item")}

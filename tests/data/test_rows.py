@@ -167,3 +167,10 @@ def test_paths_inside_a_folder():
     for path in ("", "/etc/x", "../x", "a/../../x", r"a\..\x", r"\x", "C:/x", r"c:\x"):
         assert inside(path) == ""
     assert inside("a..b.png") == "a..b.png"
+
+
+def test_the_only_tsv_is_the_table_where_there_is_no_other(root):
+    frame().to_csv(root / "pairs.tsv", sep="\t", index=False)
+    assert loaded(root, None) == EXPECTED
+    frame().head(5).to_csv(root / "pairs.csv", index=False)
+    assert len(data.load("folder", root)) == 5

@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from udsph.data.pixels import as_bytes
+from udsph.data.quotes import shown
 from udsph.errors import InputError
 
 Kind = Literal["pixels", "vectors", "regions", "tokens"]
 SPLITS = ("train", "database", "query")
+MOST_LISTED = 100  # classes that a description names
 NO_LABELS = "none"  # of the setting "labels" of those layouts whose files may have none
 
 
@@ -138,7 +140,7 @@ class Dataset:
             name for name, used in zip(self.classes, np.any(self.labels, axis=0).tolist(), strict=True) if not used
         ]
         if empty:
-            listed = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
+            listed = shown(", ".join(empty[:10]) + (", ..." if len(empty) > 10 else ""))
             warnings.warn(f"{self.name}: no item has the class {listed}", stacklevel=3)
 
     def __len__(self) -> int:
@@ -167,7 +169,9 @@ class Dataset:
         ]
         if self.labelled:
             each = self.labels.sum() / len(self)
-            lines.append(f"{len(self.classes)} classes, {each:.2f} per item: {', '.join(self.classes)}")
+            names = ", ".join(shown(name) for name in self.classes[:MOST_LISTED])
+            names += ", ..." if len(self.classes) > MOST_LISTED else ""
+            lines.append(f"{len(self.classes):,} classes, {each:.2f} per item: {names}")
         else:
             lines.append("no labels")
         return "\n".join(lines)

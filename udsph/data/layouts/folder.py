@@ -28,7 +28,7 @@ from udsph.errors import InputError
 
 SOURCE = "images and a table of your own: a .csv, .tsv or .parquet with the columns image, caption, labels"
 SETTINGS = {
-    "table": Setting(None, str, "file of the table, the only .csv, .tsv or .parquet of the folder"),
+    "table": Setting(None, str, "file of the table, the only .csv or .parquet of the folder, else the only .tsv"),
     "image": Setting("image", str, "column of the image's path, image"),
     "caption": Setting("caption", str, "column of the caption, caption"),
     "labels": Setting("labels", str, "column of the labels, labels; none for pairs without labels"),
@@ -84,7 +84,10 @@ def _table(root: Path, name: str | None) -> Path:
         if not (root / name).is_file():
             raise InputError(f"folder: the table '{name}' is missing in '{root}'")
         return root / name
-    found = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    by_suffix = {
+        suffix: sorted(path for path in root.iterdir() if path.suffix.lower() == suffix) for suffix in SUFFIXES
+    }
+    found = by_suffix[".csv"] + by_suffix[".parquet"] or by_suffix[".tsv"]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise InputError(

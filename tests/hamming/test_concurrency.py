@@ -48,6 +48,7 @@ class Mix:
         self.batches = itertools.count()
         self.added = {}  # batch -> (tick before, tick after)
         self.removed = {}
+        self.choosing = threading.Lock()
         self.failures = []
         self.done = {}
         self.stop = threading.Event()
@@ -68,13 +69,14 @@ class Mix:
         self.added[batch] = (before, next(self.clock))
 
     def remove(self):
-        gone = [b for b, (_, after) in list(self.added.items()) if after is not None and b not in self.removed]
-        gone = [b for b in gone if b >= KEPT // BATCH]
-        if len(gone) < 3:
-            return
-        batch = gone[len(gone) // 2]
-        before = next(self.clock)
-        self.removed[batch] = (before, None)
+        with self.choosing:  # two workers remove different batches
+            present = [b for b, (_, after) in list(self.added.items()) if after is not None and b not in self.removed]
+            present = [b for b in present if b >= KEPT // BATCH]
+            if len(present) < 3:
+                return
+            batch = present[len(present) // 2]
+            before = next(self.clock)
+            self.removed[batch] = (before, None)
         self.index.remove(self.ids(batch))
         self.removed[batch] = (before, next(self.clock))
 

@@ -1,6 +1,5 @@
 """``udsph compare``: all methods, one protocol, tables and figures."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ from udsph.cli.flags import settings_of
 from udsph.cli.output import Answer, log, plain, progress
 from udsph.cli.parser import Option, command
 from udsph.errors import InputError
+from udsph.threads import cores
 
 
 @command
@@ -23,7 +23,7 @@ def compare(
     ] = None,
     epochs: Annotated[int, Option(help="Passes of the deep methods; 0: by the kind of data")] = 0,
     precision: Annotated[str, Option(help="Of the deep methods: 32-true or bf16-mixed")] = "32-true",
-    processes: Annotated[int | None, Option(help="Jobs at once; one a core")] = None,
+    processes: Annotated[int | None, Option(help="Jobs at once; one a core", least=1)] = None,
     set_: Annotated[list[str] | None, Option("--set", help="key=value of the dataset; repeatable")] = None,
 ) -> Answer:
     """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
@@ -43,7 +43,7 @@ def compare(
         epochs=epochs,
         precision=precision,
     )
-    folder = ComparisonFolder(comparison, output, processes or os.cpu_count() or 1)
+    folder = ComparisonFolder(comparison, output, processes or cores())
     failed = _run(folder)
     rows, chance, caption = folder.collect(), folder.chance, folder.caption()
     written = [

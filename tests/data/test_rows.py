@@ -6,12 +6,18 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from udsph import data
 from udsph.data.rows import inside, names_in, read_rows
 from udsph.errors import InputError
 
+ANY = st.one_of(
+    st.characters(exclude_categories=["Cs"]),
+    st.sampled_from([*"\\\"',;|\t\n\r\x0b\x0c\x1c\x85\u2028\ufeff[]", "\0"]),
+)
 NAMES = [f"photos/{k}.png" for k in range(6)]
 CAPTIONS = [
     "a cat, a dog; and a\tmat", 'he said "no"', "two\nlines", "Größe 环", "a\u2028b\x0bc\x85d", "trailing blank "
@@ -73,6 +79,26 @@ def test_parquet_and_csv_of_one_frame_are_one_dataset(root, joined):
     frame(joined).to_csv(root / "pairs.csv", index=False)
     frame(joined).to_parquet(root / "pairs.parquet")
     assert loaded(root, "pairs.csv") == loaded(root, "pairs.parquet") == EXPECTED
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cells=st.lists(st.tuples(st.text(ANY, max_size=9), st.text(ANY, max_size=9)), min_size=1, max_size=4),
+    separator=st.sampled_from(",;\t"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_text_in_a_cell_is_the_same_from_csv_and_parquet(tmp_path, cells, separator, encoding, end):
+    columns = ("größe", "text")
+    with (tmp_path / "a.csv").open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=separator, lineterminator=end, quoting=csv.QUOTE_ALL)
+        writer.writerows([columns, *cells])
+    pd.DataFrame(cells, columns=columns).to_parquet(tmp_path / "a.parquet")
+    one, other = (list(read_rows(tmp_path / name, columns, layout="mine")) for name in ("a.csv", "a.parquet"))
+    assert one == other
+    for row, (_, text) in zip(one, cells, strict=True):
+        if not row.fault:
+            assert " ".join(row.fields["text"].split()) == " ".join(text.split())
 
 
 def test_a_list_of_labels_is_not_parted_again(root):
@@ -174,3 +200,13 @@ def test_the_only_tsv_is_the_table_where_there_is_no_other(root):
     assert loaded(root, None) == EXPECTED
     frame().head(5).to_csv(root / "pairs.csv", index=False)
     assert len(data.load("folder", root)) == 5
+
+
+def test_a_list_of_captions_is_not_guessed_from(root):
+    captions = [["a cat", "a pet"], ["a dog"], *CAPTIONS[2:]]
+    frame().assign(caption=[one if isinstance(one, list) else [one] for one in captions]).to_parquet(root / "p.parquet")
+    found = data.load("folder", root)
+    assert found.notes[0].startswith(
+        "left out 1: the caption is a list of several texts; give each a row (p.parquet, r"
+    )
+    assert found.captions[0] == "a dog"

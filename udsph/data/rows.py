@@ -142,6 +142,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _csv_rows(path: Path, wanted: Columns, encoding: str) -> Iterator[Row]:
+    # A carriage return within a line is a blank: the parser would take it for the end of a row.
     lines = (line.replace("\r", " ") + "\n" for line in raw_lines(path, encoding))
     first, separator = _heading(lines, wanted.needed)
     try:
@@ -237,6 +238,5 @@ def _text(value: Any) -> str:
     """A cell as a CSV would write it; NaN, which stands for nothing, as nothing."""
     if value is None or value != value:
         return ""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape").strip()
-    return str(value).strip()
+    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+    return (text.replace("\r\n", "\n").replace("\r", " ") if "\r" in text else text).strip()

@@ -118,7 +118,12 @@ def _usable_pairs(
         pair = Pair(inside(image), caption, names, _SPLIT_NAMES.get(split, split))
         # The same image may stand in several rows, with several captions; a row may not stand there twice.
         key = _single(row.fields.get("id", "")) or f"{image}\n{caption}"
-        fault = row.fault or _fault_of(pair) or fault or ("the id or the pair is repeated" if key in seen else "")
+        fault = (
+            row.fault
+            or _fault_of(pair, row.fields[settings["caption"]])
+            or fault
+            or ("the id or the pair is repeated" if key in seen else "")
+        )
         if fault:
             problems.leave_out(fault, f"{path.name}, row {row.number}: {image}")
         else:
@@ -127,16 +132,20 @@ def _usable_pairs(
 
 
 def _single(cell: str | list[str]) -> str:
-    """The text of a cell; of a list that holds one, that."""
+    """The text of a cell; of a list that holds one, that; of a longer one nothing, since it says not which."""
     return cell if isinstance(cell, str) else cell[0] if len(cell) == 1 else ""
 
 
-def _fault_of(pair: Pair) -> str:
-    """What is wrong with the fields of a row beside its labels; empty for most."""
+def _fault_of(pair: Pair, cell: str | list[str]) -> str:
+    """What is wrong with the fields of a row beside its labels, the caption from ``cell``; empty for most."""
     if not pair.image:
         return "the image's path leaves the folder or is empty"
     if not pair.caption:
-        return "the caption is empty"
+        return (
+            "the caption is a list of several texts; give each a row"
+            if isinstance(cell, list) and cell
+            else "the caption is empty"
+        )
     if pair.split and pair.split not in SPLITS:
         return f"the split '{pair.split}' is none of {', '.join(_SPLIT_NAMES)}"
     return ""

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from torch import Tensor
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import attention_forms as forms  # noqa: E402
-from benchmarks.common import processor  # noqa: E402
+from benchmarks.common import peak_bytes, processor, resident_bytes  # noqa: E402
 
 from udsph.attention import backends, cross_attention_scores  # noqa: E402
 
@@ -157,9 +156,9 @@ def print_peak(name: str, args: argparse.Namespace) -> None:
         form(*batch).sum().backward()
         print(round((torch.cuda.max_memory_allocated() - before) / 2**20))
         return
-    before = memory_field("/proc/self/status", "VmRSS")
+    before = resident_bytes()
     form(*batch).sum().backward()
-    print(round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10))
+    print(round((peak_bytes() - before) / 2**20))
 
 
 def memory_field(path: str, field: str) -> int:

@@ -9,11 +9,12 @@ with its libraries and both views loaded (float64, 320 MB). Deep methods run ``-
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import threading
 import time
+
+from benchmarks.common import resident_bytes
 
 
 def measure(name, pairs, dims, bits, epochs):
@@ -28,7 +29,7 @@ def measure(name, pairs, dims, bits, epochs):
     method = create(name, bits, 0, **settings)
     if settings:  # libraries that are loaded with the first training do not belong to the method
         create(name, bits, 0, epochs=1).fit(images[:300], texts[:300], labels[:300])
-    before, peak, done = resident(), [0], threading.Event()
+    before, peak, done = resident_bytes(), [0], threading.Event()
     watcher = threading.Thread(target=watch, args=(peak, done))
     watcher.start()
     wall, processor = time.perf_counter(), time.process_time()
@@ -42,13 +43,7 @@ def measure(name, pairs, dims, bits, epochs):
 def watch(peak, done):
     """Keep the largest resident size, looked at a hundred times a second."""
     while not done.wait(0.01):
-        peak[0] = max(peak[0], resident())
-
-
-def resident():
-    """Resident memory of this process in bytes."""
-    with open("/proc/self/statm") as stream:
-        return int(stream.read().split()[1]) * resource.getpagesize()
+        peak[0] = max(peak[0], resident_bytes())
 
 
 def main():

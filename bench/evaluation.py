@@ -19,7 +19,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from benchmarks.common import best_seconds
+from benchmarks.common import best_seconds, peak_bytes, reset_peak
 from benchmarks.peers import Faiss
 from evaluation_peers import PEERS
 
@@ -144,23 +144,17 @@ def peer_rows() -> None:
         row(f"{name}, {n_queries:,} x {n_items:,}", n_queries * n_items, seconds, note)
 
 
-def peak_mib() -> float:
-    """Peak resident memory since it was last reset, MiB; Linux."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 def memory_rows() -> None:
     """What MAP needs beside its inputs, at two sizes of the database."""
     mean_average_precision(*problem(100, 10_000, 8))
     for n_items in (500_000, 8_000_000):
         case = problem(100, n_items, 8)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is now what is held
-        before = peak_mib()
+        reset_peak()
+        before = peak_bytes()
         mean_average_precision(*case)
-        print(f"memory beside inputs, 100 x {n_items:,}: {peak_mib() - before:.1f} MiB")
+        print(f"memory beside inputs, 100 x {n_items:,}: {(peak_bytes() - before) / 2**20:.1f} MiB")
         evaluate(*case, ties="insertion")
-        print(f"every metric, insertion order, 100 x {n_items:,}: {peak_mib() - before:.1f} MiB")
+        print(f"every metric, insertion order, 100 x {n_items:,}: {(peak_bytes() - before) / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import datetime
 import importlib.metadata
 import json
 import os
-import re
 import subprocess
 import tempfile
 import time
@@ -249,18 +248,12 @@ def measure_memory(sizes: Sizes) -> dict[str, Any]:
         some = queries[: len(queries) // (k // 10)]
         index.search(some[:50], k)  # whatever is allocated once
         ctypes.CDLL(None).malloc_trim(0)  # or memory that was used before would be used again, uncounted
-        before = resident_memory("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # begin a new peak
+        before = common.resident_bytes()
+        common.reset_peak()
         found = index.search(some, k, threads=2)
-        extra = max(0, resident_memory("VmHWM") - before - found.ids.nbytes - found.distances.nbytes) / 2**20
+        extra = max(0, common.peak_bytes() - before - found.ids.nbytes - found.distances.nbytes) / 2**20
         rows[f"memory of a search beside its results, k={k}, MiB"] = {"ours": extra, "target": 64, "at most": True}
     return rows
-
-
-def resident_memory(field: str) -> int:
-    """Resident bytes of this process now (VmRSS) or at their peak (VmHWM), on Linux."""
-    line = re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())
-    return int(line[1]) * 1024 if line else 0
 
 
 def measure_shape(sizes: Sizes) -> dict[str, Any]:

@@ -67,3 +67,23 @@ def processor() -> str:
     name, family = (re.search(rf"{key}\s*:\s*(.*)", text) for key in ("model name", "cpu family"))
     found = name[1] if name else platform.processor() or platform.machine()
     return f"{found} (family {family[1]})" if family else found
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process now; Linux."""
+    return _status("VmRSS")
+
+
+def peak_bytes() -> int:
+    """Its peak since the last `reset_peak`, or since the start."""
+    return _status("VmHWM")
+
+
+def reset_peak() -> None:
+    """Let the peak begin with what is held now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _status(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(found[1]) * 1024 if found else 0

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from udsph.evaluation import (
     evaluate,
     evaluate_ranking,
     evaluate_scores,
+    from_codes,
     from_rankings,
     mean_average_precision,
     native,
@@ -313,3 +315,58 @@ def test_from_counts_refuses_what_counts_do_not_know(case):
     everything = evaluate(*case).to_dict()
     assert without == {key: value for key, value in everything.items() if not key.startswith("ndcg")}
     assert Evaluation.from_counts(count(*case, shared=True)).to_dict() == everything
+
+
+@pytest.mark.parametrize("ties", ["expected", "insertion"])
+@pytest.mark.parametrize("native_code", [True, False])
+def test_memory_of_ndcg_does_not_grow_with_queries_times_bits_times_grades(ties, native_code, monkeypatch):
+    """1500 queries, 129 distances and 101 grades are a table of 156 MB, of which some queries are held at a time."""
+    rng = np.random.default_rng(5)
+    codes, labels = rng.integers(0, 256, (1540, 16), dtype=np.uint8), rng.random((1540, 100)) < 0.9
+    labels[0] = True
+    if not native_code:
+        codes, labels = codes[:200], labels[:200]
+        monkeypatch.setattr(from_codes, "TABLE_BYTES", 1 << 16)
+        monkeypatch.setattr(native, "serves", lambda *arguments: False)
+    else:
+        monkeypatch.setattr(from_codes, "TABLE_BYTES", 8 << 20)
+    case = (codes[:-40], codes[-40:], labels[:-40], labels[-40:])
+    options = {"metrics": ["ndcg"], "cutoffs": (10,), "ranks": (), "ties": ties}
+    calls: list[int] = []
+    evaluate(*case, **options)  # compiles
+    tracemalloc.start()
+    try:
+        result = evaluate(*case, **options, progress=lambda done, total: calls.append(done / total))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20
+    assert calls == sorted(calls) and calls[-1] == 1
+    some = [0, 700, 1499] if native_code else [0, 100, 159]
+    grades = labels[some].astype(int) @ labels[-40:].astype(int).T
+    truth = evaluate(codes[some], codes[-40:], relevance=grades, **options)
+    assert result.per_query["ndcg@10"][some] == pytest.approx(truth.per_query["ndcg@10"], rel=1e-12)
+
+
+@pytest.mark.parametrize("ties", ["expected", "optimistic", "pessimistic", "insertion"])
+def test_own_gains_are_those_of_scores(case, ties):
+    """Every pair with a gain of its own, also in pieces."""
+    gains = np.random.default_rng(6).random((9, 300)) * (case.grades > 0)
+    options = {"metrics": ["ndcg", "ndcg_linear", "map", "success", "mrr@5"], "cutoffs": (5, 100), "ties": ties}
+    value = evaluate(case.query_codes, case.database_codes, relevance=gains, **options).to_dict()
+    assert value == pytest.approx(evaluate_scores(-case.distances, gains, **options).to_dict(), rel=1e-12)
+
+
+def test_counts_by_own_grades_add_up(case):
+    grades = case.grades * 0.5
+    codes = case.query_codes, case.database_codes
+    whole = count(*codes, relevance=grades, shared=True)
+    assert whole.grades.tolist() == sorted({0.0, 1.0, *np.unique(grades)})
+    parts = [
+        count(codes[0], codes[1][part], relevance=grades[:, part] * 1.0, shared=True)
+        for part in (slice(0, 7), slice(7, 300))
+    ]
+    total = sum(parts)
+    np.testing.assert_array_equal(total.shared, whole.shared)
+    value = Evaluation.from_counts(total, metrics=["ndcg", "ndcg_linear"]).to_dict()
+    assert value == pytest.approx(evaluate(*codes, relevance=grades, metrics=["ndcg", "ndcg_linear"]).to_dict())

@@ -13,7 +13,7 @@ LABELS = np.eye(4, 3, dtype=int)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((CODES, CODES[:, :1], LABELS, LABELS), "query_codes has 2 bytes in a row, database_codes has 1"),
+        ((CODES, CODES[:, :1], LABELS, LABELS), "query_codes has 2 columns of uint8, database_codes has 1"),
         ((CODES, CODES, LABELS, LABELS[:, :2]), "query_labels has 3 classes, database_labels has 2"),
         ((CODES, CODES, LABELS[:3], LABELS), "query_labels has 3 rows, query_codes has 4"),
         ((CODES, CODES, LABELS, LABELS[:3]), "database_labels has 3 rows, database_codes has 4"),
@@ -80,7 +80,6 @@ def test_options_that_are_no_whole_numbers(option):
         (np.full((4, 4), "a", object), "must be numbers from 0"),
         (np.full((4, 4), 1j), "must be booleans or numbers from 0, got dtype complex128"),
         (np.full((4, 4), 10**400, object), "must be numbers from 0: int too large"),
-        (np.ma.masked_equal(np.eye(4), 0), "masked"),
         (lambda queries, items: np.ones((1, 1)), "relevance returned shape"),
     ],
 )
@@ -89,8 +88,61 @@ def test_own_relevance_that_does_not_fit(relevance, message):
         evaluate(CODES, CODES, relevance=relevance)
 
 
+def test_masked_relevance_is_refused():
+    with pytest.raises(ValueError, match="relevance has masked entries"):
+        evaluate(CODES, CODES, relevance=np.ma.masked_equal(np.eye(4), 0))
+
+
 def test_codes_that_are_not_codes():
-    with pytest.raises(TypeError, match="database_codes must have dtype uint8"):
-        evaluate(CODES, CODES.astype(int), LABELS, LABELS)
+    with pytest.raises(TypeError, match="database_codes must be"):
+        evaluate(CODES, CODES.astype(np.int32), LABELS, LABELS)
+    with pytest.raises(TypeError, match="query_codes must be codes packed in"):
+        evaluate(CODES.astype(float), CODES, LABELS, LABELS)
+    with pytest.raises(ValueError, match="query_codes of 16 bits in 64-bit words must have shape"):
+        evaluate(CODES.astype(int), CODES, LABELS, LABELS)
     with pytest.raises(ValueError, match="query_codes has bits set beyond its width of 12"):
         evaluate(CODES + 255, CODES, LABELS, LABELS, bits=12)
+    with pytest.raises(ValueError, match="bitorder must be 'little' or 'big', got 'middle'"):
+        evaluate(CODES, CODES, LABELS, LABELS, bitorder="middle")
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64])
+@pytest.mark.parametrize("low", [-1, 0])
+def test_one_column_a_bit_is_not_taken_for_packed_codes(dtype, low):
+    signs = np.where(np.random.default_rng(0).random((4, 32)) < 0.5, low, 1).astype(dtype)
+    with pytest.raises(InputError, match=r"database_codes holds only .*: pack them first, udsph.hamming.pack"):
+        evaluate(signs, signs, LABELS, LABELS)
+
+
+def test_codes_in_every_form_of_the_index_are_the_same_codes():
+    rng = np.random.default_rng(1)
+    packed = [rng.integers(0, 256, (n, 16), dtype=np.uint8) for n in (5, 60)]
+    labels = rng.integers(0, 3, 5), rng.integers(0, 3, 60)
+    truth = evaluate(*packed, *labels).to_dict()
+    forms = {
+        "int8": [(codes.astype(np.int16) - 128).astype(np.int8) for codes in packed],
+        "uint64": [codes.view(np.uint64) for codes in packed],
+        "int64": [codes.view(np.int64) for codes in packed],
+        ">u8": [codes.view("<u8").astype(">u8") for codes in packed],
+    }
+    for queries, database in forms.values():
+        assert evaluate(queries, database, *labels).to_dict() == truth
+        assert evaluate(packed[0], database, *labels).to_dict() == truth
+    big = [np.packbits(np.unpackbits(codes, axis=1, bitorder="little"), axis=1) for codes in packed]
+    assert evaluate(*big, *labels, bitorder="big").to_dict() == truth
+    twelve = [np.packbits(rng.random((n, 12)) < 0.5, axis=1) for n in (5, 60)]
+    result = evaluate(*twelve, *labels, bits=12, bitorder="big")
+    assert result.to_dict() == evaluate(*(codes[:, ::-1] for codes in twelve), *labels).to_dict()
+
+
+def test_class_numbers_in_a_column_are_class_numbers():
+    rng = np.random.default_rng(2)
+    codes, labels = rng.integers(0, 256, (30, 2), dtype=np.uint8), rng.integers(0, 3, 30)
+    for numbers in (labels, labels.astype(np.uint8), np.minimum(labels, 1)):
+        truth = evaluate(codes[:5], codes, numbers[:5], numbers).to_dict()
+        column = numbers[:, None]
+        for queries, items in ((column, column), (column, numbers), (numbers, column)):
+            assert evaluate(codes[:5], codes, queries[:5], items).to_dict() == truth
+    flags = (labels > 0)[:, None]
+    shared = evaluate(codes[:5], codes, flags[:5], flags, metrics=["map"])["map"]
+    assert shared == evaluate(codes[:5], codes, relevance=flags[:5] & flags.T, metrics=["map"])["map"]

@@ -12,6 +12,7 @@ from udsph.evaluation.counts import Counts
 from udsph.evaluation.problem import Problem, Progress, problem
 from udsph.evaluation.relevance import MAX_CLASSES
 from udsph.hamming import distances
+from udsph.hamming.codes import BitOrder
 
 
 def count(
@@ -22,6 +23,7 @@ def count(
     *,
     shared: bool = False,
     bits: int | None = None,
+    bitorder: BitOrder = "little",
     relevance: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -31,16 +33,20 @@ def count(
     Parameters
     ----------
     query_codes, database_codes : (nq, bytes), (n, bytes) uint8
-        Packed codes (``udsph.hamming.pack``); memory maps are read piece by piece.
+        Packed codes (``udsph.hamming.pack``), or another form that ``FlatIndex`` takes: int8, 64-bit words. Memory maps
+        of uint8 are read piece by piece.
     query_labels, database_labels : (nq, classes), (n, classes) of 0 and 1, or (nq,), (n,) class numbers
-        Any integer or bool dtype; never modified. An item is relevant if it shares a label with the query.
+        Any integer or bool dtype; never modified. An item is relevant if it shares a label with the query. Integers in
+        one column, (n, 1), are class numbers.
     shared : bool
         Count by the number of shared labels too, which NDCG needs; several times slower.
     bits : int, optional
-        Width of the codes, checked; 8 times the bytes by default.
+        Width of the codes, checked; 8 times the bytes by default. Forms other than rows of bytes and of words need it.
+    bitorder : {"little", "big"}
+        Of the bits in a byte, which is of matter for unused bits only.
     relevance : callable or (nq, n) matrix, dense or scipy.sparse, optional
-        Instead of labels: relevance, or grades from 0, of all pairs. A callable takes two slices (queries, items) and
-        returns the grades of that piece, (queries, items).
+        Instead of labels: relevance, or grades from 0, fractions too, of all pairs. A callable takes two slices
+        (queries, items) and returns the grades of that piece, (queries, items).
     threads : int, optional
         Threads of the native kernels; ``UDSPH_NUM_THREADS``, else every core, by default.
     progress : callable, optional
@@ -63,6 +69,7 @@ def count(
             query_labels,
             database_labels,
             bits=bits,
+            bitorder=bitorder,
             relevance=relevance,
             threads=threads,
             progress=progress,

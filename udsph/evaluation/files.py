@@ -13,8 +13,11 @@ from udsph.evaluation.from_codes import evaluate
 from udsph.evaluation.plan import DEFAULT_CUTOFFS
 from udsph.evaluation.problem import Progress
 from udsph.evaluation.report import Evaluation
+from udsph.hamming.codes import BitOrder
 
 Path = str | PathLike[str]
+
+_NPY = b"\x93NUMPY"  # the first bytes of such a file
 
 
 def evaluate_files(
@@ -30,6 +33,8 @@ def evaluate_files(
     empty: str | None = None,
     denominator: str | None = None,
     empty_lookup: str | None = None,
+    bits: int | None = None,
+    bitorder: BitOrder = "little",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -54,20 +59,30 @@ def evaluate_files(
             empty=empty,
             denominator=denominator,
             empty_lookup=empty_lookup,
+            bits=bits,
+            bitorder=bitorder,
             threads=threads,
             progress=progress,
         )
     except InputError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(str(error)) from None
 
 
 def open_array(path: Path, what: str) -> Any:
     """A ``.npy`` file as a memory map."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with open(path, "rb") as file:
+            start = file.read(len(_NPY))
     except FileNotFoundError:
         raise InputError(f"{what}: the file {path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"{what}: {path} cannot be read: {error.strerror}") from None
+    if start != _NPY:
+        archive = ", but a ZIP archive such as .npz" if start.startswith(b"PK") else ""
+        raise InputError(f"{what}: {path} is not a .npy file{archive}; numpy.save writes one")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{what}: {path} is not a readable .npy file ({error})") from None
+        raise InputError(f"{what}: {path} is damaged, or holds no numbers ({error})") from None

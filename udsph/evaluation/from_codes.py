@@ -14,6 +14,7 @@ from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.problem import Problem, Progress, problem
 from udsph.evaluation.ranking import TABLE_BYTES, Ranking, TiedRanking
 from udsph.evaluation.report import Evaluation
+from udsph.hamming.codes import BitOrder
 
 
 def evaluate(
@@ -32,6 +33,7 @@ def evaluate(
     convention: str | None = None,
     relevance: Any = None,
     bits: int | None = None,
+    bitorder: BitOrder = "little",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -40,9 +42,11 @@ def evaluate(
     Parameters
     ----------
     query_codes, database_codes : (nq, bytes), (n, bytes) uint8
-        Packed codes (``udsph.hamming.pack``); memory maps are read piece by piece.
+        Packed codes (``udsph.hamming.pack``), or another form that ``FlatIndex`` takes: int8, 64-bit words. Memory maps
+        of uint8 are read piece by piece.
     query_labels, database_labels : (nq, classes), (n, classes) of 0 and 1, or (nq,), (n,) class numbers
-        Any integer or bool dtype; never modified. An item is relevant if it shares a label with the query.
+        Any integer or bool dtype; never modified. An item is relevant if it shares a label with the query. Integers in
+        one column, (n, 1), are class numbers.
     metrics : list of str, optional
         Names of ``METRICS``, each at all cutoffs, or one with its cutoff such as "map@50". All by default; the two NDCG
         take longer than all others together.
@@ -57,7 +61,9 @@ def evaluate(
     relevance : callable or matrix, optional
         Instead of labels; see ``count``.
     bits : int, optional
-        Width of the codes, checked.
+        Width of the codes, checked; forms other than rows of bytes and of words need it.
+    bitorder : {"little", "big"}
+        Of the bits in a byte, which is of matter for unused bits only.
     threads : int, optional
         Threads of the native kernels; ``UDSPH_NUM_THREADS``, else every core, by default.
     progress : callable, optional
@@ -82,6 +88,7 @@ def evaluate(
         query_labels,
         database_labels,
         bits=bits,
+        bitorder=bitorder,
         relevance=relevance,
         threads=threads,
         progress=progress,
@@ -103,6 +110,7 @@ def mean_average_precision(
     convention: str | None = None,
     relevance: Any = None,
     bits: int | None = None,
+    bitorder: BitOrder = "little",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> float:
@@ -137,6 +145,7 @@ def mean_average_precision(
         convention=convention,
         relevance=relevance,
         bits=bits,
+        bitorder=bitorder,
         threads=threads,
         progress=progress,
     )

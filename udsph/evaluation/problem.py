@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.evaluation.relevance import ClassNumbers, CustomRelevance, MultiHotLabels, relevance_of
-from udsph.hamming.codes import as_array, check_bits, check_codes
+from udsph.hamming.codes import BitOrder, as_array, as_pair
 
 Progress = Callable[[int, int], Any]
 
 # A piece of the NumPy path holds distances, grades and cells of this many pairs at a time: 20 MiB.
 PAIRS_PER_PIECE = 1 << 20
+_FEW_VALUES = 16  # among fewer, packed codes may well be -1, 0 and 1
 
 
 @dataclass
@@ -91,19 +92,43 @@ def problem(
     database_labels: Any,
     *,
     bits: int | None = None,
+    bitorder: BitOrder = "little",
     relevance: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Problem:
     """Check everything that a user gives to count or evaluate."""
     threads = None if threads is None else check_int(threads, "threads", 1)
-    query, database = as_array(query_codes, "query_codes"), as_array(database_codes, "database_codes")
-    if query.ndim == 2 and database.ndim == 2 and query.shape[1] != database.shape[1]:
-        raise InputError(
-            f"query_codes has {query.shape[1]} bytes in a row, database_codes has {database.shape[1]}; "
-            "both must have the same width"
-        )
-    width = None if bits is None else check_bits(bits)
-    query, database = check_codes(query, width, "query_codes"), check_codes(database, width, "database_codes")
+    query, database = _codes(query_codes, database_codes, bits, bitorder)
     form = relevance_of(query_labels, database_labels, relevance, len(query), len(database))
     return Problem(query, database, form, threads, progress)
+
+
+def _codes(
+    queries: Any, database: Any, bits: int | None, bitorder: BitOrder
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Packed rows of one width."""
+    shapes = [np.shape(codes) for codes in (queries, database)]
+    kinds = [str(getattr(codes, "dtype", None)) for codes in (queries, database)]
+    if kinds[0] == kinds[1] and [len(shape) for shape in shapes] == [2, 2] and shapes[0][1] != shapes[1][1]:
+        raise InputError(
+            f"query_codes has {shapes[0][1]} columns of {kinds[0]}, database_codes has {shapes[1][1]}; "
+            "both must have the same width"
+        )
+    if bits is None:
+        for codes, name in ((database, "database_codes"), (queries, "query_codes")):
+            _refuse_columns_of_bits(as_array(codes, name), name)
+    rows = as_pair(queries, database, bits, bitorder, ("query_codes", "database_codes"))
+    return rows[0], rows[1]
+
+
+def _refuse_columns_of_bits(codes: NDArray[Any], name: str) -> None:
+    """Signs in signed integers, one column a bit, have the form of words or of shifted bytes, but not their values."""
+    if codes.dtype.kind != "i" or codes.ndim != 2 or codes.shape[1] < 2 or codes.size < _FEW_VALUES:
+        return
+    if codes.min() >= -1 and codes.max() <= 1:
+        found = ", ".join(map(str, np.unique(codes)))
+        raise InputError(
+            f"{name} holds only {found}, one column a bit: pack them first, udsph.hamming.pack; packed codes of "
+            f"{codes.dtype} with such values need bits="
+        )

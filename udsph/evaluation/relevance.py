@@ -133,9 +133,7 @@ class CustomRelevance(Relevance):
 
 def as_grades(values: NDArray[Any], name: str) -> NDArray[Any]:
     """Grades as whole numbers of a small dtype, int64 or float64; an error for what is no number from 0."""
-    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
-        raise InputError(f"{name} is a masked array with masked values; fill them with 0, or leave those items out")
-    grades = np.asarray(values)
+    grades = values
     if grades.dtype.kind == "b":
         return grades.view(np.uint8)
     if (

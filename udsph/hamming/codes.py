@@ -229,19 +229,25 @@ def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[n
     return check_codes(array, bits, name)
 
 
-def as_pair(queries: Any, codes: Any, bits: int | None, bitorder: BitOrder) -> tuple[Any, Any, int]:
+def as_pair(
+    queries: Any,
+    codes: Any,
+    bits: int | None,
+    bitorder: BitOrder,
+    names: tuple[str, str] = ("queries", "codes"),
+) -> tuple[Any, Any, int]:
     """Packed rows of queries and codes of one width, and the width: where ``bits`` is None, all that codes have."""
     if bits is None:
-        array = as_array(codes, "codes")
+        array = as_array(codes, names[1])
         if array.dtype.kind not in "iu" or array.ndim != 2 or array.dtype.itemsize not in (1, 8):
             raise TypeError(
-                "codes must be (n, bytes) of uint8 or int8, or (n, words) of 64-bit integers; other forms need bits=; "
-                f"got shape {array.shape}, dtype {array.dtype}"
+                f"{names[1]} must be (n, bytes) of uint8 or int8, or (n, words) of 64-bit integers; other forms need "
+                f"bits=, and udsph.hamming.pack makes codes from values; got shape {array.shape}, dtype {array.dtype}"
             )
         bits = 8 * array.dtype.itemsize * array.shape[1]
     bits = check_bits(bits)
     check_bitorder(bitorder)
-    return as_codes(queries, bits, bitorder, "queries"), as_codes(codes, bits, bitorder, "codes"), bits
+    return as_codes(queries, bits, bitorder, names[0]), as_codes(codes, bits, bitorder, names[1]), bits
 
 
 def _packed_rows(values: Sequence[str | bytes], bits: int, name: str) -> NDArray[np.uint8]:

@@ -87,6 +87,23 @@ def test_registrations_that_cannot_be(postcards):
         with pytest.raises(InputError, match="a name has letters, digits"):
             data.register(name, layout)
     assert "mine" not in data.names()
+    with pytest.raises(TypeError, match=r"the setting 'size' is int; expected udsph\.data\.Setting"):
+        data.Layout(layout.load, {"size": 3})
+    with pytest.raises(TypeError, match="load is Layout; expected a function"):
+        data.Layout(layout, {})
+    data.register("mine", data.Layout(lambda root: None, {}))
+    with pytest.raises(TypeError, match=r"load gave NoneType; expected udsph\.data\.Dataset"):
+        data.load("mine", postcards)
+
+
+def test_two_packages_of_one_name_are_both_named(postcards, other_package):
+    second = other_package / "other_package-2.0.dist-info"
+    second.mkdir()
+    (second / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 2.0\n")
+    (second / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{NAME} = my_package.postcards:LAYOUT\n")
+    registry.forget()
+    with pytest.raises(InputError, match=f"the packages my-package and other-package both declare the layout '{NAME}'"):
+        data.load(NAME, postcards)
 
 
 @pytest.fixture

@@ -72,6 +72,8 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
 
 def _noted(dataset: Dataset, layout: Layout, resolved: Mapping[str, Any], root: str | None) -> Dataset:
     """The dataset with what it was loaded from; where a loader worked a setting out, that stands."""
+    if not isinstance(dataset, Dataset):  # of another package
+        raise TypeError(f"the layout's load gave {type(dataset).__name__}; expected udsph.data.Dataset")
     stored = {name: value for name, value in resolved.items() if layout.settings[name].stored}
     with warnings.catch_warnings():  # the copy says the same once more
         warnings.simplefilter("ignore")

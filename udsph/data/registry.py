@@ -48,6 +48,13 @@ class Layout:
     source: str = ""
     reads_files: bool = True
 
+    def __post_init__(self) -> None:
+        if not callable(self.load):
+            raise TypeError(f"load is {type(self.load).__name__}; expected a function load(root, **settings)")
+        for name, setting in self.settings.items():
+            if not isinstance(setting, Setting):
+                raise TypeError(f"the setting '{name}' is {type(setting).__name__}; expected udsph.data.Setting")
+
 
 def register(name: str, layout: Layout) -> None:
     """Make a layout known to :func:`udsph.data.load` under a name, in this process.
@@ -108,16 +115,22 @@ def built_in() -> tuple[str, ...]:
 
 
 @functools.cache
-def _installed() -> dict[str, Any]:
+def _installed() -> dict[str, list[Any]]:
     """The entry points of other packages, by name, not yet imported."""
     import importlib.metadata  # slow, and not needed for the layouts of this package
 
-    return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    found: dict[str, list[Any]] = {}
+    for point in importlib.metadata.entry_points(group=GROUP):
+        found.setdefault(point.name, []).append(point)
+    return found
 
 
-def _loaded(name: str, point: Any) -> Layout:
+def _loaded(name: str, points: list[Any]) -> Layout:
     """What an entry point names; whatever is wrong with it is one error that names the package."""
-    package = point.dist.name if point.dist else point.value
+    packages = sorted({point.dist.name if point.dist else point.value for point in points})
+    if len(packages) > 1:
+        raise InputError(f"the packages {' and '.join(packages)} both declare the layout '{name}'; remove one of them")
+    point, package = points[0], packages[0]
     try:
         found = point.load()
     except MissingExtra:

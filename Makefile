@@ -42,13 +42,14 @@ clean:
 	rm -rf $(VENV) build demo-output
 
 # The package is compiled and installed once, and again when its sources or requirements change; each extra that is
-# needed is then added to it: pip finds udsph itself installed and fetches the packages that the extra names.
+# needed is then added to it: pip finds udsph itself installed and fetches the packages that the extra names. The mode
+# "compat" lets type checkers and editors see the package too.
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
 $(VENV)/package: $(VENV)/created $(SOURCES)
-	$(PIP) -e .
+	$(PIP) --config-settings editable_mode=compat -e .
 	touch $@
 
 $(VENV)/train $(VENV)/dev: $(VENV)/%: $(VENV)/package

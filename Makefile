@@ -7,7 +7,7 @@ SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(
 
 .PHONY: demo test lint clean bench bench-check sanitize emulate
 
-# The demo needs what training needs (250 MB); tests, linters and benchmarks the rest (2 GB), into the same environment.
+# The demo needs what training needs (1.5 GB installed); tests, linters and benchmarks the rest, in the same environment.
 demo: $(VENV)/train
 	$(BIN)/udsph demo --output demo-output
 

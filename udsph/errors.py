@@ -7,7 +7,6 @@ _EXTRAS = {
     "torch": "train",
     "lightning_fabric": "train",
     "safetensors": "train",
-    "rich": "train",
     "scipy": "train",
     "h5py": "train",
     "PIL": "train",

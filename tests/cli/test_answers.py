@@ -59,7 +59,7 @@ def test_every_command_says_what_it_does_and_takes_json_and_quiet() -> None:
     [
         ([], ""),
         (["serch"], "invalid choice: 'serch'"),
-        (["search"], "required: --database, --queries"),
+        (["search"], "give RUN, INDEX and --text or --image; or --database and --queries"),
         (["search", "--databas", "x"], "--databas"),
         (["search", "--database", "x", "--queries", "x", "-k", "0"], "-k: 0 is below 1"),
         (["search", "--database", "x", "--queries", "x", "-k", "many"], "invalid whole number value: 'many'"),

@@ -33,6 +33,6 @@ def test_arguments_become_flags(command: str, message: str, typed: str) -> None:
 
 def test_an_error_of_the_library_is_said_in_flags() -> None:
     done = udsph("train", "--data", "scenes", "--bits", "0", "--output", "unused")
-    assert done.stderr == "udsph: --bits 0: expected 1 to 8192\n"
+    assert done.stderr == "udsph: --bits 0: expected 1 to 8,192\n"
     done = udsph("train", "--data", "scenes", "--set", "pairs=1", "--output", "unused")
     assert "--set pairs=" in done.stderr

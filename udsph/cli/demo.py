@@ -37,9 +37,7 @@ def demo(
     dataset = load("scenes", pairs=pairs, seed=seed)
     held = len(dataset.splits["query"])
     log.info(f"1. scenes: {len(dataset):,} pairs of image and caption, {held:,} of them held out as queries")
-    log.info(
-        f"2. train: {epochs} epochs; with the defaults 1 to 2 minutes on two cores of today, 3 to 4 on older ones"
-    )
+    log.info(f"2. train: {epochs} epochs; with the defaults 1 to 2 minutes on two cores of today, 3 to 4 on older ones")
     UDSPH(bits=bits, seed=seed, epochs=epochs, **SETTINGS).fit(dataset, output=run)
     log.info("3. evaluate: queries against the database, both ways")
     metrics = evaluate_run(run, dataset=dataset)

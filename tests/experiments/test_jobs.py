@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -79,21 +80,37 @@ def test_work_that_cannot_be_had_in_a_process_is_an_error_and_not_a_killed_proce
     assert row["error"].startswith("ValueError: invalid literal for int()")
 
 
-def test_workers_end_with_a_parent_that_is_killed(tmp_path):
-    """Also where the parent is gone before they have looked for it: it is killed when the first of two is there."""
-    script = "from udsph.experiments import Runner; from tests.experiments.work import Waits, numbers; "
-    script += f"from pathlib import Path; folder = {str(tmp_path)!r}; "
-    script += "list(Runner(Path(folder), Waits(folder), 2).run(numbers(1, 2)))"
+def waiting(tmp_path: Path, numbers: str, before: str, after: str = "") -> subprocess.Popen:
+    """A program with jobs that never end (of positive numbers), when the first of them has begun."""
+    script = "from udsph.experiments import Runner; from tests.experiments.work import Waits, numbers\n"
+    script += f"from pathlib import Path; folder = {str(tmp_path)!r}\n{before}\n"
+    script += f" list(Runner(Path(folder), Waits(folder), 2).run(numbers({numbers})))\n{after}"
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as parent:
-        while not list(tmp_path.glob("*.pid")) and parent.poll() is None:
-            time.sleep(0.01)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    parent = subprocess.Popen([sys.executable, "-c", script], **streams, env=environment, start_new_session=True)
+    while not list(tmp_path.glob("*.pid")) and parent.poll() is None:
+        time.sleep(0.01)
+    return parent
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    """Also where the parent is gone before they have looked for it: it is killed when the first of two is there."""
+    with waiting(tmp_path, "1, 2", "if True:") as parent:
         parent.kill()
         # The pipe closes when the workers have ended too, or never.
-        assert parent.communicate(timeout=120)[0] == b""
+        assert parent.communicate(timeout=120)[0] == ""
     assert list(tmp_path.glob("*.pid"))
     assert list(Runner(tmp_path, Square(), 0).run(numbers(1))), "and no lock remains"
+
+
+def test_ctrl_c_stops_all_and_is_told_by_the_parent_alone(tmp_path):
+    with waiting(tmp_path, "1, -2", "try:", "except KeyboardInterrupt:\n print('stopped')") as parent:
+        while not list((tmp_path / "rows").glob("number*")):  # then a process has nothing to do
+            time.sleep(0.01)
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
+        output, errors = parent.communicate(timeout=120)
+    assert (output, errors) == ("stopped\n", "")
 
 
 def test_one_call_at_a_time_runs_jobs_in_a_folder(tmp_path):

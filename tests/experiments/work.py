@@ -61,11 +61,12 @@ class NotHere:
 
 @dataclass
 class Waits:
-    """Says in which process it is, then waits for ever."""
+    """Says in which process it is, then waits for ever; not for negative numbers."""
 
     folder: str
 
     def __call__(self, job: Number) -> dict:
-        (Path(self.folder) / f"{job.value}.pid").write_text(str(os.getpid()))
-        time.sleep(600)
+        if job.value > 0:
+            (Path(self.folder) / f"{job.value}.pid").write_text(str(os.getpid()))
+            time.sleep(600)
         return {}

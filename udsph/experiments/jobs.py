@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import traceback
 import warnings
@@ -277,7 +278,8 @@ def _threads(number: str) -> Iterator[None]:
 
 
 def _begin(work: bytes) -> None:
-    """In a worker: end with the parent, which may be killed without a word."""
+    """In a worker: end with the parent, which may be killed without a word; Ctrl-C is the parent's alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     _work[:] = [work]
 

@@ -47,6 +47,7 @@ def test_empty_first_lines_count_and_empty_last_lines_of_a_list_do_not(tmp_path)
     path = tmp_path / "captions.txt"
     path.write_text("\n \na\n\nb\n\n\n")
     assert read_lines(path, "mine") == ["", "", "a", "", "b"]
+    assert read_lines(path, "mine", least=6) == ["", "", "a", "", "b", ""]  # where six are known to be items
     assert [(line.number, line.fault) for line in read_each_line(path) if line.fault] == [
         (number, "is empty") for number in (1, 2, 4, 6, 7)
     ]

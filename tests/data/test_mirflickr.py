@@ -255,6 +255,13 @@ def test_the_trio(folders):
     (folders / "caption.mat").unlink()
     (folders / "caption.txt").write_text("".join(f"line {k}\n" for k in range(6)))
     assert data.load("mirflickr", folders, protocol="dchmt").captions[5] == "line 5"
+    # As PowerShell writes it; the first caption is empty, and one holds a separator of lines.
+    lines = "\ufeff\r\nline\u20281\r\nline 2\r\nline 3\r\nline 4\r\nline 5\r\n"
+    (folders / "caption.txt").write_bytes(lines.encode("utf-16-le"))
+    found = data.load("mirflickr", folders, protocol="dchmt", size=8)
+    assert found.captions == ("line\u20281", "line 2", "line 3", "line 4", "line 5")
+    np.testing.assert_allclose(red(found, np.arange(5)), [40, 60, 200, 220, 240], atol=4)
+    assert "left out 1: the caption is empty (row 0, " in " ".join(found.notes)
     (folders / "caption.txt").write_text("one line\n")
     with pytest.raises(InputError, match="'caption' 1, 'index' 6, 'label' 6"):
         data.load("mirflickr", folders)

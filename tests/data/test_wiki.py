@@ -42,6 +42,15 @@ def test_reads_the_layout(folder):
     assert wiki.settings == {"text": "lda+tfidf"}
 
 
+def test_names_of_classes_may_have_blanks(folder):
+    """They were parted at blanks, so that the numbers meant other classes."""
+    (folder / "categories.list").write_text("fine art\nnew music\nsport\n\n", encoding="utf-16")
+    assert data.load("wiki", folder).classes == ("fine art", "new music", "sport")
+    (folder / "categories.list").write_text("\nmusic\nsport\n")
+    with pytest.raises(InputError, match=r"wiki: categories\.list, line 1, is empty, so the numbers .* are unclear"):
+        data.load("wiki", folder)
+
+
 def test_topics_alone(folder):
     wiki = data.load("wiki", folder, text="lda")
     np.testing.assert_allclose(

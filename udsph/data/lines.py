@@ -113,8 +113,13 @@ def decode_text(raw: bytes, encoding: str, name: str) -> tuple[str, str]:
         return "", f"{name}, byte {error.start}"
 
 
-def read_lines(path: Path, layout: str, encoding: str = "utf-8") -> list[str]:
+def read_lines(path: Path, layout: str, encoding: str = "utf-8", *, least: int = 0) -> list[str]:
     """All lines of a list without which nothing can be loaded, stripped; empty ones stay, but for those at its end.
+
+    Parameters
+    ----------
+    least
+        How many lines are known to be items, the last of which may be empty.
 
     Raises
     ------
@@ -128,7 +133,7 @@ def read_lines(path: Path, layout: str, encoding: str = "utf-8") -> list[str]:
         if is_undecoded(raw):
             raise InputError(f"{layout}: {path.name}, line {number}, {not_in(encoding)}")
         found.append(raw.strip())
-    while found and not found[-1]:
+    while len(found) > least and not found[-1]:
         found.pop()
     return found
 

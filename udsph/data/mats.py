@@ -142,8 +142,8 @@ def _caption_file(root: Path) -> Path | None:
 
 def _trio(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
     layout = problems.layout
-    captions = _trio_captions(root, layout)
     paths = [" ".join(found) for found in as_strings(read_mat(root / "index.mat", ("index",), layout)["index"])]
+    captions = _trio_captions(root, len(paths), layout)
     labels, classes = _trio_labels(root, len(paths), layout)
     counts = {"caption": len(captions), "index": len(paths), "label": len(labels)}
     if len(set(counts.values())) > 1:
@@ -163,11 +163,11 @@ def _trio(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
     )
 
 
-def _trio_captions(root: Path, layout: str) -> list[list[str]]:
+def _trio_captions(root: Path, rows: int, layout: str) -> list[list[str]]:
     path = _caption_file(root)
     assert path is not None
     if path.suffix == ".txt":
-        return [[line] if line else [] for line in read_lines(path, layout)]
+        return [[line] if line else [] for line in read_lines(path, layout, least=rows)]
     return [[one for one in found if one] for found in as_strings(read_mat(path, ("caption",), layout)["caption"])]
 
 

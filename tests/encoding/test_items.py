@@ -134,6 +134,28 @@ def test_anything_else_is_named_with_what_the_model_takes(
         getattr(model, f"encode_{modality}")(given)
 
 
+def test_tokens_of_another_vocabulary_are_refused(model: UDSPH, scenes: Dataset) -> None:
+    words = scenes.text.vocabulary
+    assert words is not None
+    turned = Modality("tokens", scenes.text.values, scenes.text.lengths, (words[0], *words[:0:-1]))
+    fewer = Modality("tokens", scenes.text.values % 3, scenes.text.lengths, words[:3])
+    for other in (turned, fewer):
+        with pytest.raises(InputError, match=rf"tokens of another vocabulary \({len(other.vocabulary)} words\) given"):
+            model.encode_text(other)
+    bare = Modality("tokens", scenes.text.values, scenes.text.lengths)
+    np.testing.assert_array_equal(model.encode_text(bare), model.encode_text(scenes.text))
+    with pytest.raises(InputError, match="tokens from 0 to 999 given"):
+        model.encode_text(Modality("tokens", np.array([[0, 999]])))
+
+
+def test_numbers_that_are_none_have_no_code() -> None:
+    model = UDSPH(**QUICK | {"epochs": 1}).fit(make_dataset(), progress=False)
+    values = np.zeros((9, 12), np.float32)
+    values[5, 3] = np.nan
+    with pytest.raises(InputError, match=r"images: the network's answer to an item \(row 5 of its batch\) is NaN"):
+        model.encode_image(Modality("vectors", values))
+
+
 def test_a_model_of_features_takes_arrays_alone() -> None:
     model = UDSPH(**QUICK | {"epochs": 1}).fit(make_dataset(("regions", "vectors")), progress=False)
     regions, vectors = r"arrays of regions \(n x parts x 4\)", r"arrays of feature vectors \(n x 12\)"

@@ -19,7 +19,7 @@ from udsph.training.checkpoint import read_checkpoint, write_checkpoint
 from udsph.training.launch import launch
 from udsph.training.phase import Phase
 from udsph.training.plan import Plan
-from udsph.training.progress import Progress
+from udsph.training.progress import Progress, append_row
 from udsph.training.trainer import Trainer
 
 
@@ -129,6 +129,20 @@ def test_a_checkpoint_with_other_bits_is_refused(toy, tmp_path, monkeypatch):
     (tmp_path / "16" / "checkpoint.pt").replace(tmp_path / "32" / "checkpoint.pt")
     with pytest.raises(InputError, match="checkpoint is of another training"):
         UDSPH(**QUICK | {"bits": 32}).fit(toy, output=tmp_path / "32", progress=False)
+
+
+def test_epochs_after_the_checkpoint_are_logged_once(toy, tmp_path, monkeypatch):
+    """The log is further than the checkpoint where the process ends between two of them."""
+    run = tmp_path / "run"
+    unfinished(toy, run, monkeypatch)
+    state = read_checkpoint(run)
+    assert (state["phase"], state["done_epochs"]) == ("select", 2)
+    append_row(run / "log.csv", {**log_of(run)[-1], "epoch": 3})
+    with (run / "log.csv").open("a") as stream:
+        stream.write("sele")
+    UDSPH(**QUICK).fit(toy, output=run, progress=False)
+    selected = [row["epoch"] for row in log_of(run) if row["phase"] == "select"]
+    assert selected == ["1", "2", "3", "4"]
 
 
 def test_a_checkpoint_of_another_version_is_refused(toy, tmp_path, monkeypatch):

@@ -174,10 +174,7 @@ def _numbers(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Modal
         raise _unfit(what, "rows of different length", spec, inputs) from None
     if array.dtype.kind not in ("iu" if spec.kind == "tokens" else "biuf"):
         raise _unfit(what, f"values of type {array.dtype}", spec, inputs)
-    if spec.kind == "tokens":
-        if array.ndim == 2 and array.size and not 0 <= array.min() <= array.max() < spec.vocabulary:
-            raise _unfit(what, f"tokens from {array.min()} to {array.max()}", spec, inputs)
-    else:
+    if spec.kind != "tokens":
         array = as_float32(array, what)
     return _checked(Modality(spec.kind, array), what, spec, inputs)  # type: ignore[arg-type]
 
@@ -190,10 +187,22 @@ def _checked(modality: Modality, what: str, spec: ModalitySpec, inputs: Inputs) 
     same = modality.kind == spec.kind and len(modality.shape) == len(spec.shape)
     if not same or (modality.shape[-1:] != spec.shape[-1:] and spec.kind != "tokens"):
         raise _unfit(what, f"{modality.kind} of shape {modality.shape}", spec, inputs)
+    if spec.kind == "tokens":
+        _check_tokens(modality, what, spec, inputs)
     if spec.kind == "pixels" and modality.shape != spec.shape:
         resized = Pictures(_Rows(modality.values), (spec.shape[0], spec.shape[1]), what)
         return Modality("pixels", resized)
     return modality
+
+
+def _check_tokens(modality: Modality, what: str, spec: ModalitySpec, inputs: Inputs) -> None:
+    """Numbers of words mean the model's words only where they count its vocabulary."""
+    known, given = inputs.vocabulary, modality.vocabulary
+    if given is not None and (tuple(given) != known if known else len(given) != spec.vocabulary):
+        raise _unfit(what, f"tokens of another vocabulary ({len(given)} words)", spec, inputs)
+    values = np.asarray(modality.values) if given is None else np.empty(0)
+    if values.size and not 0 <= values.min() <= values.max() < spec.vocabulary:
+        raise _unfit(what, f"tokens from {values.min()} to {values.max()}", spec, inputs)
 
 
 class _Rows:

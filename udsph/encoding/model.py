@@ -14,6 +14,7 @@ from udsph import hamming
 from udsph.data.directions import MODALITIES
 from udsph.encoding.batches import Batch
 from udsph.encoding.config import Config
+from udsph.errors import InputError
 from udsph.models.backbone import BackboneEncoder
 from udsph.models.networks import LabelNetwork, ModalityPair, ModalitySpec, build_modality
 
@@ -102,8 +103,19 @@ class Model:
         """Packed codes of the batches of one modality: uint8 ``(n, ceil(bits / 8))``; ``half``: layers in bfloat16."""
         network = getattr(self.pair, name).eval()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            codes = [hamming.pack(network(*batch).code_logits.float().cpu().numpy()) for batch in batches]
+            codes = [self._packed(name, network(*batch).code_logits) for batch in batches]
         return np.concatenate(codes)
+
+    def _packed(self, name: str, logits: Tensor) -> np.ndarray:
+        """The bits of logits; NaN would pass for 0 without a word."""
+        values = logits.float().cpu().numpy()
+        if not np.isfinite(values).all():
+            row = int((~np.isfinite(values).all(axis=1)).argmax())
+            raise InputError(
+                f"{name}s: the network's answer to an item (row {row} of its batch) is NaN or infinite; so are the "
+                "item's values, or the model's weights"
+            )
+        return hamming.pack(values)
 
     @torch.no_grad()
     def encode_labels(self, labels: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from udsph.encoding import Hasher, run_folder
 from udsph.encoding.run_folder import CHECKPOINT
 from udsph.errors import InputError
 from udsph.training.plan import Plan
+from udsph.training.progress import drop_rows_after
 from udsph.training.trainer import Trainer
 
 
@@ -80,6 +81,8 @@ class Run:
         state = None if self.folder is None else read_checkpoint(self.folder)
         if state is not None:
             trainer.restore(state)
+            if self.log is not None:
+                drop_rows_after(self.log, trainer.phase, trainer.done_epochs)
         trainer.fabric.barrier()  # all have read before the first writes again
         written = 0.0
         for _ in trainer.run():

@@ -17,6 +17,7 @@ from typing import Any
 from udsph import files
 
 log = logging.getLogger("udsph.training")
+PHASES = ("label", "select", "refit")
 COLUMNS = ("phase", "epoch", "seconds", "loss", "validation_map")
 REDRAW_SECONDS = 0.1
 
@@ -124,6 +125,28 @@ def in_words(seconds: float) -> str:
         return f"{max(5, -(-int(seconds + 1) // 5) * 5)} s"
     minutes = -(-int(seconds) // 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def drop_rows_after(path: Path, phase: str, epoch: int) -> None:
+    """Take the epochs out of the log that came after a checkpoint, and will be trained again."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        rows, names = list(reader), list(reader.fieldnames or COLUMNS)
+
+    def is_before(row: Mapping[str, Any]) -> bool:
+        try:
+            return (PHASES.index(row["phase"]), int(row["epoch"])) <= (PHASES.index(phase), epoch)
+        except (ValueError, TypeError):  # half a row, where the power failed
+            return False
+
+    kept = [row for row in rows if is_before(row)]
+    if len(kept) < len(rows):
+        with files.replacing(path, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, names)
+            writer.writeheader()
+            writer.writerows(kept)
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:

@@ -143,8 +143,8 @@ def drop_rows_after(path: Path, phase: str, epoch: int) -> None:
 
     kept = [row for row in rows if is_before(row)]
     if len(kept) < len(rows):
-        with files.replacing(path, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, names)
+        with files.replacing(path, "w", newline="") as target:
+            writer = csv.DictWriter(target, names)
             writer.writeheader()
             writer.writerows(kept)
 

@@ -166,6 +166,17 @@ def test_rows_of_a_method_that_is_not_there_any_more_stay(planted_data, tmp_path
     assert [(row["method"], row["kind"]) for row in folder.collect()] == [("random", "floor"), ("gone", "unknown")]
 
 
+def test_the_caption_says_data_settings_and_the_epochs_of_deep_methods(planted_data, tmp_path):
+    given = Comparison("planted", None, {"size": "3"}, ("cvh", "cmnnh"), (8,), 1, epochs=1, precision="bf16-mixed")
+    folder = ComparisonFolder(given, tmp_path / "out", 0)
+    jobs = iter(folder.run())
+    size = "planted (size=3); 30 queries, database of 90"
+    assert folder.caption() == size, "nothing deep is there yet"
+    assert next(jobs)["method"] == "cmnnh"
+    assert folder.caption() == f"{size}; deep methods with 1 epoch in bf16-mixed"
+    jobs.close()
+
+
 def test_a_method_named_twice_is_compared_once():
     assert len(comparing("cvh", "cvh").jobs(small_set())) == 1
 

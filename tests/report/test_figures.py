@@ -66,6 +66,7 @@ def test_times_have_bars_over_seeds_that_stay_above_zero(drawn, tmp_path):
     (panel,) = drawn["train_seconds.png"].axes
     bars = next(container for container in panel.containers if hasattr(container, "has_xerr"))
     ((left, _), (right, _)) = bars[2][0].get_segments()[0]
+    assert panel.get_xlim()[0] == pytest.approx(np.mean([0.01, 10, 0.01]) / 3), "the bars are not squeezed by it"
     assert 0 < left < right == pytest.approx(np.mean([0.01, 10, 0.01]) + np.std([0.01, 10, 0.01], ddof=1))
 
 

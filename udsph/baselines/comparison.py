@@ -213,7 +213,8 @@ class ComparisonFolder:
         parts.append(f"{len(splits['query']):,} queries, database of {len(splits['database']):,}")
         if any(row["kind"] == "deep" for row in self.rows()):
             precision = "" if compared.precision == "32-true" else f" in {compared.precision}"
-            parts.append(f"deep methods with {compared.epochs} epochs{precision}")
+            epochs = f"{compared.epochs} epoch{'s' if compared.epochs > 1 else ''}"
+            parts.append(f"deep methods with {epochs}{precision}")
         return "; ".join(parts)
 
     def collect(self) -> list[Row]:

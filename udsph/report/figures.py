@@ -196,6 +196,7 @@ def _bars(path: Path, title: str, rows: Sequence[Row], key: str, label: str) -> 
     panel.set_yticks(places, list(map(one_line, names)))
     panel.invert_yaxis()
     _log_x(panel, 10)
+    panel.set_xlim(left=means.min() / 3)  # whatever a deviation that reaches zero asks for
     panel.set_xlabel(label)
     panel.grid(alpha=0.3, axis="x")
     return _save(figure, path)

@@ -115,6 +115,19 @@ def test_pictures_stand_as_opencv_shows_them(tmp_path, orientation, suffix):
     np.testing.assert_array_equal(pixels_of(Image.open(path), 8), pixels_of(str(path), 8))
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "F", "1"])
+def test_pictures_of_every_mode_are_turned(tmp_path, mode):
+    note = Image.Exif()
+    note[0x0112] = 6
+    halves = np.zeros((8, 16), np.uint8)
+    halves[:, :8] = 255
+    wider = {"I;16": halves.astype(np.uint16) * 257, "F": halves / np.float32(255)}
+    image = Image.fromarray(wider[mode]) if mode in wider else Image.fromarray(halves).convert(mode)
+    image.save(tmp_path / "x.tif", exif=note)
+    found = decode(tmp_path, "x.tif", 8)
+    assert (found[:3] == 255).all() and (found[5:] == 0).all()
+
+
 def test_a_damaged_orientation_beside_a_whole_picture_is_no_fault(tmp_path):
     Image.new("RGB", (20, 10), (200, 0, 0)).save(tmp_path / "x.jpg", exif=b"Exif\x00\x00nonsense", quality=95)
     assert abs(int(decode(tmp_path, "x.jpg", 8)[0, 0, 0]) - 200) < 4

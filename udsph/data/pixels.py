@@ -12,6 +12,8 @@ What is decided here, once:
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +101,19 @@ def decode(root: Path, name: str, size: int) -> np.ndarray:
         return _stretched(as_rgb(image, name, least=2 * size), size, size)
 
 
-def open_image(root: Path, name: str) -> Any:
+@contextmanager
+def open_image(root: Path, name: str) -> Iterator[Any]:
     """The file's header, read and understood; the pixels come with :func:`as_rgb`."""
     pillow = _pillow()
-    try:
-        return pillow.open(root / name)
-    except FileNotFoundError:
-        raise DamagedImage(f"{name} does not exist") from None
-    except Exception as error:  # Pillow's plug-ins answer damage with anything: SyntaxError, struct.error, ValueError
-        raise DamagedImage(f"{name} is no whole image ({reason_of(error)})") from error
+    with ExitStack() as stack:
+        try:
+            # Not by its name: Pillow would map some TIFF files, and mixes up the rows of those that a camera turned.
+            image = pillow.open(stack.enter_context((root / name).open("rb")))
+        except FileNotFoundError:
+            raise DamagedImage(f"{name} does not exist") from None
+        except Exception as error:  # Pillow's plug-ins answer damage with anything: SyntaxError, struct.error
+            raise DamagedImage(f"{name} is no whole image ({reason_of(error)})") from error
+        yield image
 
 
 def as_rgb(image: Any, name: str, least: int | None = None) -> Any:
@@ -134,15 +140,16 @@ def _stretched(image: Any, height: int, width: int) -> np.ndarray:
 
 def _upright(image: Any) -> Any:
     """Turned and mirrored as the EXIF orientation of the file says."""
+    transpose = _pillow().Transpose
+    steps = {
+        2: transpose.FLIP_LEFT_RIGHT, 3: transpose.ROTATE_180, 4: transpose.FLIP_TOP_BOTTOM, 5: transpose.TRANSPOSE,
+        6: transpose.ROTATE_270, 7: transpose.TRANSVERSE, 8: transpose.ROTATE_90,
+    }  # fmt: skip
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        step = steps.get(image.getexif().get(_ORIENTATION))
     except Exception:  # a damaged note beside a whole picture
         return image
-    if orientation not in range(2, 9):
-        return image
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
+    return image if step is None else image.transpose(step)
 
 
 def _of_eight_bits(image: Any, form: str | None, name: str) -> Any:

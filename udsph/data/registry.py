@@ -111,7 +111,7 @@ def forget() -> None:
 @functools.cache
 def built_in() -> tuple[str, ...]:
     """The names of the layouts of this package."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(layouts.__path__)))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(layouts.__path__) if module.name[0] != "_"))
 
 
 @functools.cache

@@ -148,7 +148,7 @@ def _csv_rows(path: Path, wanted: Columns, encoding: str) -> Iterator[Row]:
     try:
         header = [composed(name.strip()) for name in next(csv.reader([first], delimiter=separator), [])]
         columns = wanted.places(header, path.name)
-        width, last = len(header), max(columns.values())
+        width, last = len(header), max(columns.values(), default=-1)
         for number, row in enumerate(csv.reader(lines, strict=True, delimiter=separator), start=1):
             if row:
                 cells = row if len(row) > last else [*row, *[""] * width]
@@ -174,7 +174,7 @@ def _heading(lines: Iterator[str], needed: Sequence[str]) -> tuple[str, str]:
 
     def known(separator: str) -> tuple[bool, int]:
         names = {composed(name.strip()) for name in next(csv.reader([line], delimiter=separator), [])}
-        return set(needed) <= names, len(names)
+        return {composed(column) for column in needed} <= names, len(names)
 
     return line, max((hint[0],) if hint else _SEPARATORS, key=known)
 

@@ -68,10 +68,7 @@ def load(root: Path, **settings: Any) -> Dataset:
     path = _table(root, settings["table"])
     known = read_names(root / "classes.txt", "folder") if (root / "classes.txt").is_file() else None
     pairs = list(_usable_pairs(path, known, problems, settings))
-    pictures, kept = images.find_images(
-        root, [pair.image for pair in pairs], problems,
-        **images.options(settings)
-    )  # fmt: skip
+    pictures, kept = images.find_images(root, [pair.image for pair in pairs], problems, **images.options(settings))
     pairs = [pairs[position] for position in kept.tolist()]
     labels, classes = _labels(pairs, known if settings["labels"] != NO_LABELS else ())
     captions = tuple(pair.caption for pair in pairs)

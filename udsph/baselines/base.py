@@ -12,8 +12,9 @@ from udsph.baselines.features import Describer
 from udsph.baselines.inputs import Range, View, check_labels, check_view, len_rows
 from udsph.errors import InputError
 from udsph.hamming import pack
+from udsph.hamming.codes import MAX_BITS
 
-COMMON = {"bits": Range(1, 8192, whole=True), "random_state": Range(0, whole=True)}
+COMMON = {"bits": Range(1, MAX_BITS, whole=True), "random_state": Range(0, whole=True)}
 Kind = Literal["floor", "unsupervised", "supervised", "deep"]
 
 

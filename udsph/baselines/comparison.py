@@ -21,6 +21,7 @@ from udsph.encoding.hasher import PRECISIONS
 from udsph.errors import InputError
 from udsph.experiments import Row, Runner, claim
 from udsph.files import write_json
+from udsph.hamming.codes import check_bits
 from udsph.training import Config
 from udsph.training.plan import resolve
 
@@ -82,7 +83,7 @@ class Comparison:
         if not self.names or not self.bits:
             raise InputError("name at least one method and one code length")
         for bits in self.bits:
-            check_int(bits, "bits", 1, 8192)
+            check_bits(bits)
         check_int(self.seeds, "seeds", 1)
         check_int(self.epochs, "epochs", 0)
         if self.deep_seeds is not None:

@@ -28,10 +28,10 @@ from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
 from udsph.training.batches import augment, pieces, statistics
 from udsph.training.launch import launch
+from udsph.training.phase import GRADIENT_NORM
 from udsph.training.plan import default_epochs
 from udsph.training.schedule import one_cycle
 
-GRADIENT_NORM = 5.0
 PART_WIDTH = 64
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import signal
@@ -147,6 +148,11 @@ def test_a_damaged_or_strange_row_is_named(tmp_path):
     path.unlink()
     (tmp_path / "rows" / ".number-3.abc.part.json").write_text("{")  # of a call that was killed while it wrote
     assert squares(runner.rows()) == {2: 4}
+
+
+def test_the_example_of_the_page():
+    failed, tried = doctest.testmod(jobs)
+    assert tried and not failed
 
 
 def test_fewer_than_no_processes(tmp_path):

@@ -69,6 +69,31 @@ class Runner(Generic[J]):
     ------
     InputError
         If there are fewer than 0 processes.
+
+    Examples
+    --------
+    Jobs and work are defined in a module, where other processes can import them.
+
+    >>> import dataclasses, tempfile
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Training:
+    ...     rate: float
+    ...
+    ...     @property
+    ...     def file(self):
+    ...         return f"rate-{self.rate}.json"
+    ...
+    ...     @property
+    ...     def facts(self):
+    ...         return dataclasses.asdict(self)
+    >>> def work(job):
+    ...     return {"loss": 1 / job.rate}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     runner = Runner(Path(folder), work, processes=0)
+    ...     rows = [row for _, row in runner.run([Training(0.5), Training(0.0)])]
+    ...     left = runner.missing([Training(0.5), Training(0.0)])
+    >>> rows[0], rows[1]["error"].partition(":")[0], left
+    ({'rate': 0.5, 'loss': 2.0}, 'ZeroDivisionError', [Training(rate=0.0)])
     """
 
     def __init__(

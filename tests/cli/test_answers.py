@@ -157,17 +157,19 @@ def test_search_writes_what_the_suffix_says(files: dict[str, np.ndarray], tmp_pa
     assert all(wanted.ids[q, r - 1] == i and wanted.distances[q, r - 1] == d for q, r, i, d in rows)
 
 
-@pytest.mark.parametrize("form", ["int8", "words", "big"])
+@pytest.mark.parametrize("form", ["int8", "words", "column", "other endian", "hex", "big"])
 def test_search_takes_the_forms_of_the_index(files: dict[str, np.ndarray], tmp_path: Path, form: str) -> None:
     for part in ("query", "database"):
         packed = files[f"{part}_codes"]
+        words = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, 4)))).view("<u8")
         np.save(tmp_path / f"{part}.npy", {
-            "int8": (packed ^ np.uint8(128)).view(np.int8),
-            "words": np.ascontiguousarray(np.pad(packed, ((0, 0), (0, 4)))).view("<u8"),
-            "big": np.packbits(files[f"{part}_bits"][:, :27], axis=1),
-        }[form])  # fmt: skip
-    more = {"int8": [], "words": ["--bits", "32"], "big": ["--bits", "27", "--bitorder", "big"]}[form]
-    names = ("--database", tmp_path / "database.npy", "--queries", tmp_path / "query.npy", "-k", 5)
+            "int8": (packed ^ np.uint8(128)).view(np.int8), "words": words, "column": words[:, 0].astype(np.int64),
+            "other endian": words.astype(">u8"), "big": np.packbits(files[f"{part}_bits"][:, :27], axis=1),
+        }.get(form, packed))  # fmt: skip
+        (tmp_path / f"{part}.txt").write_text("".join(f"{row.tobytes().hex()}\n" for row in packed))
+    more = {"words": ["--bits", "32"], "big": ["--bits", "27", "--bitorder", "big"]}.get(form, [])
+    places = [tmp_path / f"{part}.{'txt' if form == 'hex' else 'npy'}" for part in ("database", "query")]
+    names = ("--database", places[0], "--queries", places[1], "-k", 5)
     done = udsph("search", *names, *more, "--json")
     assert done.exit_code == 0, done.stderr
     width = 27 if form == "big" else 32

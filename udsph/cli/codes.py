@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from udsph.cli.arrays import read_array
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.hamming.codes import as_codes
 
 Form = Literal["auto", "packed", "values"]
 _ROWS = 1 << 16  # looked through at a time
+
+
+def read_codes(place: str, flag: str) -> Any:
+    """Packed codes of a file, in a form that the search takes: bytes, words, or lines of hexadecimal as bytes.
+
+    Raises
+    ------
+    InputError, OSError
+        There is no such file or array, or it holds something else.
+    """
+    path = Path(place)
+    if path.suffix.lower() != ".txt":
+        codes = read_array(place, flag)
+        return codes[:, None] if codes.ndim == 1 and codes.dtype.itemsize == 8 else codes
+    try:
+        rows = [bytes.fromhex(line) for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except ValueError as error:
+        raise InputError(f"{flag} {place}: expected a code in hexadecimal in every line ({error})") from None
+    if len({len(row) for row in rows}) != 1:
+        raise InputError(f"{flag} {place}: expected lines of one length, found {sorted({2 * len(r) for r in rows})}")
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
 
 
 def as_packed(codes: Any, form: Form, what: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from udsph import files
 from udsph.cli.arrays import read_array
-from udsph.cli.codes import Form, as_packed
+from udsph.cli.codes import Form, as_packed, read_codes
 from udsph.cli.output import Answer, plain, progress, table
 from udsph.cli.parser import Argument, Option, command
 from udsph.cli.results import check_output, write_rows
@@ -86,9 +86,10 @@ def _of_files(
 ) -> Answer:
     from udsph.evaluation import evaluate as evaluate_codes
 
-    arrays = {name: read_array(place, name) for name, place in given.items()}
-    for name in ("--query-codes", "--database-codes"):
-        arrays[name] = as_packed(arrays[name], form, f"{name} {given[name]}")
+    arrays = {}
+    for name, place in given.items():
+        codes = name.endswith("codes")
+        arrays[name] = as_packed(read_codes(place, name), form, f"{name} {place}") if codes else read_array(place, name)
     try:
         with progress("evaluate", "pairs") as advance:
             result = evaluate_codes(*arrays.values(), progress=advance, **options)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from udsph import files
-from udsph.cli.arrays import read_array
+from udsph.cli.codes import read_codes
 from udsph.cli.items import Items, model_mark, read_index
 from udsph.cli.output import Answer, plain, table
 from udsph.cli.parser import Argument, Option, command
@@ -17,7 +17,10 @@ from udsph.errors import InputError
 
 Codes = Annotated[
     str | None,
-    Option(help="Packed codes (n, width): uint8, int8 or 64-bit words; .npy, FILE.mat:NAME", metavar="FILE"),
+    Option(
+        help="Packed codes (n, width): uint8, int8 or 64-bit words; .npy, FILE.mat:NAME, or .txt: a line of hex each",
+        metavar="FILE",
+    ),
 ]
 
 
@@ -59,14 +62,11 @@ def search(
 def _of_codes(
     database: str, queries: str, k: int, bits: int | None, bitorder: Any, output: Path | None, rows: int
 ) -> Answer:
-    from udsph.hamming import FlatIndex
+    from udsph import hamming
 
-    codes, wanted = read_array(database, "--database"), read_array(queries, "--queries")
+    codes, wanted = read_codes(database, "--database"), read_codes(queries, "--queries")
     try:
-        width = 8 * codes.dtype.itemsize * codes.shape[-1] if codes.ndim == 2 else 8
-        index = FlatIndex(width if bits is None else bits, bitorder=bitorder)
-        index.add(codes)
-        distances, ids = index.search(wanted, k)
+        distances, ids = hamming.search(wanted, codes, k, bits=bits, bitorder=bitorder)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{queries} in {database}: {error}") from None
     lines = []

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from udsph import data
 from udsph.data.coco_json import read_annotations
+from udsph.data.layouts.coco import read_part
 from udsph.data.problems import Problems
 from udsph.errors import InputError
 
@@ -219,6 +222,36 @@ def test_entries_of_another_form_are_left_out_by_name(folder, kind, section, key
     assert message in " ".join(data.load("coco", folder).notes)
     with pytest.raises(InputError, match="on_error=skip leaves such items out"):
         data.load("coco", folder, on_error="stop")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("../x"),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["id", "name", "x"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["captions", "instances"]), section=st.sampled_from(["images", "annotations", "categories"]),
+    key=st.sampled_from(["id", "image_id", "category_id", "file_name", "caption", "bbox", "width", "name", "iscrowd"]),
+    value=ANYTHING, whole=st.booleans(),
+)  # fmt: skip
+def test_whatever_an_entry_holds_ends_in_no_traceback(folder, kind, section, key, value, whole):
+    path = folder / "annotations" / f"{kind}_val2017.json"
+    original = path.read_text()
+    content = json.loads(original)
+    if section in content:
+        content[section][0] = value if whole else {**content[section][0], key: value}
+    path.write_text(json.dumps(content))
+    try:
+        problems = Problems("coco", "skip")
+        read_part(folder, "val2017", {}, problems, True, True)
+        assert all(len(note) < 1000 and "\n" not in note for note in problems.notes())
+    finally:
+        path.write_text(original)
 
 
 def test_null_captions_are_no_captions(folder):

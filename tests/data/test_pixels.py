@@ -1,10 +1,14 @@
 """One picture as pixels: depths, transparency, orientation and arrays, held against OpenCV."""
 
+import warnings
+
 import cv2
 import h5py
 import numpy as np
 import pytest
 import scipy.io
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from udsph.data.images import Images
@@ -181,3 +185,28 @@ def test_stored_arrays_beyond_a_byte_are_refused(tmp_path):
         file["images"] = values
     with pytest.raises(InputError, match=r"a\.h5: 'images', item 1 has values from 1792 to 1792"):
         read_pixels(tmp_path / "a.h5", "images", "mine", size=8, workers=1)[np.array([1])]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    form=st.sampled_from(["jpg", "png", "tif", "gif", "bmp", "webp"]), place=st.floats(0, 1, exclude_max=True),
+    byte=st.integers(0, 255), cut=st.booleans(),
+)  # fmt: skip
+def test_a_changed_or_cut_picture_never_shows_a_foreign_error(tmp_path, form, place, byte, cut):
+    path = tmp_path / f"x.{form}"
+    note = Image.Exif()
+    note[0x0112] = 6
+    Image.fromarray((RAMP // 256).astype(np.uint8)).save(path, exif=note)
+    content = bytearray(path.read_bytes())
+    where = int(place * len(content))
+    if cut:
+        del content[where:]
+    else:
+        content[where] = byte
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on what it mends
+        try:
+            assert pixels_of(path, 8).shape == (8, 8, 3)
+        except DamagedImage as error:
+            assert "\n" not in str(error)

@@ -5,10 +5,12 @@ import io
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from udsph import data
 from udsph.data.rows import inside, names_in, read_rows
@@ -210,3 +212,32 @@ def test_a_list_of_captions_is_not_guessed_from(root):
         "left out 1: the caption is a list of several texts; give each a row (p.parquet, r"
     )
     assert found.captions[0] == "a dog"
+
+
+@pytest.mark.parametrize("in_lists", [False, True])
+def test_a_text_of_parquet_that_is_no_utf_8_costs_its_row_only(root, in_lists):
+    raw = pyarrow.array([b"cat", b"caf\xe9", *[b"dog"] * 4]).view(pyarrow.string())
+    names = pyarrow.ListArray.from_arrays(list(range(7)), raw) if in_lists else raw
+    parquet.write_table(pyarrow.table({"image": NAMES, "caption": CAPTIONS, "labels": names}), root / "pairs.parquet")
+    found = data.load("folder", root)
+    assert found.classes == ("cat", "dog") and len(found) == 5
+    assert found.notes[0].startswith(
+        "left out 1: the row is not utf-8 (encoding=NAME for another) (pairs.parquet, row 2"
+    )
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(form=st.sampled_from(["csv", "parquet"]), place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_a_changed_byte_never_shows_a_foreign_error(tmp_path, form, place, byte):
+    path = tmp_path / f"a.{form}"
+    if form == "csv":
+        frame().to_csv(path, index=False)
+    else:
+        frame(joined=False).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] = byte
+    path.write_bytes(content)
+    try:
+        list(read_rows(path, ("image", "caption", "labels"), layout="mine"))  # a byte may be of no consequence
+    except InputError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000

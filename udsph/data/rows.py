@@ -207,12 +207,27 @@ def _parquet_rows(path: Path, wanted: Columns) -> Iterator[Row]:
                     fields = {column: _field(value) for column, value in zip(columns, values, strict=True)}
                     text = "".join(one for cell in fields.values() for one in cell)
                     yield Row(number, fields, _fault_of_row(text, "utf-8"))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{wanted.layout}: {path.name} is no whole Parquet file ({reason_of(error)})") from None
 
 
 def _transposed(batch: Any, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
-    return zip(*(batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names), strict=True)
+    return zip(*(_values(batch.column(batch.schema.get_field_index(name))) for name in names), strict=True)
+
+
+def _values(column: Any) -> list[Any]:
+    """The cells of a column; where a text is no UTF-8, the bytes of all, so that the row can be named."""
+    try:
+        found: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        import pyarrow
+
+        plain = column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
+        in_list = pyarrow.types.is_list(plain.type) or pyarrow.types.is_large_list(plain.type)
+        found = plain.cast(
+            pyarrow.large_list(pyarrow.large_binary()) if in_list else pyarrow.large_binary()
+        ).to_pylist()
+    return found
 
 
 def _check_type(kind: Any, what: str) -> None:

@@ -89,7 +89,7 @@ def test_text_is_read_as_typed_on_a_command_line() -> None:
 
 def test_settings_are_parted_from_those_of_a_dataset() -> None:
     assert Config.part({"bits": "16", "pairs": "80", "seed": 1}) == ({"bits": "16", "seed": 1}, {"pairs": "80"})
-    with pytest.raises(InputError, match="'pairwise' is now called 'weight_pairwise'"):
+    with pytest.raises(InputError, match="the weight of that loss is called 'weight_pairwise'"):
         Config.part({"pairwise": "1"})
 
 

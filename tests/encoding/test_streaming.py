@@ -104,6 +104,33 @@ def test_an_array_is_read_in_pieces(model, scenes, tmp_path):
     assert not (tmp_path / "c.items.txt").exists()
 
 
+def test_it_says_how_many_are_done_and_of_how_many(model, scenes, pictures, tmp_path):
+    (tmp_path / "t.txt").write_text("a\n\nb\n" * 20)
+    np.save(tmp_path / "i.npy", scenes.image.values)
+    (pictures / "a" / "003.png").write_bytes(b"not an image")
+    for source, modality, total in ((pictures, "image", 30), ("t.txt", "text", 60), ("i.npy", "image", 80)):
+        said = []
+        output, report = tmp_path / "c.npy", lambda *given, kept=said: kept.append(given)
+        encode_file(model, tmp_path / source, output, modality=modality, on_error="skip", report=report)
+        done = [given[0] for given in said]
+        assert done == sorted(done) and len(said) > 2 and said[-1] == (total, total)
+        assert {given[1] for given in said} == {total}
+
+
+def test_links_to_folders_are_counted(model, pictures, tmp_path):
+    (pictures / "linked").symlink_to(pictures / "a", target_is_directory=True)
+    tally = encode_file(model, pictures, tmp_path / "c.npy", modality="image")
+    assert tally.encoded == 30 and tally.remarks == ["1 links to folders were not followed"]
+
+
+def test_a_text_file_of_another_program_means_the_same(model, scenes, tmp_path):
+    """UTF-16 with its mark, as PowerShell writes it; and a separator that ends no line."""
+    lines = [*scenes.captions[:9], "red\u2028circle"]
+    (tmp_path / "t.txt").write_bytes("\r\n".join(lines).encode("utf-16"))
+    encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text")
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), model.encode_text(lines))
+
+
 def test_memory_is_bounded_by_the_batches(model, pictures, monkeypatch, tmp_path):
     """Never more images are decoded than the look-ahead allows beyond those that have their codes."""
     decoded, encoded, most = [0], [0], [0]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from udsph.errors import InputError
+from udsph.hamming.codes import MAX_BITS
 
-MAXIMUM_BITS = 8192
 BACKENDS = ("auto", "reference", "gram", "cpu", "cuda")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true")
 AUTO = ("auto", "true", "false")
@@ -40,7 +40,7 @@ class Config:
     """
 
     # What comes out, and where and how it is computed.
-    bits: int = option(64, "length of the codes", 1, MAXIMUM_BITS)
+    bits: int = option(64, "length of the codes", 1, MAX_BITS)
     epochs: int = option(0, "passes over the training pairs; 0: by kind and number of the data", 0, 100_000)
     seed: int = option(0, "of weights, order of the items, and validation part", 0, 2**31 - 1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
@@ -115,8 +115,7 @@ class Config:
     def part(cls, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that are the configuration's, and all others, which may be a dataset's."""
         for name in settings:
-            if name in RENAMED:
-                raise InputError(f"the setting '{name}' is now called '{RENAMED[name]}'")
+            _check_renamed(name)
         mine = {name: value for name, value in settings.items() if name in cls.names()}
         return mine, {name: value for name, value in settings.items() if name not in mine}
 
@@ -148,12 +147,16 @@ def _check_name(name: str, known: Iterable[str]) -> None:
     known = tuple(known)
     if name in known:
         return
-    if name in RENAMED:
-        bits = "; the length of the codes is 'bits'" if name == "bit" else ""
-        raise InputError(f"unknown setting '{name}': the weight of that loss is called '{RENAMED[name]}'{bits}")
+    _check_renamed(name)
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
     raise InputError(f"unknown setting '{name}'; {hint}")
+
+
+def _check_renamed(name: str) -> None:
+    if name in RENAMED:
+        bits = "; the length of the codes is 'bits'" if name == "bit" else ""
+        raise InputError(f"unknown setting '{name}': the weight of that loss is called '{RENAMED[name]}'{bits}")
 
 
 def _checked(field: dataclasses.Field[Any], value: Any) -> Any:

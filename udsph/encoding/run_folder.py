@@ -97,7 +97,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder if folder.is_file() else folder / CONFIG
     if not path.is_file():
         raise InputError(
-            f"{folder} is not a run: it has no {CONFIG}; give the folder that 'udsph train --output' wrote"
+            f"{folder} is not a run: it has no {CONFIG}; give the folder that a training wrote as its output"
         )
     content = files.read_json(path)
     if not isinstance(content, dict) or "format" not in content:

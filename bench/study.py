@@ -26,6 +26,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import processor
+
 from udsph.data.directions import DIRECTIONS
 from udsph.errors import InputError
 from udsph.experiments import Runner, claim
@@ -124,11 +126,11 @@ def make(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]
     case = CASES[run.case]
     dataset = dataset_of(run.case, root)
     settings = {"bits": run.bits, "seed": run.seed, **case.training, **VARIANTS[run.variant], **extra}
-    wall, processor = time.perf_counter(), time.process_time()
+    wall, work = time.perf_counter(), time.process_time()
     model = UDSPH(config=Config.from_settings(settings)).fit(dataset, progress=False)
     row = {
         "wall_seconds": time.perf_counter() - wall,
-        "processor_seconds": time.process_time() - processor,
+        "processor_seconds": time.process_time() - work,
         "date": date.today().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} CPUs",
         "torch": torch.__version__,

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
@@ -59,6 +60,19 @@ def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp
     assert study.conduct(wanted, tmp_path, None, 0, {}) == 0
     assert made[4:] == [run for run in wanted if run.seed == 1], "only what was missing"
     assert not any("error" in found for found in rows_in(study, tmp_path))
+
+
+def test_a_run_trains_scores_and_stands_in_the_table(study, tmp_path):
+    values = np.random.default_rng(0).random((40, 5)).astype(np.float32)
+    np.savez(tmp_path / "f.npz", image=values, text=values, labels=np.arange(40) % 2)
+    study.CASES["tiny"] = study.Case("Tiny", "features", (8,), 1, ("full",), place="f.npz")
+    wanted = list(study.runs_of(["tiny"], [], [], 0))
+    extra = {"epochs": "1", "label_steps": "5", "device": "cpu"}
+    assert study.conduct(wanted, tmp_path / "out", str(tmp_path), 0, extra) == 0
+    (row,) = rows_in(study, tmp_path / "out")
+    assert row["training"]["epochs"] == 1 and row["training"]["bits"] == 8 and row["processor_seconds"] > 0
+    assert row["machine"].endswith("CPUs") and 0 < row["query"]["image_to_text"]["map"] <= 1
+    assert "**Tiny** (8 queries, 32 items" in study.tables([row])
 
 
 def old_row(study, folder: Path, run, **more) -> None:

@@ -60,7 +60,10 @@ def test_files_are_read_as_trec_evals_tools_read_them(tmp_path):
     run, qrels = random_run(np.random.default_rng(1))
     lines = [f"{query}\t0 {document} {grade}\n" for query, found in qrels.items() for document, grade in found.items()]
     (tmp_path / "qrels").write_text("".join(lines))
-    lines = [f"{query} Q0 {document} 7 {score!r} tag\n" for query, of in run.items() for document, score in of.items()]
+    (tmp_path / "commented").write_text("# judged by hand\n" + "#\n\n".join(lines))
+    assert read_qrels(tmp_path / "commented") == qrels
+    rows = [(query, document, score) for query, found in run.items() for document, score in found.items()]
+    lines = [f"{query} Q0 {document} 7 {score!r} a tag\n" for query, document, score in rows]
     (tmp_path / "run").write_text("\ufeff" + "\n".join(lines))
     assert read_run(tmp_path / "run") == run
     with open(tmp_path / "qrels") as file:

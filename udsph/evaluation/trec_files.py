@@ -52,7 +52,7 @@ def _read(path: Path, what: str, value_at: int, form: str, number: Callable[[str
     found: dict[str, dict[str, Any]] = {}
     columns = len(form.split())
     for at, words in _lines(path, what):
-        if len(words) != columns:
+        if len(words) != columns and (len(words) < columns or what != "run"):  # the tag of a run may hold blanks
             raise InputError(f"{what}: {fspath(path)}, line {at}: {len(words)} columns, {columns} expected ({form})")
         query, document, text = words[0], words[2], words[value_at]
         try:
@@ -69,11 +69,12 @@ def _read(path: Path, what: str, value_at: int, form: str, number: Callable[[str
 
 
 def _lines(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
-    """Numbers and words of the lines that are not empty."""
+    """Numbers and words of the lines that are neither empty nor comments (from "#")."""
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as file:  # no other line separator ends a line
             for at, line in enumerate(file, 1):
-                if words := line.split():
+                words = line.split()
+                if words and not line.startswith("#"):
                     yield at, words
     except UnicodeDecodeError as error:
         raise InputError(f"{what}: {fspath(path)} is not a text file in UTF-8 ({error.reason})") from None

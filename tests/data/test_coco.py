@@ -140,6 +140,14 @@ def test_the_lists_of_hashnet(folder):
     }  # fmt: skip
 
 
+def test_a_part_without_instances_is_said(folder):
+    write(folder, "test2017", {20: [(1, [0, 0, 9, 9], 0)]})
+    (folder / "annotations" / "instances_test2017.json").unlink()
+    coco = data.load("coco", folder)
+    assert len(coco) == 4
+    assert "captions_test2017.json is not used, since instances_test2017.json is missing" in coco.notes
+
+
 def test_a_protocol_on_a_piece_is_said(folder):
     with pytest.raises(InputError, match="coco: 4 pairs cannot be split"):
         data.load("coco", folder, protocol="mith")

@@ -77,7 +77,7 @@ def load(root: Path, **settings: Any) -> Dataset:
     labelled, boxed = settings["labels"] != NO_LABELS, settings["image"] == "boxes"
     if boxed and not labelled:
         raise InputError("coco: image=boxes reads the instances, which labels=none leaves away; give one of the two")
-    parts = find_parts(root, labelled)
+    parts = find_parts(root, labelled, problems)
     classes: dict[str, int] = {}
     photos = [photo for part in parts for photo in read_part(root, part, classes, problems, labelled, boxed)]
     names = [_place(root, photo.part) + photo.file for photo in photos]
@@ -96,8 +96,8 @@ def load(root: Path, **settings: Any) -> Dataset:
     return as_dataset("coco", Items(view, None, labels, tuple(classes), captions), splits, settings, problems)
 
 
-def find_parts(root: Path, labelled: bool = True) -> list[str]:
-    """The parts of which the annotation files are there, sorted: training part first."""
+def find_parts(root: Path, labelled: bool, problems: Problems) -> list[str]:
+    """The parts of which the annotation files are there, sorted: training part first; the others are remarked on."""
     folder = _annotations(root)
     parts = sorted(path.stem.removeprefix("captions_") for path in folder.glob("captions_*.json"))
     whole = [part for part in parts if not labelled or (folder / f"instances_{part}.json").is_file()]
@@ -105,6 +105,9 @@ def find_parts(root: Path, labelled: bool = True) -> list[str]:
         what = f"instances_{parts[0]}.json" if parts else "captions_PART.json and instances_PART.json"
         mend = "; labels=none reads captions alone" if parts else ""
         raise InputError(f"coco: '{what}' is missing in '{folder}'; get it from {SOURCE}{mend}")
+    for part in parts:
+        if part not in whole:
+            problems.remark(f"captions_{part}.json is not used, since instances_{part}.json is missing")
     return whole
 
 
@@ -236,9 +239,7 @@ def _splits(
         return draw(PROTOCOLS["mith"], "mith", len(photos), seed, problems)
     if protocol == "hashnet":
         # "train2014/COCO_train2014_000000566612.jpg" and "train2017/000000566612.jpg" are the same photograph.
-        return listed_splits(
-            root, "coco", [_number_of(photo.file) for photo in photos], lambda path: int(_number_of(path)), problems
-        )
+        return listed_splits(root, "coco", [_number_of(photo.file) for photo in photos], _number_of, problems)
     held = [part for part in parts if part.startswith(("val", "test"))]
     if not held or len(held) == len(parts):
         raise InputError(

@@ -327,3 +327,23 @@ def test_pairs_without_labels(tmp_path):
     np.savez(tmp_path / "c.npz", **values, labels=np.arange(20) % 2)
     assert data.load("features", tmp_path / "c.npz").labelled
     assert not data.load("features", tmp_path / "c.npz", labels="none").labelled
+
+
+def test_queries_may_be_called_test_and_other_splits_are_named(tmp_path):
+    """The queries were filled in as all that is not for training, the validation part among them."""
+    values = {"image": np.ones((20, 3)), "text": np.ones((20, 2)), "labels": np.arange(20) % 2}
+    index = {"train": np.arange(8), "val": np.arange(8, 12), "test": np.arange(12, 20)}
+    np.savez(tmp_path / "a.npz", **values, **index)
+    with pytest.warns(UserWarning, match=r"features: not used: 'val'; the splits are train, database and query \(or t"):
+        found = data.load("features", tmp_path / "a.npz")
+    assert found.splits["query"].tolist() == index["test"].tolist()
+    assert found.splits["train"].tolist() == index["train"].tolist()
+    assert found.notes == ("not used: 'val'; the splits are train, database and query (or test)",)
+    np.savez(tmp_path / "b.npz", **values, query=np.arange(3), test=np.arange(9))
+    found = data.load("features", tmp_path / "b.npz")
+    assert found.splits["query"].tolist() == [0, 1, 2] and "not used: 'test'" in found.notes[0]
+    parts = {f"{key}_{part}": value[rows] for key, value in values.items() for part, rows in index.items()}
+    np.savez(tmp_path / "c.npz", **parts)
+    found = data.load("features", tmp_path / "c.npz")
+    assert {split: len(rows) for split, rows in found.splits.items()} == {"train": 8, "query": 8, "database": 8}
+    assert found.notes[0].startswith("not used: 'image_val', 'labels_val', 'text_val'; ")

@@ -201,6 +201,14 @@ def test_class_numbers_of_which_one_is_missing_in_a_part(tmp_path, first):
     np.testing.assert_array_equal(found.labels.argmax(1), np.concatenate([numbers["tr"], numbers["te"]]) - first)
 
 
+def test_parts_that_are_not_used_are_named(tmp_path):
+    stored = parts(np.random.default_rng(0), tr=9, te=4, val=3)
+    scipy.io.savemat(tmp_path / "mir.mat", stored)
+    found = data.load("mirflickr", tmp_path)
+    assert len(found) == 13
+    assert found.notes == ("not used: I_val, L_val, T_val; the parts are _tr, _te and _db",)
+
+
 def test_one_query_with_several_classes(tmp_path):
     stored = parts(np.random.default_rng(0), tr=9, te=1)
     stored["L_te"] = np.array([[1, 0, 1]])

@@ -16,6 +16,8 @@ from udsph.errors import InputError
 Kind = Literal["pixels", "vectors", "regions", "tokens"]
 SPLITS = ("train", "database", "query")
 MOST_LISTED = 100  # classes that a description names
+SPLIT_NAMES = {**{split: split for split in SPLITS}, "test": "query"}  # as files call them
+UNUSED_SPLITS = ("val", "valid", "validation", "dev")  # what selects a model is taken from the training pairs
 NO_LABELS = "none"  # of the setting "labels" of those layouts whose files may have none
 
 

@@ -84,6 +84,9 @@ def _parts(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items
                 raise InputError(f"{problems.layout}: the array '{kind}_{split}' is missing beside 'I_{split}'")
     if "query" not in suffixes:
         raise InputError(f"{problems.layout}: the arrays 'I_te', 'T_te', 'L_te' of the queries are missing")
+    unused = sorted(key for key in places if key[:2] in ("I_", "T_", "L_") and key[2:] not in suffixes.values())
+    if unused:
+        problems.remark(f"not used: {', '.join(unused)}; the parts are _tr, _te and _db")
     tables: dict[str, list[Any]] = {"I": [], "T": [], "L": []}
     counts: list[int] = []
     for suffix in suffixes.values():

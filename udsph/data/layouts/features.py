@@ -18,7 +18,8 @@ import numpy as np
 
 from udsph.data.arrays import Arrays
 from udsph.data.checks import as_class_labels, as_float32, as_integers
-from udsph.data.dataset import NO_LABELS, SPLITS, Dataset, Modality
+from udsph.data.dataset import NO_LABELS, SPLIT_NAMES, UNUSED_SPLITS, Dataset, Modality
+from udsph.data.problems import Problems
 from udsph.data.protocols import QUERY_SHARE
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
@@ -70,6 +71,8 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], seed: int, first: str) -> 
     if "labels" in keys:
         matrix, classes = as_class_labels(_label_table(tables["labels"], counts), f"{source}: '{keys['labels']}'")
     described = arrays.mapped.description if arrays.mapped else {}
+    problems = Problems("features", "skip")
+    _remark_unused(arrays, parts, problems)
     if parts:
         splits = _consecutive(counts, parts)
     else:
@@ -82,6 +85,7 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], seed: int, first: str) -> 
         classes=tuple(described.get("classes", classes)) if "labels" in keys else (),
         splits=splits,
         captions=arrays.mapped.captions() if arrays.mapped else None,
+        notes=problems.tell(),
     )
 
 
@@ -91,13 +95,28 @@ def _name(key: str, part: str) -> str:
 
 def _separate_splits(arrays: Arrays, keys: Mapping[str, str]) -> tuple[str, ...]:
     """The splits that have arrays of their own, in the order in which they are joined; none if the file has no such."""
-    parts = tuple(split for split in SPLITS if any(_name(key, split) in arrays for key in keys.values()))
-    if parts and ("query" not in parts or len(parts) == 1):
+    parts = _chosen([part for part in SPLIT_NAMES if any(_name(key, part) in arrays for key in keys.values())])
+    if parts and (not {"query", "test"} & set(parts) or len(parts) == 1):
         raise InputError(
             f"{arrays.path.name} has arrays for {' and '.join(parts)} only; "
             f"give {keys['image']}_query and {keys['image']}_train or {keys['image']}_database, and so for each array"
         )
     return parts
+
+
+def _chosen(found: list[str]) -> tuple[str, ...]:
+    """Of names of splits those that are read: ``test`` is another name of ``query``, where there is no such."""
+    return tuple(name for name in found if name != "test" or "query" not in found)
+
+
+def _remark_unused(arrays: Arrays, parts: Sequence[str], problems: Problems) -> None:
+    """Name arrays that look like those of a split and are none that is read."""
+    read = parts or _chosen([name for name in SPLIT_NAMES if name in arrays])
+    for name in (*SPLIT_NAMES, *UNUSED_SPLITS):
+        unused = [key for key in arrays.keys if key == name or (parts and key.endswith(f"_{name}"))]
+        if name not in read and unused:
+            listed = ", ".join(f"'{key}'" for key in unused)
+            problems.remark(f"not used: {listed}; the splits are train, database and query (or test)")
 
 
 def _counts(
@@ -208,7 +227,9 @@ def _lengths(arrays: Arrays, key: str, parts: Sequence[str], values: Any) -> np.
 def _consecutive(counts: Sequence[int], parts: Sequence[str]) -> dict[str, np.ndarray]:
     """Splits of joined parts. Without a database the training pairs are it, and the other way round."""
     ends = np.cumsum(counts)
-    splits = {part: np.arange(end - count, end) for part, end, count in zip(parts, ends, counts, strict=True)}
+    splits = {
+        SPLIT_NAMES[part]: np.arange(end - count, end) for part, end, count in zip(parts, ends, counts, strict=True)
+    }
     for split, other in (("train", "database"), ("database", "train")):
         if split not in splits:
             splits[split] = splits[other]
@@ -218,14 +239,13 @@ def _consecutive(counts: Sequence[int], parts: Sequence[str]) -> dict[str, np.nd
 def _indexed(arrays: Arrays, count: int, first: str) -> dict[str, np.ndarray]:
     """Splits from index arrays, the missing ones filled in; empty if the file has none."""
     given = {}
-    for split in SPLITS:
-        if split in arrays:
-            values = arrays.read(split)
-            index = as_integers(values, f"{arrays.path.name}: '{split}'")
-            # More than two items cannot all be number 0 or 1: that is a mask.
-            zero_one = count > 2 and bool(np.isin(index, (0, 1)).all())
-            is_mask = len(index) == count and (values.dtype.kind == "b" or zero_one)
-            given[split] = (index, is_mask)
+    for name in _chosen([name for name in SPLIT_NAMES if name in arrays]):
+        values = arrays.read(name)
+        index = as_integers(values, f"{arrays.path.name}: '{name}'")
+        # More than two items cannot all be number 0 or 1: that is a mask.
+        zero_one = count > 2 and bool(np.isin(index, (0, 1)).all())
+        is_mask = len(index) == count and (values.dtype.kind == "b" or zero_one)
+        given[SPLIT_NAMES[name]] = (index, is_mask)
     if not given:
         return {}
     offset = _first_number(arrays, [index for index, is_mask in given.values() if not is_mask], count, first)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from udsph.data import images, texts
-from udsph.data.dataset import NO_LABELS, SPLITS, Dataset, Modality
+from udsph.data.dataset import NO_LABELS, SPLIT_NAMES, SPLITS, Dataset, Modality
 from udsph.data.items import Items, as_dataset
 from udsph.data.lines import read_names
 from udsph.data.problems import ON_ERROR, Problems
@@ -40,7 +40,6 @@ SETTINGS = {
     "on_error": ON_ERROR,
 }
 _CELLS = 10_000  # different cells of labels that are remembered
-_SPLIT_NAMES = {**{split: split for split in SPLITS}, "test": "query"}  # as tables call them
 
 
 class Pair(NamedTuple):
@@ -112,7 +111,7 @@ def _usable_pairs(
         if labelled:
             cell = row.fields[settings["labels"]]
             names, fault = labels_of(cell if isinstance(cell, str) else tuple(cell))
-        pair = Pair(inside(image), caption, names, _SPLIT_NAMES.get(split, split))
+        pair = Pair(inside(image), caption, names, SPLIT_NAMES.get(split, split))
         # The same image may stand in several rows, with several captions; a row may not stand there twice.
         key = _single(row.fields.get("id", "")) or f"{image}\n{caption}"
         fault = (
@@ -144,7 +143,7 @@ def _fault_of(pair: Pair, cell: str | list[str]) -> str:
             else "the caption is empty"
         )
     if pair.split and pair.split not in SPLITS:
-        return f"the split '{pair.split}' is none of {', '.join(_SPLIT_NAMES)}"
+        return f"the split '{pair.split}' is none of {', '.join(SPLIT_NAMES)}"
     return ""
 
 

@@ -13,6 +13,7 @@
 #include "hamming/capi.h"
 #include "hamming/levels.h"
 #include "hamming/search.h"
+#include "hamming/tables.h"
 
 namespace py = pybind11;
 
@@ -151,6 +152,47 @@ uint64_t sum_words(const udsph::Segment &segment, size_t threads) {
   return udsph::sum_words(segment, threads);
 }
 
+std::shared_ptr<udsph::Segment> part(const udsph::Segment &segment, size_t begin, size_t end) {
+  return std::make_shared<udsph::Segment>(segment.part(begin, end));
+}
+
+std::shared_ptr<udsph::Tables> make_tables(const udsph::Segment &segment, size_t chunks, size_t threads) {
+  udsph::kernels();
+  py::gil_scoped_release released;
+  return std::make_shared<udsph::Tables>(segment, chunks, threads, check_signals);
+}
+
+py::tuple search_tables(const udsph::Tables &tables, const udsph::Segment &segment, const Codes &queries, size_t k, const Bitmap &allowed,
+                        size_t threads, Array<uint64_t> met) {
+  check_width(segment, queries, "queries");
+  const uint64_t *lanes = checked(allowed, segment);
+  const size_t n_queries = queries.shape(0);
+  py::array_t<int32_t> distances({n_queries, k});
+  py::array_t<int64_t> positions({n_queries, k});
+  int32_t *d = distances.mutable_data();
+  int64_t *p = positions.mutable_data();
+  uint64_t *counts = met.mutable_data();
+  {
+    py::gil_scoped_release released;
+    tables.search(segment, queries.data(), n_queries, k, lanes, threads, check_signals, d, p, counts);
+  }
+  return py::make_tuple(distances, positions);
+}
+
+py::tuple range_search_tables(const udsph::Tables &tables, const udsph::Segment &segment, const Codes &queries, size_t radius,
+                              const Bitmap &allowed, size_t threads, Array<uint64_t> met) {
+  check_width(segment, queries, "queries");
+  const uint64_t *lanes = checked(allowed, segment);
+  uint64_t *counts = met.mutable_data();
+  udsph::RangeResult result;
+  {
+    py::gil_scoped_release released;
+    result = tables.range_search(segment, queries.data(), queries.shape(0), radius, lanes, threads, check_signals, counts);
+  }
+  return py::make_tuple(to_array(std::move(result.offsets)), to_array(std::move(result.distances)),
+                        to_array(std::move(result.positions)));
+}
+
 // A file in memory, without a file descriptor that stays open.
 py::array_t<uint8_t> map_file(const std::string &path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -211,5 +253,16 @@ PYBIND11_MODULE(_native, module) {
       .def("range_search", &range_search)
       .def("read", &read_rows)
       .def("words", &words)
+      .def("part", &part)
       .def("sum_words", &sum_words);
+  py::class_<udsph::Tables, std::shared_ptr<udsph::Tables>>(module, "Tables")
+      .def(py::init(&make_tables))
+      .def_property_readonly("nbytes", &udsph::Tables::bytes)
+      .def_property_readonly("chunks", &udsph::Tables::chunks)
+      .def_property_readonly("items", &udsph::Tables::items)
+      .def("set_costs", [](udsph::Tables &tables, double lookup, double candidate, double scan_one, double scan_many) {
+        tables.set_costs({lookup, candidate, scan_one, scan_many});
+      })
+      .def("search", &search_tables)
+      .def("range_search", &range_search_tables);
 }

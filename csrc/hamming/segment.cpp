@@ -57,6 +57,14 @@ Segment Segment::joined(const std::vector<const Segment *> &parts) {
   return all;
 }
 
+Segment Segment::part(size_t begin, size_t end) const {
+  if (begin > end || end > blocks_.size()) throw std::invalid_argument("a part must lie within the segment");
+  Segment some(*this);
+  some.blocks_.assign(blocks_.begin() + static_cast<std::ptrdiff_t>(begin), blocks_.begin() + static_cast<std::ptrdiff_t>(end));
+  some.n_ = std::min(n_, end * BLOCK) - std::min(n_, begin * BLOCK);
+  return some;
+}
+
 bool Segment::full() const {
   const size_t whole = n_ / BLOCK;
   return whole >= FULL_BLOCKS || whole * block_words() * sizeof(uint64_t) >= FULL_BYTES;

@@ -18,6 +18,9 @@ class Segment {
   // The codes of parts one after the other, in the same memory. Only the last may end within a block; throws std::invalid_argument.
   static Segment joined(const std::vector<const Segment *> &parts);
 
+  // The blocks [begin, end), in the same memory.
+  Segment part(size_t begin, size_t end) const;
+
   size_t bits() const { return bits_; }
   size_t size() const { return n_; }
   size_t bytes() const { return blocks_.size() * (block_words() + 1) * sizeof(uint64_t); }

@@ -42,8 +42,8 @@ def distances_of(query, ids):
 class Mix:
     """An index, the workers that use it, and what is known of each batch of ids: when it came and went."""
 
-    def __init__(self):
-        self.index = hamming.FlatIndex(BITS)
+    def __init__(self, index):
+        self.index = index
         self.clock = itertools.count()
         self.batches = itertools.count()
         self.added = {}  # batch -> (tick before, tick after)
@@ -122,6 +122,9 @@ class Mix:
         else:
             np.testing.assert_array_equal(np.sort(found.ids), self.kept)
 
+    def optimize(self):
+        self.index.optimize(threads=1)
+
     def sizes(self):
         assert len(self.index) >= KEPT
         assert self.index.nbytes >= KEPT * BITS // 8
@@ -165,12 +168,13 @@ class Mix:
             self.stop.set()
 
 
-def test_eight_threads_in_any_mix(engine):
-    mix = Mix()
+@pytest.mark.parametrize("kind", ["flat", "multi"])
+def test_eight_threads_in_any_mix(engine, kind):
+    mix = Mix(hamming.FlatIndex(BITS) if kind == "flat" else hamming.Index(BITS, kind="multi"))
     plans = [
         (mix.add, mix.remove, mix.add),
         (mix.add, mix.range_search, mix.remove),
-        (mix.filtered,),
+        (mix.filtered, mix.optimize) if kind == "multi" else (mix.filtered,),
         (mix.filtered, mix.search),
         (mix.range_search,),
         (mix.masked, mix.sizes),

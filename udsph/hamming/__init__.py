@@ -14,6 +14,7 @@ from udsph.hamming.backend import build_info, simd_level, simd_levels
 from udsph.hamming.codes import pack, unpack
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.flat import FlatIndex, distances, load, search
+from udsph.hamming.index import Index
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.storage import FormatError
 
@@ -21,6 +22,7 @@ __all__ = [
     "Bitmap",
     "FlatIndex",
     "FormatError",
+    "Index",
     "RangeResult",
     "SearchResult",
     "build_info",

@@ -77,11 +77,19 @@ class Segment(Protocol):
 class Snapshot:
     """One state of an index."""
 
-    def __init__(self, empty: Segment, segments: tuple[Segment, ...], ids: Ids, alive: Alive | None = None) -> None:
+    def __init__(
+        self,
+        empty: Segment,
+        segments: tuple[Segment, ...],
+        ids: Ids,
+        alive: Alive | None = None,
+        closings: int = 0,
+    ) -> None:
         self.empty = empty  # what a new segment is made from
         self.segments = segments
         self.ids = ids
         self.alive = alive  # None: all
+        self.closings = closings  # how often the positions of this index have closed up
         self.n = sum(map(len, segments))  # positions
         self._searched: tuple[tuple[Segment, int], ...] | None = None
         self._alive_words: Words | None = None
@@ -120,14 +128,14 @@ class Snapshot:
 
     def read(self, ids: Any) -> Codes:
         """Packed rows of ids."""
-        return self._read(self.ids.positions(check_ids(ids), self.alive))
+        return self.read_positions(self.ids.positions(check_ids(ids), self.alive))
 
     def extended(self, rows: Codes, ids: Any) -> Snapshot:
         """This state and more codes."""
         named = self.ids.extended(len(rows), ids, self.alive)
         if len(rows) == 0:
-            return Snapshot(self.empty, self.segments, named, self.alive)
-        return Snapshot(self.empty, extended(self.segments, self.empty, rows), named, self.alive)
+            return Snapshot(self.empty, self.segments, named, self.alive, self.closings)
+        return Snapshot(self.empty, extended(self.segments, self.empty, rows), named, self.alive, self.closings)
 
     def without(self, ids: Any) -> Snapshot:
         """This state less the codes of these ids; where less than half of the positions hold a code, they close up."""
@@ -135,12 +143,12 @@ class Snapshot:
         if len(gone) == 0:
             return self
         alive = Alive.without(self.alive, self.n, gone)
-        rest = Snapshot(self.empty, self.segments, self.ids, alive)
+        rest = Snapshot(self.empty, self.segments, self.ids, alive, self.closings)
         return rest.compacted() if 2 * alive.dead > self.n else rest
 
     def shared(self) -> Snapshot:
         """The same state for another index, which goes its own way."""
-        return Snapshot(self.empty, self.segments, self.ids.shared(), self.alive)
+        return Snapshot(self.empty, self.segments, self.ids.shared(), self.alive, self.closings)
 
     def compacted(self) -> Snapshot:
         """The same codes and ids without positions that hold none."""
@@ -150,7 +158,7 @@ class Snapshot:
         segments: tuple[Segment, ...] = ()
         for rows in self._rows(kept):
             segments = extended(segments, self.empty, rows)
-        return Snapshot(self.empty, segments, self.ids.subset(kept))
+        return Snapshot(self.empty, segments, self.ids.subset(kept), None, self.closings + 1)
 
     def positions(self) -> Positions:
         """Positions that hold a code."""
@@ -172,9 +180,10 @@ class Snapshot:
         """Packed rows in steps of whole blocks."""
         step = max(1, _BYTES_PER_STEP // (self.bits * (BLOCK // 8))) * BLOCK
         for begin in range(0, len(positions), step):
-            yield self._read(positions[begin : begin + step])
+            yield self.read_positions(positions[begin : begin + step])
 
-    def _read(self, positions: Positions) -> Codes:
+    def read_positions(self, positions: Positions) -> Codes:
+        """Packed rows at positions."""
         rows = np.empty((len(positions), (self.bits + 7) // 8), np.uint8)
         begin = 0
         for segment in self.segments:
@@ -187,8 +196,11 @@ class Snapshot:
     def searched(self) -> tuple[tuple[Segment, int], ...]:
         """The segments that a search goes through, as few as share their memory, and the positions where they begin."""
         if self._searched is None:
-            joined = self.empty.joined(self.segments) if len(self.segments) > 1 else None
-            parts = (joined,) if joined is not None else self.segments or (self.empty,)
+            parts: list[Segment] = []
+            for kind, group in itertools.groupby(self.segments or (self.empty,), type):
+                alike = list(group)
+                joined = kind.joined(alike) if len(alike) > 1 else None  # type: ignore[attr-defined]
+                parts.extend(alike if joined is None else [joined])
             bases = itertools.accumulate(map(len, parts[:-1]), initial=0)
             self._searched = tuple(zip(parts, bases, strict=True))
         return self._searched

@@ -1,0 +1,67 @@
+// Multi-index hashing (Norouzi, Punjani, Fleet 2012): exact search that looks at a small part of the codes.
+//
+// A code is cut into chunks. A table per chunk holds the codes in the order of that chunk, so that those with a given chunk lie
+// together. T[t] is the radius up to which chunk t of a query has been looked up, -1 before. A code that was not met differs from the
+// query in more than T[t] bits of every chunk, so its distance is at least sum (T[t] + 1): everything up to
+//     guarantee = sum (T[t] + 1) - 1
+// has been met, in whatever order the radii grew. A search ends when no code beyond the guarantee is wanted; then all ties at the k-th
+// distance are known, and the smallest positions win as in a scan. Where that would take longer than a scan, the scan takes over.
+#pragma once
+
+#include "common/memory.h"
+#include "hamming/search.h"
+
+namespace udsph {
+
+class Tables {
+ public:
+  // Over all codes of a segment, which must be fewer than 2**32, in `chunks` chunks of at most 64 bits, or as many as suit the number of
+  // codes where it is 0. Where many codes are equal each is kept once, with its positions beside. Throws std::bad_alloc; `poll` may throw.
+  Tables(const Segment &codes, size_t chunks, size_t threads, Poll poll);
+
+  size_t bytes() const;
+  size_t chunks() const { return tables_.size(); }
+  size_t items() const { return n_; }  // distinct codes, or codes
+  bool distinct() const { return first_ != nullptr; }
+
+  // What a step costs in nanoseconds: a lookup, a code compared, and a code of a scan for one of few queries, or of many.
+  struct Costs {
+    double lookup = 20, candidate = 1, scan_one = 1, scan_many = 0.1;
+  };
+  void set_costs(const Costs &costs) { costs_ = costs; }
+
+  // As udsph::search and udsph::range_search over the same segment. `met` (4 numbers, or null) gets the sums over queries of lookups,
+  // candidates and hits, and the number of queries that a scan took over.
+  void search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
+              Poll poll, int32_t *distances, int64_t *positions, uint64_t *met) const;
+  RangeResult range_search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t radius, const uint64_t *allowed,
+                           size_t threads, Poll poll, uint64_t *met) const;
+
+ private:
+  friend class Lookup;
+
+  struct Table {
+    size_t start, length, width;  // bits of the chunk; of the directory, which wider chunks are hashed into
+    Memory<uint32_t> offsets, items;
+    Words rows;  // beside the items, or none: they are gathered from rows_
+
+    uint64_t key(const uint64_t *row) const;
+    size_t bucket(uint64_t key) const {
+      return length <= width ? key : static_cast<size_t>(key * 0x9e3779b97f4a7c15u >> (64 - width));
+    }
+  };
+
+  void take_rows(const Segment &codes);
+  double distinct_share() const;
+  void make_distinct();
+  void build(Table &table) const;
+
+  size_t bits_, words_, n_ = 0, n_codes_;
+  bool beside_;           // rows lie beside the items of every table
+  Words rows_;            // [n_][words_]
+  Memory<uint32_t> first_, postings_;  // of distinct codes: positions at postings_[first_[i]] to [first_[i + 1]], ascending
+  std::vector<Table> tables_;
+  Costs costs_;
+};
+
+}  // namespace udsph

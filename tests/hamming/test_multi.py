@@ -1,0 +1,195 @@
+"""Tables give the bytes of a scan, whatever data, chunks and costs; ``Index`` gives those of ``FlatIndex``."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from udsph import hamming
+from udsph.errors import InputError
+from udsph.hamming import backend, multi
+from udsph.hamming.filters import words_of_mask
+
+native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
+SCAN_NEVER, SCAN_EARLY, SCAN_SOMETIMES = (1e-3, 1e-4, 1e3, 1e3), (1e3, 1e3, 1e-6, 1e-6), (20.0, 1.0, 5.0, 1.0)
+
+
+def flip(codes, rng, count):
+    bits = 8 * codes.shape[1]
+    for _ in range(count):
+        place = rng.integers(0, bits, len(codes))
+        codes[np.arange(len(codes)), place // 8] ^= (1 << place % 8).astype(np.uint8)
+    return codes
+
+
+def make(kind, n, bits, rng):
+    """Codes of one of three kinds: independent bits, clusters, few distinct ones."""
+    uniform = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
+    if kind == "uniform":
+        return uniform
+    centres = uniform[: max(1, n // (50 if kind == "clustered" else 400))]
+    codes = centres[rng.integers(0, len(centres), n)]
+    return flip(codes, rng, 4) if kind == "clustered" else codes
+
+
+def same(found, truth):
+    for ours, other in zip(found, truth, strict=True):
+        np.testing.assert_array_equal(ours, other)
+
+
+@native
+@pytest.mark.parametrize("costs", [SCAN_NEVER, SCAN_EARLY, SCAN_SOMETIMES], ids=["tables", "scan", "both"])
+@pytest.mark.parametrize("kind", ["uniform", "clustered", "collapsed"])
+@pytest.mark.parametrize(
+    ("bits", "chunks"), [(8, 1), (16, 3), (64, 0), (64, 5), (72, 4), (128, 0), (256, 12), (320, 20)]
+)
+def test_tables_give_the_bytes_of_a_scan(bits, chunks, kind, costs):
+    rng = np.random.default_rng([bits, chunks, len(kind)])
+    n = int(rng.integers(700, 1400))
+    codes = make(kind, n, bits, rng)
+    queries = np.concatenate([codes[:60], flip(codes[60:70].copy(), rng, 1), make("uniform", 3, bits, rng)])
+    segment = backend.empty_segment(bits).extended(codes)
+    tables = backend.module().Tables(segment, chunks, 2)
+    tables.set_costs(*costs)
+    met = np.zeros(4, np.uint64)
+    mask = words_of_mask(rng.random(n) < 0.4)
+    # Far neighbours of many bits take billions of lookups where nothing may be handed over to a scan.
+    near = (1,) if costs is SCAN_NEVER and bits > 16 else (1, 10, n + 5)
+    wanted = queries[:70] if costs is SCAN_NEVER else queries
+    for allowed in (None, mask):
+        for radius in (0, 1, 3):
+            same(
+                tables.range_search(segment, wanted, radius, allowed, 2, met),
+                segment.range_search(wanted, radius, allowed, 1),
+            )
+        if costs is SCAN_NEVER and (kind == "uniform" or allowed is not None) and bits > 16:
+            continue
+        for k in near:
+            same(tables.search(segment, wanted, k, allowed, 2, met), segment.search(wanted, k, allowed, 1))
+    if costs is SCAN_NEVER and bits > 16:
+        assert met[3] == 0 and met[2] > 0
+    if costs is SCAN_EARLY:
+        assert met[3] > 0
+
+
+@native
+def test_equal_codes_are_kept_once_where_many_are():
+    rng = np.random.default_rng(0)
+    for n, distinct in ((3000, 40), (300_000, 3)):
+        codes = rng.integers(0, 256, (distinct, 8), dtype=np.uint8)[rng.integers(0, distinct, n)]
+        segment = backend.empty_segment(64).extended(codes)
+        tables = backend.module().Tables(segment, 0, 1)
+        assert tables.items == len(np.unique(codes, axis=0))
+        same(
+            tables.search(segment, codes[:3], 7, None, 1, np.zeros(4, np.uint64)), segment.search(codes[:3], 7, None, 1)
+        )
+
+
+@native
+@pytest.mark.parametrize(("chunks", "n"), [(65, 100), (0, 0)])
+def test_impossible_tables_are_refused(chunks, n):
+    segment = backend.empty_segment(64).extended(np.zeros((n, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"chunks must|tables need"):
+        backend.module().Tables(segment, chunks, 1)
+
+
+@pytest.fixture
+def both():
+    """An index of each kind with the same clustered codes, their own ids and some removed."""
+    rng = np.random.default_rng(1)
+    codes, ids = make("clustered", 7_000, 64, rng), rng.permutation(40_000)[:7_000]
+    indexes = hamming.Index(64, kind="multi"), hamming.FlatIndex(64)
+    for index in indexes:
+        index.add(codes, ids=ids)
+        index.remove(ids[100:900])
+    return *indexes, codes, ids
+
+
+def agree(index, flat, queries, ids):
+    assert len(index) == len(flat)
+    mask = np.arange(len(flat)) % 3 == 0
+    for where in (None, mask, ids[1000:1100]):
+        for k in (1, 12):
+            same(index.search(queries, k, where=where), flat.search(queries, k, where=where))
+        same(index.range_search(queries, 4, where=where), flat.range_search(queries, 4, where=where))
+    np.testing.assert_array_equal(index.reconstruct(ids[1000:1050]), flat.reconstruct(ids[1000:1050]))
+
+
+@pytest.fixture(params=backend.available())
+def engine(request):
+    backend.use(request.param)
+    yield request.param
+    backend.use(None)
+
+
+def test_an_index_gives_the_bytes_of_a_flat_one_before_and_after(engine, both):
+    index, flat, codes, ids = both
+    queries = flip(codes[:25].copy(), np.random.default_rng(2), 1)
+    agree(index, flat, queries, ids)
+    index.optimize(threads=2)
+    agree(index, flat, queries, ids)
+    for each in (index, flat):
+        each.add(codes[:700], ids=np.arange(50_000, 50_700))
+        each.remove(ids[5000:6000])
+    agree(index, flat, queries, ids)
+    index.optimize()
+    agree(index, flat, queries, ids)
+    for each in (index, flat):  # few enough are left that positions close up
+        each.remove(np.setdiff1d(ids[2000:], ids[5000:6000]))
+    agree(index, flat, queries, ids)
+    index.optimize()
+    agree(index, flat, queries, ids)
+    if engine == "native":
+        assert "in tables" in repr(index) and " 0 in tables" not in repr(index)
+
+
+def test_copies_pickles_and_files_of_an_optimized_index(engine, both, tmp_path):
+    index, flat, codes, ids = both
+    index.optimize()
+    queries = codes[:20]
+    index.save(tmp_path / "a")
+    for other in (copy.copy(index), pickle.loads(pickle.dumps(index)), hamming.Index.from_bytes(index.to_bytes())):
+        assert type(other) is hamming.Index
+        agree(other, flat, queries, ids)
+        other.optimize()
+        agree(other, flat, queries, ids)
+    assert pickle.loads(pickle.dumps(index)).kind == "multi"
+    agree(hamming.load(tmp_path / "a"), flat, queries, ids)
+
+
+@native
+def test_tables_are_built_where_they_help_only(monkeypatch):
+    rng = np.random.default_rng(3)
+    clustered, far, flat = hamming.Index(64), hamming.Index(256), hamming.Index(64, kind="flat")
+    # Costs as on a usual machine: what is built must not depend on how busy this one is.
+    monkeypatch.setattr(multi, "_measure", lambda segment, tables, queries: tables.set_costs(20, 1, 1, 0.1))
+    clustered.add(flip(make("collapsed", 60_000, 64, rng), rng, 1))
+    far.add(make("uniform", 20_000, 256, rng))
+    flat.add(make("collapsed", 20_000, 64, rng))
+    for index in (clustered, far, flat):
+        index.optimize()
+    assert " 0 in tables" not in repr(clustered)
+    assert " 0 in tables" in repr(far) and " 0 in tables" in repr(flat)
+
+
+def test_measured_costs_are_positive():
+    if "native" not in backend.available():
+        pytest.skip("native code is not built here")
+    taken = []
+
+    class Tables:
+        def set_costs(self, *costs):
+            taken.append(costs)
+
+        def range_search(self, segment, queries, radius, allowed, threads, met):
+            met[:] = 1
+
+    segment = backend.empty_segment(64).extended(make("uniform", 1024, 64, np.random.default_rng(0)))
+    multi._measure(segment, Tables(), multi._sample(segment))
+    assert all(cost > 0 for cost in taken[-1])
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(InputError, match="kind must be 'auto', 'flat' or 'multi', got 'tree'"):
+        hamming.Index(64, kind="tree")

@@ -1,0 +1,123 @@
+"""A segment that looks up instead of scanning: multi-index hashing in native code, exact, the scan to fall back on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udsph.hamming import backend
+from udsph.hamming.filters import BLOCK, Words
+
+Codes = NDArray[np.uint8]
+
+_SAMPLES = 256  # codes whose neighbours are looked for to measure the costs
+_ASKED = 64  # of them, one by one
+_FLIPPED = 2  # bits of each of them
+_K = 10
+_SCANNED = 1 << 11  # blocks that are scanned to measure the scan of many queries
+_MOST_HANDED_OVER = 0.9  # share of sample queries beyond which tables are not worth their memory
+_PRICELESS = 1e12  # ns: nothing is handed over to a scan that costs this
+
+
+class Multi:
+    """A native segment of whole blocks and tables over it; see ``segments.Segment`` and ``csrc/hamming/tables.h``."""
+
+    full = True
+
+    def __init__(self, segment: Any, tables: Any) -> None:
+        self.segment = segment
+        self.tables = tables
+
+    @property
+    def bits(self) -> int:
+        """Width of a code."""
+        return self.segment.bits
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes and the tables."""
+        return self.segment.nbytes + self.tables.nbytes
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+    @staticmethod
+    def joined(parts: Sequence[Any]) -> None:
+        """Tables are not joined; ``Index.optimize`` makes new ones."""
+
+    def extended(self, rows: Codes) -> Any:
+        """The codes with more at their end, without tables."""
+        return self.segment.extended(rows)
+
+    def search(
+        self, queries: Codes, k: int, allowed: Words | None, threads: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Distances and positions of the k nearest."""
+        return self.tables.search(self.segment, queries, k, allowed, threads, np.zeros(4, np.uint64))
+
+    def range_search(
+        self, queries: Codes, radius: int, allowed: Words | None, threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+        """Offsets, distances and positions of all codes within the radius."""
+        return self.tables.range_search(self.segment, queries, radius, allowed, threads, np.zeros(4, np.uint64))
+
+    def read(self, positions: NDArray[np.int64]) -> Codes:
+        """Packed rows at positions."""
+        return self.segment.read(positions)
+
+    def words(self, begin: int, end: int) -> Words:
+        """The blocks [begin, end) in slices."""
+        return self.segment.words(begin, end)
+
+
+def build(segment: Any, threads: int, *, always: bool) -> Any:
+    """Tables over a native segment of whole blocks, with costs measured here and now.
+
+    Returns the segment itself where a scan would serve nearly all queries like its own codes, asked one at a time,
+    unless ``always``.
+    """
+    tables = backend.module().Tables(segment, 0, threads)
+    queries = _sample(segment)
+    _measure(segment, tables, queries)
+    met = np.zeros(4, np.uint64)
+    for query in queries[:_ASKED]:
+        tables.search(segment, query[None], _K, None, 1, met)
+    if not always and met[3] > _MOST_HANDED_OVER * _ASKED:
+        return segment
+    return Multi(segment, tables)
+
+
+def _sample(segment: Any) -> Codes:
+    """Codes of the segment with a few bits flipped; the same for the same segment."""
+    rng = np.random.default_rng(0)
+    queries = segment.read(np.sort(rng.integers(0, len(segment), _SAMPLES)))
+    for _ in range(_FLIPPED):
+        bits = rng.integers(0, segment.bits, _SAMPLES)
+        queries[np.arange(_SAMPLES), bits // 8] ^= (1 << bits % 8).astype(np.uint8)
+    return queries
+
+
+def _measure(segment: Any, tables: Any, queries: Codes) -> None:
+    """Set what a lookup, a candidate and a scanned code cost on this machine, in ns of one thread."""
+    blocks = len(segment) // BLOCK
+    part = segment.part(0, min(blocks, _SCANNED))
+    many = _seconds(lambda: part.search(queries, _K, None, 1)) / (len(queries) * len(part))
+    one = min(_seconds(lambda: segment.search(queries[:1], _K, None, 1)) for _ in range(3)) / len(segment)
+    rows = part.read(np.arange(min(len(part), 1 << 14)))
+    candidate = min(_seconds(lambda: backend.module().distances(queries[:1], rows, 1)) for _ in range(5)) / len(rows)
+    tables.set_costs(1.0, 1e9 * candidate, _PRICELESS, _PRICELESS)
+    met = np.zeros(4, np.uint64)
+    spent = _seconds(lambda: tables.range_search(segment, queries, 2, None, 1, met))
+    lookup = max(spent - float(met[1]) * candidate, spent / 10) / max(float(met[0]), 1.0)
+    tables.set_costs(1e9 * lookup, 1e9 * candidate, 1e9 * one, 1e9 * many)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Processor time of this thread in one call."""
+    begin = time.thread_time()
+    call()
+    return time.thread_time() - begin

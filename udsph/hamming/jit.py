@@ -21,10 +21,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from udsph.compiled import compiled
+from udsph.hamming.results import NO_DISTANCE, NO_ID
 from udsph.threads import share_out
-
-NO_ID = -1
-NO_DISTANCE = np.int32(2**31 - 1)
 
 Codes = NDArray[np.uint8]
 _ALL = np.empty(0, np.bool_)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_ID = -1
-NO_DISTANCE = np.iinfo(np.int32).max
+NO_DISTANCE = 2**31 - 1
 
 Offsets = NDArray[np.int64]
 Distances = NDArray[np.int32]

@@ -12,7 +12,7 @@ import pytest
 
 from udsph.cli.output import plain, table
 
-from .command import udsph
+from .command import SMALL_SCENES, udsph
 
 HOSTILE = [
     "[red]a[/red]",
@@ -120,6 +120,26 @@ def test_more_neighbours_than_memory_is_one_line_and_nothing_is_left(codes: Path
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("udsph: ") and done.stderr.count("\n") == 1
     assert [path.name for path in codes.parent.iterdir()] == ["codes.npy"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of files are those of POSIX")
+def test_a_disk_that_fills_up_while_training_is_one_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    train = ["train", "--data", "scenes", "--quiet", *SMALL_SCENES]  # whose weights take more than a megabyte
+    commands = [
+        [*train, "--set", "checkpoint_seconds=0", "--output", str(tmp_path / "checkpoint")],
+        [*train, "--set", "checkpoint_seconds=1e6", "--output", str(tmp_path / "weights")],
+    ]
+    code = (
+        "import resource, sys\n"
+        "from udsph.cli.app import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        f"print([main(command) for command in {commands}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "[2, 2]", done.stderr
+    assert done.stderr.count("\n") == 2 and done.stderr.count("udsph: ") == done.stderr.count("File too large") == 2
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"config.json", "splits.npz", "log.csv", "inputs.json"}
 
 
 def test_outputs_that_cannot_be_written_are_one_line(codes: Path) -> None:

@@ -13,7 +13,7 @@ from udsph.cli.output import Answer, clock, log, plain
 from udsph.cli.parser import Option, command
 from udsph.cli.search import search
 
-QUERIES = ("a red star", "a row of blue circles")
+QUERIES = ("a red star", "a yellow heart")
 # With as few pairs and passes as fit in minutes: twice as many steps as by default, and twice as long.
 SETTINGS: dict[str, Any] = {"batch_size": 64, "learning_rate": 0.002}
 

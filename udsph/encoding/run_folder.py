@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from udsph import files
@@ -155,8 +155,8 @@ def finish(folder: Path, inputs: Inputs, weights: Mapping[str, Tensor]) -> None:
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Store the finished model's tensors."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    with files.beside(folder / WEIGHTS) as part:  # which also gives it the usual mode: safetensors' own is the owner's
-        save_file(tensors, part, metadata={"format": str(FORMAT)})
+    # Through our own file: safetensors would make one for the owner only, and hide the OSError of a full disk.
+    files.write_bytes(folder / WEIGHTS, save(tensors, metadata={"format": str(FORMAT)}))
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ def draw_answers(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Show
         figure = _figure_of(queries, answers)
         with warnings.catch_warnings(), files.beside(path) as temporary:
             warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by fonts_for
-            figure.savefig(temporary, format="png", dpi=100)
+            figure.savefig(temporary, format="png", dpi=70)
 
 
 def _figure_of(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Shown, str]]]) -> Any:

@@ -99,8 +99,13 @@ class Run:
 
 def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Store the state of an unfinished training."""
-    with files.beside(folder / CHECKPOINT) as part:
-        torch.save({"udsph": __version__, **state}, part)
+    try:
+        with files.replacing(folder / CHECKPOINT) as file:
+            torch.save({"udsph": __version__, **state}, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch covers what the system said of a full disk
+            raise error.__context__ from None
+        raise
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:

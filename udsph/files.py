@@ -55,8 +55,9 @@ def beside(path: PathLike) -> Iterator[Path]:
     if mode is not None and not stat.S_ISREG(mode):
         yield target
         return
-    temporary = _create_beside(target, path)
+    temporary = _name_beside(target)
     try:
+        _create(temporary, path)
         usual = temporary.stat().st_mode
         yield temporary
         os.chmod(temporary, stat.S_IMODE(usual if mode is None else mode))
@@ -163,18 +164,18 @@ def sync_folder(folder: PathLike) -> None:
         os.close(descriptor)
 
 
-def _create_beside(target: Path, named: PathLike) -> Path:
-    """A new, empty file in the target's folder; the error of a missing folder names what the caller named."""
+def _name_beside(target: Path) -> Path:
+    """A name in the target's folder that nobody else has."""
     suffix = target.suffix if len(target.suffix) <= _LONGEST_SUFFIX else ""
-    while True:
-        temporary = target.with_name(f".{target.stem[:_LONGEST_STEM]}.{secrets.token_hex(6)}.part{suffix}")
-        try:
-            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, os.fspath(named)) from None
-        return temporary
+    return target.with_name(f".{target.stem[:_LONGEST_STEM]}.{secrets.token_hex(8)}.part{suffix}")
+
+
+def _create(temporary: Path, named: PathLike) -> None:
+    """Make an empty file; the error of a missing folder names what the caller named."""
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(named)) from None
 
 
 def _sync(path: Path) -> None:

@@ -74,17 +74,21 @@ def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:
 class ForkSafeLock:
     """A mutual exclusion of threads that a forked child finds free, whichever thread held it in the parent.
 
-    What it guards must be sound at every moment, for the child sees the state in which the fork met it.
+    Used as ``with lock.here:``. What it guards must be sound at every moment, for the child sees the state in which the
+    fork met it.
     """
 
     def __init__(self) -> None:
         self._locks = {os.getpid(): threading.Lock()}
 
-    def __enter__(self) -> None:
-        self._locks.setdefault(os.getpid(), threading.Lock()).acquire()  # one per process; setdefault is atomic
+    @property
+    def here(self) -> threading.Lock:
+        """The lock of this process.
 
-    def __exit__(self, *failure: object) -> None:
-        self._locks[os.getpid()].release()
+        It is handed out, since Ctrl-C would meet an ``__enter__`` or ``__exit__`` written in Python after it took the
+        lock or before it gave it back, and nobody would ever have it again.
+        """
+        return self._locks.setdefault(os.getpid(), threading.Lock())  # one per process; setdefault is atomic
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ForkSafeLock, ()

@@ -158,7 +158,7 @@ def test_a_forked_process_decodes_although_the_threads_stay_behind(folder, held,
     monkeypatch.setattr(images, "KEPT_BYTES", 0)
     pictures = Images(folder, NAMES, 16, workers=2)
     expected = pictures[np.arange(4)]
-    with pictures._lock if held else contextlib.nullcontext():
+    with pictures._lock.here if held else contextlib.nullcontext():
         child = os.fork()
         if child == 0:
             os._exit(0 if np.array_equal(pictures[np.arange(4)], expected) else 1)

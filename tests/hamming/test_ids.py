@@ -127,3 +127,14 @@ def test_unknown_ids_are_named(method):
         getattr(index, method)([7, 8])
     assert len(index) == 2
     getattr(index, method)([])
+
+
+def test_a_copy_knows_ids_that_were_removed_and_given_again(engine):
+    index = hamming.FlatIndex(BITS)
+    index.add(codes_of(range(10)), range(10))
+    index.remove([3])
+    index.add(codes_of(range(100, 106)), [3, *range(10, 15)])
+    other = index.copy()
+    np.testing.assert_array_equal(other.reconstruct([3]), codes_of([100]))
+    with pytest.raises(ValueError, match="id 3 is given twice or already in the index"):
+        other.add(codes_of([1]), [3])

@@ -126,7 +126,7 @@ class LazyRows:
         if self.workers == 1:
             return map(function, positions)
         process = os.getpid()
-        with self._lock:
+        with self._lock.here:
             if process not in self._pools:
                 self._pools = {process: ThreadPoolExecutor(self.workers, thread_name_prefix="decode")}
             pool = self._pools[process]
@@ -153,7 +153,7 @@ class LazyRows:
         except DamagedImage as error:
             if self.stop:
                 raise BadItem(f"{error}; on_error=skip goes on and counts such images") from None
-            with self._lock:
+            with self._lock.here:
                 if self.names[position] not in self.damaged:
                     self.damaged.add(self.names[position])
                     warnings.warn(

@@ -131,7 +131,7 @@ class StoredPixels(LazyRows):
 
     def compute(self, position: int) -> np.ndarray:
         """One image, read and resized."""
-        with self._lock:  # HDF5 reads one at a time
+        with self._lock.here:  # HDF5 reads one at a time
             if os.getpid() not in self._nodes:
                 self._nodes = {os.getpid(): Arrays(self.root).node(self.key)}
             picture = self._nodes[os.getpid()][int(self.names[position])]

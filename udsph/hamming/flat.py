@@ -162,7 +162,7 @@ class FlatIndex:
             Wrong dtype, dimension or width, set unused bits, or ids that are missing, negative or already used.
         """
         rows = self._codes(codes, "codes")
-        with self._changes:
+        with self._changes.here:
             self._snapshot = self._snapshot.extended(rows, ids)
 
     def search(self, queries: Any, k: int, *, where: Any = None, threads: int | None = None) -> SearchResult:
@@ -239,7 +239,7 @@ class FlatIndex:
         TypeError, ValueError
             Ids that are not integers, or unknown: then nothing is removed.
         """
-        with self._changes:
+        with self._changes.here:
             self._snapshot = self._snapshot.without(ids)
 
     def copy(self) -> FlatIndex:

@@ -96,9 +96,10 @@ class _Recent:
         return self.used == seen and seen + len(new) <= _RECENT and not any(id in self.places for id in new)
 
     def append(self, new: list[int]) -> None:
-        self.ids[self.used : self.used + len(new)] = new
-        self.places.update(zip(new, range(self.used, self.used + len(new)), strict=True))
-        self.used += len(new)
+        begin = self.used
+        self.used += len(new)  # first: after Ctrl-C or a MemoryError in what follows nobody may write here again
+        self.ids[begin : self.used] = new
+        self.places.update(zip(new, range(begin, self.used), strict=True))
 
 
 class Ids:
@@ -160,12 +161,12 @@ class Ids:
         self._append(more, new, alive)
         return more
 
-    def shared(self) -> Ids:
+    def shared(self, alive: Alive | None) -> Ids:
         """The same for an index that goes its own way: it has no buffer that another writes to."""
         if self._recent is None:
             return self
         same = Ids(self.n, custom=self.custom, next_id=self.next_id)
-        same._chunks = self._sealed(None)
+        same._chunks = self._sealed(alive)
         return same
 
     def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -148,7 +148,7 @@ class Snapshot:
 
     def shared(self) -> Snapshot:
         """The same state for another index, which goes its own way."""
-        return Snapshot(self.empty, self.segments, self.ids.shared(), self.alive, self.closings)
+        return Snapshot(self.empty, self.segments, self.ids.shared(self.alive), self.alive, self.closings)
 
     def compacted(self) -> Snapshot:
         """The same codes and ids without positions that hold none."""

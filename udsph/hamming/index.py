@@ -83,12 +83,12 @@ class Index(FlatIndex):
         """
         count = thread_count(threads)
         while True:
-            with self._changes:
+            with self._changes.here:
                 self._snapshot = snapshot = self._snapshot.compacted()
             built = self._built(snapshot, count)
             if built is None:
                 return
-            with self._changes:
+            with self._changes.here:
                 now = self._snapshot
                 if now.closings == snapshot.closings:  # positions are those of the tables
                     self._snapshot = _with_tables(now, built)

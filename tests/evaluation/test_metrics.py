@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from udsph.evaluation import metrics
-from udsph.evaluation.cells import Cells
+from udsph.evaluation.cells import Cells, Graded
 from udsph.evaluation.conventions import DENOMINATORS
 from udsph.evaluation.gains import tied_blocks
 from udsph.evaluation.ranking import TIE_CODES, QueryGroups, TiedRanking
@@ -88,11 +88,11 @@ def test_dcg_and_ndcg(ties, gain):
         if gain == "linear":
             groups = [[grade / 4 for grade in group] for group in groups]
         n, r, cells = as_arrays(groups)
-        ranking = TiedRanking([QueryGroups(n, r, cells)], ties)
+        ranking = TiedRanking.of_groups([QueryGroups(n, r, cells)], ties)
         rankings = list(orders(groups))
         for k in range(1, len(rankings[0]) + 2):
             truth = REDUCE[ties]([dcg(order, k, gain) for order in rankings])
-            value = metrics.dcg(*tied_blocks(cells, n, gain, TIE_CODES[ties]), float(k))
+            value = tied_blocks(Graded.of([cells]), gain, TIE_CODES[ties]).dcg(np.array([[float(k)]]))[0, 0]
             assert value == pytest.approx(truth, rel=1e-12, abs=1e-13), (groups, k)
             truth = REDUCE[ties]([ndcg(order, k, gain) for order in rankings])
             value = ranking.ndcg(np.array([float(k)]).reshape(1, 1), gain)[0, 0]

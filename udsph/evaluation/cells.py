@@ -1,7 +1,8 @@
-"""Items of one query by distance and grade, as NDCG needs them: only the pairs that occur."""
+"""Items by distance and grade, as NDCG needs them: only the pairs that occur, of one query and of several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +51,6 @@ class Cells:
         """Of no items."""
         return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
-    @classmethod
-    def of_table(cls, table: NDArray[np.int64], grades: NDArray[np.float64]) -> Cells:
-        """The cells of a table (distances, levels) of numbers of items, with the grade of each level, ascending."""
-        distance, level = np.nonzero(table)
-        return cls(distance, grades[level], table[distance, level])
-
     def __add__(self, other: Cells) -> Cells:
         if not len(self.size):
             return other
@@ -70,3 +65,38 @@ class Cells:
     def fill(self, table: NDArray[np.int64], grades: NDArray[np.float64]) -> None:
         """Write the numbers into a table of zeros (distances, levels) whose grades hold all of these."""
         table[self.distance, np.searchsorted(grades, self.grade)] = self.size
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Cells of several queries, one query behind the other.
+
+    Attributes
+    ----------
+    query, distance : (cells,) int64
+    grade : (cells,) float64
+    size : (cells,) float64
+    n_queries : int
+    """
+
+    query: NDArray[np.int64]
+    distance: NDArray[np.int64]
+    grade: NDArray[np.float64]
+    size: NDArray[np.float64]
+    n_queries: int
+
+    @classmethod
+    def of(cls, cells: Sequence[Cells]) -> Graded:
+        """Join the cells of each query."""
+        held = [Cells.none(), *cells]
+        distance, grade, size = (
+            np.concatenate([getattr(of_query, name) for of_query in held]) for name in ("distance", "grade", "size")
+        )
+        query = np.repeat(np.arange(len(cells)), [len(of_query.size) for of_query in cells])
+        return cls(query, distance, grade, size.astype(np.float64), len(cells))
+
+    @classmethod
+    def of_table(cls, table: NDArray[np.int64], grades: NDArray[np.float64]) -> Graded:
+        """The cells of a table (queries, distances, levels) of numbers of items; levels have ascending grades."""
+        query, distance, level = np.nonzero(table)
+        return cls(query, distance, grades[level], table[query, distance, level].astype(np.float64), len(table))

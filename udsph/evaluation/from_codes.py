@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from udsph.evaluation import native
-from udsph.evaluation.cells import Cells
+from udsph.evaluation.cells import Graded
 from udsph.evaluation.conventions import Options, resolve
 from udsph.evaluation.counting import count_cells, count_problem
 from udsph.evaluation.ordered import ordered_ranking, passes
@@ -159,17 +159,18 @@ def _evaluate(checked: Problem, plan: Plan, options: Options) -> Evaluation:
 
 
 def _ranking(checked: Problem, plan: Plan, options: Options) -> Ranking:
-    cells: list[Cells] = []
+    graded = None
     if plan.gains and not native.serves(checked, native.grade_levels(checked)):
         counts, cells = count_cells(checked)
+        graded = Graded.of(cells)
     else:
         counts = count_problem(checked, shared=bool(plan.gains))
         if counts.shared is not None:
-            cells = [Cells.of_table(table, counts.grades) for table in counts.shared]
+            graded = Graded.of_table(counts.shared, counts.grades)
     if options.ties == "insertion":
         by_relevant = options.denominator == "first"
-        return ordered_ranking(checked, counts, cells, plan.all_ranks(), by_relevant, plan.gains)
-    return TiedRanking.from_counts(counts.without_grades(), options.ties, cells if plan.gains else None)
+        return ordered_ranking(checked, counts, graded, plan.all_ranks(), by_relevant, plan.gains)
+    return TiedRanking.from_counts(counts.without_grades(), options.ties, graded)
 
 
 def _queries_at_once(checked: Problem, plan: Plan) -> int:

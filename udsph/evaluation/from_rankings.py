@@ -133,7 +133,7 @@ def _rankings(groups: Callable[[int], QueryGroups], lists: Lists, options: Optio
     ties = "expected" if options.ties == "insertion" else options.ties  # in insertion order the groups hold one item
     step = max(1, PAIRS_PER_PIECE // max(1, lists.longest))
     for first in range(0, max(1, lists.n_queries), step):
-        yield TiedRanking([groups(q) for q in range(first, min(first + step, lists.n_queries))], ties)
+        yield TiedRanking.of_groups([groups(q) for q in range(first, min(first + step, lists.n_queries))], ties)
 
 
 def _untied(grade: NDArray[Any], missing: int, with_cells: bool) -> QueryGroups:

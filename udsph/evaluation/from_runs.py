@@ -94,7 +94,7 @@ def evaluate_run(
 
     tied = "expected" if options.ties == "insertion" else options.ties  # then each group is one document
     rankings = (
-        TiedRanking([groups(name) for name in names[first : first + _QUERIES_AT_ONCE]], tied)
+        TiedRanking.of_groups([groups(name) for name in names[first : first + _QUERIES_AT_ONCE]], tied)
         for first in range(0, len(names), _QUERIES_AT_ONCE)
     )
     kept = set(names)

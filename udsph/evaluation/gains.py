@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,34 @@ from numpy.typing import NDArray
 
 from udsph.errors import InputError
 from udsph.evaluation import metrics
-from udsph.evaluation.cells import Cells
+from udsph.evaluation.cells import Graded
 
 Values = NDArray[np.float64]
-Blocks = tuple[Values, Values]  # number of items, their gain
 
 MAX_GRADE = 1000  # 2**1024 is beyond float64
 _MOST_SINGLE = 1 << 10
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of several queries: numbers of items and their gains, those of query q before ``ends[q]``."""
+
+    n: Values
+    gain: Values
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, n: Values, gain: Values, query: NDArray[np.int64], n_queries: int) -> Blocks:
+        """Blocks whose queries ascend."""
+        return cls(n, gain, np.searchsorted(query, np.arange(n_queries), side="right"))
+
+    def dcg(self, cutoffs: Values) -> Values:
+        """DCG at the cutoffs of each query, (queries, cutoffs)."""
+        out, begin = np.zeros(cutoffs.shape), 0
+        for row, end, k in zip(out, self.ends.tolist(), cutoffs, strict=True):
+            row[:] = metrics.dcg_at(self.n[begin:end], self.gain[begin:end], k)
+            begin = end
+        return out
 
 
 def gains_of(grades: NDArray[Any], gain: str) -> Values:
@@ -32,32 +54,44 @@ def gains_of(grades: NDArray[Any], gain: str) -> Values:
     return np.exp2(grades) - 1
 
 
-def tied_blocks(cells: Cells, n: Values, gain: str, ties: int) -> Blocks:
-    """Blocks of a ranking of groups of ``n`` items: each group with its mean gain, or its items sorted by gain."""
-    size, gains = cells.size.astype(np.float64), gains_of(cells.grade, gain)
-    first = np.flatnonzero(np.diff(cells.distance, prepend=-1))
-    if len(first) == len(cells.size):
-        return size, gains
+def tied_blocks(graded: Graded, gain: str, ties: int) -> Blocks:
+    """Blocks of tied groups: each group with its mean gain, or its items sorted by gain."""
+    size, gains, query = graded.size, gains_of(graded.grade, gain), graded.query
+    first = np.flatnonzero(_changes(query, graded.distance))
+    if len(first) == len(size):
+        return Blocks.of(size, gains, query, graded.n_queries)
     if ties == metrics.EXPECTED:
-        return n, np.add.reduceat(size * gains, first) / n
+        n = np.add.reduceat(size, first)
+        mean = np.where(np.diff(first, append=len(size)) == 1, gains[first], np.add.reduceat(size * gains, first) / n)
+        return Blocks.of(n, mean, query[first], graded.n_queries)
     if ties == metrics.OPTIMISTIC:  # turn the cells of each group round
         cells_in = np.diff(first, append=len(size))
         order = np.repeat(2 * first + cells_in - 1, cells_in) - np.arange(len(size))
-        return size[order], gains[order]
-    return size, gains
+        size, gains = size[order], gains[order]
+    return Blocks.of(size, gains, query, graded.n_queries)
 
 
-def ideal_blocks(cells: Cells, gain: str) -> Blocks:
+def ideal_blocks(graded: Graded, gain: str) -> Blocks:
     """Blocks of the best order of all items.
 
-    Up to some thousands of items stay single: they are the terms of a ranking without ties, which then has the very
-    same sum if it is the best.
+    Items without ties, and in all some thousands, stay single: they are the terms of a ranking without ties, which then
+    has the very same sum if it is the best.
     """
-    relevant = cells.grade > 0
-    grade, place = np.unique(-cells.grade[relevant], return_inverse=True)
-    size = np.bincount(place, weights=cells.size[relevant], minlength=len(grade))
-    gains = gains_of(-grade, gain)
-    if size.sum() <= _MOST_SINGLE or cells.size.max(initial=0) <= 1:
-        gains = np.repeat(gains, size.astype(np.int64))
-        return np.ones(len(gains)), gains
-    return size.astype(np.float64), gains
+    relevant = graded.grade > 0
+    query, grade, size = graded.query[relevant], graded.grade[relevant], graded.size[relevant]
+    order = np.lexsort((-grade, query))
+    query, grade = query[order], grade[order]
+    first = np.flatnonzero(_changes(query, grade))
+    query, grade, size = query[first], grade[first], np.add.reduceat(size[order], first) if len(first) else size
+    ties = np.zeros(graded.n_queries, np.bool_)
+    ties[graded.query[graded.size > 1]] = True
+    single = (np.bincount(query, weights=size, minlength=graded.n_queries) <= _MOST_SINGLE) | ~ties
+    times = np.where(single[query], size, 1).astype(np.int64)
+    size = np.where(single[query], 1.0, size)
+    gains = np.repeat(gains_of(grade, gain), times)
+    return Blocks.of(np.repeat(size, times), gains, np.repeat(query, times), graded.n_queries)
+
+
+def _changes(query: NDArray[np.int64], value: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether a query or its value is another than the one before."""
+    return np.r_[True, (query[1:] != query[:-1]) | (value[1:] != value[:-1])] if len(query) else np.zeros(0, np.bool_)

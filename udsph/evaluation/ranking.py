@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from udsph.errors import InputError
 from udsph.evaluation import metrics
-from udsph.evaluation.cells import Cells
+from udsph.evaluation.cells import Cells, Graded
 from udsph.evaluation.conventions import DENOMINATORS
 from udsph.evaluation.counts import Counts
 from udsph.evaluation.gains import ideal_blocks, tied_blocks
@@ -75,28 +75,53 @@ class QueryGroups:
 
 
 class TiedRanking:
-    """Groups per query, with ties read as "expected", "optimistic" or "pessimistic"."""
+    """Groups per query, with ties read as "expected", "optimistic" or "pessimistic".
 
-    def __init__(self, queries: Sequence[QueryGroups], ties: str, counts: Counts | None = None) -> None:
+    Parameters
+    ----------
+    queries : list of QueryGroups
+    ties : str
+    graded : Graded, optional
+        The items of the groups by grade, where NDCG is asked for; ``distance`` ascends with the groups.
+    ideal : Graded, optional
+        The same of all items, where some are in no group.
+    counts : Counts, optional
+    """
+
+    def __init__(
+        self,
+        queries: Sequence[QueryGroups],
+        ties: str,
+        graded: Graded | None = None,
+        ideal: Graded | None = None,
+        counts: Counts | None = None,
+    ) -> None:
         self._queries, self.n_queries, self.counts = queries, len(queries), counts
+        self._graded, self._ideal = graded, graded if ideal is None else ideal
         self._ties = TIE_CODES[ties]
 
     @classmethod
-    def from_counts(cls, counts: Counts, ties: str, cells: Sequence[Cells] | None = None) -> TiedRanking:
-        """Groups of counts; for NDCG the cells of each query are given beside them, or the counts are by grade."""
+    def of_groups(cls, queries: Sequence[QueryGroups], ties: str) -> TiedRanking:
+        """The ranking of groups that hold their cells, if any."""
+        cells = [query.cells for query in queries if query.cells is not None]
+        if not cells:
+            return cls(queries, ties)
+        whole = [
+            of if query.unranked is None else of + query.unranked for of, query in zip(cells, queries, strict=True)
+        ]
+        return cls(queries, ties, Graded.of(cells), Graded.of(whole))
+
+    @classmethod
+    def from_counts(cls, counts: Counts, ties: str, graded: Graded | None = None) -> TiedRanking:
+        """Groups of counts; for NDCG with their items by grade, unless the counts are by grade."""
         held = counts.items > 0
         # All groups side by side, of which each query has a view: one selection instead of one a query.
         n, r = counts.items[held].astype(np.float64), counts.relevant[held].astype(np.float64)
         ends = np.cumsum(held.sum(axis=1)).tolist()
-        queries = []
-        for q, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
-            of_query = None
-            if cells is not None:
-                of_query = cells[q]
-            elif counts.shared is not None:
-                of_query = Cells.of_table(counts.shared[q], counts.grades)
-            queries.append(QueryGroups(n[begin:end], r[begin:end], of_query))
-        return cls(queries, ties, counts)
+        queries = [QueryGroups(n[begin:end], r[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+        if graded is None and counts.shared is not None:
+            graded = Graded.of_table(counts.shared, counts.grades)
+        return cls(queries, ties, graded, counts=counts)
 
     @classmethod
     def parts(cls, counts: Counts, ties: str) -> Iterator[TiedRanking]:
@@ -132,15 +157,12 @@ class TiedRanking:
         return _stack([metrics.success_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
 
     def ndcg(self, cutoffs: Values, gain: str) -> Values:
-        rows, values = self._rows(cutoffs), []
-        for query, k in zip(self._queries, rows, strict=True):
-            if query.cells is None:
-                raise InputError("NDCG needs counts by number of shared labels: count(..., shared=True)")
-            cells = query.cells if query.unranked is None else query.cells + query.unranked
-            value = metrics.dcg_at(*tied_blocks(query.cells, query.n, gain, self._ties), k)
-            ideal = metrics.dcg_at(*ideal_blocks(cells, gain), k)
-            values.append(normalized(value, ideal))
-        return _stack(values, rows)
+        if self._graded is None or self._ideal is None:
+            raise InputError("NDCG needs counts by number of shared labels: count(..., shared=True)")
+        rows = self._rows(cutoffs)
+        return normalized(
+            tied_blocks(self._graded, gain, self._ties).dcg(rows), ideal_blocks(self._ideal, gain).dcg(rows)
+        )
 
     def _rows(self, cutoffs: Values) -> Values:
         return np.ascontiguousarray(np.broadcast_to(cutoffs, (self.n_queries, cutoffs.shape[-1])))

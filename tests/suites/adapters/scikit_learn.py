@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.metrics.tests import test_ranking
 
 from udsph.evaluation import evaluate_scores
-from udsph.evaluation.cells import Cells
+from udsph.evaluation.cells import Cells, Graded
 from udsph.evaluation.gains import tied_blocks
-from udsph.evaluation.metrics import EXPECTED, dcg_at
+from udsph.evaluation.metrics import EXPECTED
 
 THEIRS = test_ranking.ndcg_score
 
@@ -39,12 +39,12 @@ def _ndcg_sample_scores(y_true, y_score, k=None, ignore_ties=False):
 
 
 def _dcg_sample_scores(y_true, y_score, k=None, log_base=2, ignore_ties=False):
-    values = []
-    for grades, scores in zip(y_true, _untied(np.asarray(y_score), ignore_ties), strict=True):
-        place = np.unique(-scores, return_inverse=True)[1]
-        blocks = tied_blocks(Cells.of(place, grades), np.bincount(place).astype(float), "linear", EXPECTED)
-        values.append(dcg_at(*blocks, np.array([np.inf if k is None else float(k)]))[0] * np.log2(log_base))
-    return np.array(values)
+    scores = _untied(np.asarray(y_score), ignore_ties)
+    cells = [
+        Cells.of(np.unique(-of, return_inverse=True)[1], grades) for of, grades in zip(scores, y_true, strict=True)
+    ]
+    cutoffs = np.full((len(cells), 1), np.inf if k is None else float(k))
+    return tied_blocks(Graded.of(cells), "linear", EXPECTED).dcg(cutoffs)[:, 0] * np.log2(log_base)
 
 
 def dcg_score(y_true, y_score, *, k=None, log_base=2, sample_weight=None, ignore_ties=False):

@@ -45,7 +45,15 @@ def make_view(kind: str, labels: np.ndarray, random: np.random.Generator) -> Mod
 
 
 QUICK = {
-    **{"bits": 16, "epochs": 4, "batch_size": 24, "label_steps": 60, "attention_pairs": 8, "part_width": 16},
+    **{
+        "bits": 16,
+        "epochs": 4,
+        "batch_size": 24,
+        "label_steps": 60,
+        "attention_pairs": 8,
+        "part_width": 16,
+        "width": 128,
+    },
     **{"checkpoint_seconds": 0, "device": "cpu"},
 }
 

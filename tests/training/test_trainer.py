@@ -96,7 +96,7 @@ def test_early_stopping_ends_the_selection_and_keeps_its_best_epoch(tmp_path, mo
 
 
 def test_impatience_waits_for_the_first_measurement(tmp_path):
-    UDSPH(**QUICK | {"epochs": 60, "patience": 1}).fit(make_dataset(n=40), output=tmp_path / "run", progress=False)
+    UDSPH(**QUICK | {"epochs": 20, "patience": 1}).fit(make_dataset(n=40), output=tmp_path / "run", progress=False)
     assert any(row["validation_map"] for row in log_of(tmp_path / "run"))
 
 

@@ -93,3 +93,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert len(lines) == 1 and said in lines[0]
     assert "Traceback" not in done.output
     assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+def test_a_wrong_setting_is_said_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("udsph.data.load", lambda *_, **__: pytest.fail("the dataset was loaded first"))
+    done = udsph("train", "--data", "scenes", "--bits", 0, "--output", tmp_path / "run")
+    assert done.exit_code == 2 and "--bits 0" in done.stderr

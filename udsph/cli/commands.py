@@ -10,7 +10,7 @@ from udsph.cli import (  # noqa: F401
     extract,
     index,
     info,
-    model,
     search,
     show,
+    train,
 )

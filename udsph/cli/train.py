@@ -50,13 +50,14 @@ def train(
     options = {"bits": bits, "epochs": epochs, "seed": seed, "device": device}
     settings |= {key: value for key, value in options.items() if value is not None}
     mine, rest = Config.part(settings)
+    model = UDSPH(config=Config.from_settings(mine))  # a wrong setting is said before anything is loaded
     # A key that both know, such as the seed, means the training; with the prefix it reaches the dataset.
     loader_settings |= rest
     loader_settings |= {key.removeprefix("data."): value for key, value in given.items() if key.startswith("data.")}
     if on_error is not None:
         loader_settings["on_error"] = on_error
     dataset = load(name, root=place, **loader_settings)
-    UDSPH(config=Config.from_settings(mine)).fit(dataset, output=output)
+    model.fit(dataset, output=output)
     if not first_process():
         return Answer("")
     notes = left_out(dataset)

@@ -1,13 +1,9 @@
 // NumPy arrays in, NumPy arrays out. No algorithm lives here; the Python layer has already checked types, shapes and ranges.
-#include <fcntl.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <optional>
 
 #include "hamming/capi.h"
@@ -42,15 +38,6 @@ const uint64_t *checked(const Bitmap &allowed, const udsph::Segment &segment) {
 void check_width(const udsph::Segment &segment, const Codes &rows, const char *name) {
   if (rows.ndim() != 2 || static_cast<size_t>(rows.shape(1)) != (segment.bits() + 7) / 8)
     throw py::value_error(std::string(name) + " must be packed rows of " + std::to_string(segment.bits()) + " bits");
-}
-
-// Throws the OSError of errno.
-py::array_t<uint8_t> system_error(int file, const std::string &path) {
-  const int reason = errno;
-  if (file >= 0) close(file);
-  errno = reason;
-  PyErr_SetFromErrnoWithFilename(PyExc_OSError, path.c_str());
-  throw py::error_already_set();
 }
 
 // A NumPy array that takes over a vector's memory.
@@ -193,16 +180,13 @@ py::tuple range_search_tables(const udsph::Tables &tables, const udsph::Segment 
                         to_array(std::move(result.positions)));
 }
 
-// A file in memory, without a file descriptor that stays open.
-py::array_t<uint8_t> map_file(const std::string &path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat status;
-  if (file < 0 || fstat(file, &status) != 0) return system_error(file, path);
-  const size_t size = static_cast<size_t>(status.st_size);
-  void *memory = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
-  if (memory == MAP_FAILED) return system_error(file, path);
-  close(file);
-  if (size == 0) return py::array_t<uint8_t>(0);
+// The first `size` bytes of an open file in memory; they stay when it is closed.
+py::array_t<uint8_t> map_file(int file, size_t size) {
+  void *memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+  if (memory == MAP_FAILED) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
+  }
   struct Mapping {
     void *memory;
     size_t size;

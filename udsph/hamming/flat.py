@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
@@ -15,6 +16,8 @@ from udsph.hamming.ids import Ids
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.segments import Snapshot
 from udsph.threads import ForkSafeLock, thread_count
+
+_REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes"})  # copied and pickled in ways of their own
 
 
 def distances(
@@ -251,16 +254,22 @@ class FlatIndex:
     def __copy__(self) -> FlatIndex:
         return self.copy()
 
-    def __deepcopy__(self, memo: Any) -> FlatIndex:
-        return self.copy()
+    def __deepcopy__(self, memo: dict[int, Any]) -> FlatIndex:
+        other = memo[id(self)] = self.copy()
+        for name, value in self.__dict__.items():
+            if name not in _REMADE:
+                other.__dict__[name] = copy.deepcopy(value, memo)
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"image": self._image()}
+        own = {name: value for name, value in self.__dict__.items() if name not in _REMADE}
+        return {"image": self._image(), "attributes": own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from udsph.hamming import storage
 
         self._take(storage.parse(storage.aligned(state["image"]), "the pickled index", verify=False))
+        self.__dict__.update(state.get("attributes", {}))
 
     def to_bytes(self) -> bytes:
         """The bytes that ``save`` would write."""

@@ -104,13 +104,6 @@ class Index(FlatIndex):
         plain = [part.segment if isinstance(part, Multi) else part for part in snapshot.segments]
         return build(snapshot.empty.joined(plain).part(0, blocks), threads, always=self.kind == "multi")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "kind": self.kind}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self.kind = state["kind"]
-
     def _take(self, contents: Any) -> None:
         super()._take(contents)
         self.kind = "auto"

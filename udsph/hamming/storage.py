@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import mmap as memory_map
 import os
+import stat
 import struct
 import zlib
 from typing import Any, NamedTuple
@@ -64,9 +65,14 @@ def write(target: PathLike | Any, contents: Contents) -> None:
     """Write to a path, whole or not at all, or to an open binary file at its position."""
     if isinstance(target, (str, os.PathLike)):
         with replacing(target) as file:
-            _write(file, contents)
-    else:  # which may not be able to go back to its header
-        target.write(image_of(contents).data)
+            if file.seekable():
+                _write(file, contents)
+            else:  # a pipe
+                _write_all(file, image_of(contents).data)
+    elif hasattr(target, "write"):
+        _write_all(target, image_of(contents).data)  # it may not be able to go back to its header
+    else:
+        raise TypeError(f"file must be a path or a binary file, got {type(target).__name__}")
 
 
 def image_of(contents: Contents) -> Image:
@@ -78,11 +84,21 @@ def image_of(contents: Contents) -> Image:
 
 def read(source: PathLike | Any, *, mmap: bool, verify: bool) -> Contents:
     """Read or map a path, or read the rest of an open binary file."""
-    if not isinstance(source, (str, os.PathLike)):
-        name = str(getattr(source, "name", "the file"))
-        return parse(aligned(np.frombuffer(source.read(), np.uint8)), name, verify=verify)
-    name = os.fspath(source)
-    return parse(_map(name) if mmap else _load(name), name, verify=verify)
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
+                image = (_map if mmap else _load)(file, status.st_size)
+            else:  # a pipe: it has no size and cannot be mapped
+                image = aligned(np.frombuffer(file.read(), np.uint8))
+        return parse(image, os.fsdecode(source), verify=verify)
+    if not hasattr(source, "read"):
+        raise TypeError(f"file must be a path or a binary file, got {type(source).__name__}")
+    name = getattr(source, "name", None)  # of a socket or a pipe it is a number
+    data = source.read()
+    if data is None:
+        raise BlockingIOError("the file has no data now: it does not wait for them")
+    return parse(aligned(np.frombuffer(data, np.uint8)), name if isinstance(name, str) else "the file", verify=verify)
 
 
 def parse(image: Image, name: str, *, verify: bool) -> Contents:
@@ -228,20 +244,29 @@ def _segments(header: _Header, words: NDArray[np.uint64], file: str) -> tuple[Se
     return empty, segments
 
 
-def _map(path: str) -> Image:
-    """A file in memory, read when it is looked at; without an open descriptor where that can be."""
+def _write_all(file: Any, data: memoryview) -> None:
+    """Write to a file object, which may take a part at a time (an unbuffered file, a socket)."""
+    while len(data):
+        count = file.write(data)
+        if count is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError("the file takes no data now: it does not wait until it can")
+        if not isinstance(count, int):
+            return  # an object of the caller's own, which does not say
+        data = data[count:]
+
+
+def _map(file: Any, size: int) -> Image:
+    """A file in memory, read when it is looked at; without a descriptor that stays open where that can be."""
+    if size == 0:
+        return np.empty(0, np.uint8)
     if backend.name() == "native":
-        return backend.module().map_file(path)
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return np.empty(0, np.uint8)
-        return np.frombuffer(memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ), np.uint8)
+        return backend.module().map_file(file.fileno(), size)
+    return np.frombuffer(memory_map.mmap(file.fileno(), size, access=memory_map.ACCESS_READ), np.uint8)
 
 
-def _load(path: str) -> Image:
-    with open(path, "rb") as file:
-        image = _empty_aligned(os.fstat(file.fileno()).st_size)
-        return image[: file.readinto(image.data)]
+def _load(file: Any, size: int) -> Image:
+    image = _empty_aligned(size)
+    return image[: file.readinto(image.data)]
 
 
 def aligned(image: Image) -> Image:

@@ -148,6 +148,16 @@ def test_tokens_of_another_vocabulary_are_refused(model: UDSPH, scenes: Dataset)
         model.encode_text(Modality("tokens", np.array([[0, 999]])))
 
 
+def test_a_run_of_an_earlier_version_has_no_vocabulary(model: UDSPH, scenes: Dataset, tmp_path: Path) -> None:
+    model.save(tmp_path / "run")
+    (tmp_path / "run" / "inputs.json").unlink()
+    old = Hasher.load(tmp_path / "run")
+    with pytest.raises(InputError, match=r"text given, the model takes arrays of token numbers .* without its vocab"):
+        old.encode_text(["a red circle"])
+    np.testing.assert_array_equal(old.encode_text(scenes.text), model.encode_text(scenes.text))
+    np.testing.assert_array_equal(old.encode_image(list(scenes.image.values)), model.encode_image(scenes.image))
+
+
 def test_numbers_that_are_none_have_no_code() -> None:
     model = UDSPH(**QUICK | {"epochs": 1}).fit(make_dataset(), progress=False)
     values = np.zeros((9, 12), np.float32)

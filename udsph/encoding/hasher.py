@@ -177,7 +177,7 @@ class Hasher:
         InputError
             If the folder is not such a model, or is damaged.
         """
-        content, weights, inputs = pretrained.read_pretrained(Path(folder))
+        content, weights, inputs = pretrained.read(Path(folder))
         return cls._assemble(content, weights, inputs, Path(folder), device)
 
     def save(self, output: str | os.PathLike[str]) -> None:
@@ -187,13 +187,36 @@ class Hasher:
             raise InputError(f"{folder} holds a run already; choose another output or remove it")
         run_folder.finish(folder, self.inputs, self.tensors())
 
-    def share(self, folder: str | os.PathLike[str], **card: Any) -> None:
+    def share(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        licence: str = "unknown",
+        metrics: Mapping[str, Any] | None = None,
+        data: str = "",
+        name: str = "",
+    ) -> None:
         """Write the model as a folder for others, in the layout of the Hugging Face hub.
 
-        ``card`` fills the model card: ``licence``, ``metrics``, ``data``, ``name``; see
-        :func:`udsph.encoding.pretrained.save_pretrained`.
+        Parameters
+        ----------
+        folder
+            New, or with nothing in it but a repository's own files (``.git``).
+        licence
+            Of the weights, by the hub's name: ``apache-2.0``, ``cc-by-nc-4.0``, ``other``, ``unknown``.
+        metrics
+            What ``udsph.training.evaluate`` returned, for the model card.
+        data
+            A sentence on the training data for the card, beside the dataset's name and settings.
+        name
+            The model's name; the folder's by default.
+
+        Raises
+        ------
+        InputError
+            If the model is not trained, the folder holds something, or the licence is no name of the hub's form.
         """
-        pretrained.save_pretrained(self, Path(folder), **card)
+        pretrained.write(self, Path(folder), licence=licence, metrics=metrics or {}, data=data, name=name)
 
     save_pretrained = share  # the hub's name
 

@@ -36,33 +36,8 @@ CARD = "README.md"
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
-def save_pretrained(
-    hasher: Hasher,
-    folder: Path,
-    *,
-    licence: str = "unknown",
-    metrics: Mapping[str, Any] | None = None,
-    data: str = "",
-    name: str = "",
-) -> None:
-    """Write the folder, which must be new or hold nothing but a repository's own files (``.git``).
-
-    Parameters
-    ----------
-    licence
-        Of the weights, by the hub's name: ``apache-2.0``, ``cc-by-nc-4.0``, ``other``, ``unknown``.
-    metrics
-        What ``udsph.encoding.evaluate`` returned.
-    data
-        A sentence on the training data for the card, beside the dataset's name and settings.
-    name
-        The model's name; the folder's by default.
-
-    Raises
-    ------
-    InputError
-        If the model is not trained, the folder holds something, or the licence is no name of the hub's form.
-    """
+def write(hasher: Hasher, folder: Path, *, licence: str, metrics: Mapping[str, Any], data: str, name: str) -> None:
+    """Write the folder; the parameters are those of :meth:`udsph.Hasher.share`."""
     model = hasher.model
     if not _LICENCE.fullmatch(licence):
         raise InputError(f"licence={licence!r}: expected the hub's name of a licence, such as apache-2.0 or unknown")
@@ -81,7 +56,7 @@ def save_pretrained(
         "training": dataclasses.asdict(model.config) | {"backbone": Path(model.config.backbone).name},
         "model": model.description.as_json(),
         "inputs": hasher.inputs.as_json(),
-        "metrics": dict(metrics or {}),
+        "metrics": dict(metrics),
     }
     run_folder.write_weights(folder, model.tensors())
     files.write_json(folder / run_folder.CONFIG, content)
@@ -97,7 +72,7 @@ def is_shared(folder: Path) -> bool:
         return False
 
 
-def read_pretrained(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], Inputs]:
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], Inputs]:
     """Configuration, weights and preparation of a shared folder.
 
     Raises

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test lint clean bench bench-check sanitize emulate
+.PHONY: demo test lint clean bench bench-check sanitize tsan emulate
 
 # The demo needs what training needs (1.5 GB installed); tests, linters and benchmarks the rest, in the same environment.
 demo: $(VENV)/train
@@ -30,13 +30,17 @@ bench-check: $(VENV)/dev
 	    --bench 'bench_hamming|bench_import'
 	$(BIN)/python bench/hamming.py --quick
 
-# Native code of udsph.hamming under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
-sanitize: $(VENV)/dev
-	tests/hamming/native/sanitize.sh $(BIN)/python
+# Native code under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
+sanitize: $(VENV)/installed
+	tests/native/sanitize.sh $(BIN)/python
 
-# The level for ARM under emulation, and dispatch on an x86 CPU without AVX-512 and one without AVX2.
+# Searches, additions, removals and saving from many threads at once under ThreadSanitizer.
+tsan: $(VENV)/installed
+	tests/native/thread_sanitize.sh $(BIN)/python
+
+# The levels for ARM under emulation, and dispatch on an x86 CPU without AVX-512 and one without AVX2.
 emulate:
-	tests/hamming/native/emulate.sh
+	tests/native/emulate.sh
 
 clean:
 	rm -rf $(VENV) build demo-output

@@ -1,12 +1,10 @@
-// Every level that this CPU, real or emulated, can run, held against a plain loop over bits. No Python: it is cross-compiled.
-//
-//   levels [NAME...]    the levels that must be available, and no others
-#include <cstdio>
+// Searches and distance matrices of udsph.hamming; see check.h.
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "hamming/levels.h"
 #include "hamming/search.h"
 
@@ -59,21 +57,11 @@ size_t wrong_results(size_t bits, size_t n, size_t n_queries, size_t k, size_t t
 }  // namespace
 
 int main(int argc, char **argv) {
-  const std::vector<std::string> found = udsph::levels().names();
-  if (argc > 1 && found != std::vector<std::string>(argv + 1, argv + argc)) {
-    std::printf("other levels than expected:");
-    for (const std::string &name : found) std::printf(" %s", name.c_str());
-    std::printf("\n");
-    return 1;
-  }
-  size_t wrong = 0;
-  for (const std::string &name : found) {
+  return check_levels("searches", udsph::levels().names(), argc, argv, [](const std::string &name) {
     udsph::levels().set(name);
-    size_t here = 0;
+    size_t wrong = 0;
     for (size_t bits : {1, 16, 31, 64, 100, 128, 250, 512, 1024, 1100})
-      here += wrong_results(bits, 1300, 3, 9, 2) + wrong_results(bits, 700, 25, 60, 1);
-    std::printf("%s: %zu wrong results\n", name.c_str(), here);
-    wrong += here;
-  }
-  return wrong != 0;
+      wrong += wrong_results(bits, 1300, 3, 9, 2) + wrong_results(bits, 700, 25, 60, 1);
+    return wrong;
+  });
 }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The three native extensions under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
+#   sanitize.sh PYTHON
+python=$(realpath -s "$1")
+. "$(dirname "$0")/common.sh"
+# Checks of every pointer's arithmetic and of null double the time to compile, and Python's -fwrapv would hide signed overflow.
+checks=address,alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero,bool,enum,float-cast-overflow
+flags="-fsanitize=$checks -fno-sanitize-recover=all -O1 -g1 -fno-omit-frame-pointer -fno-wrapv -w"
+package "$python" "hamming evaluation attention" $flags
+LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
+export LD_PRELOAD ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UDSPH_CFLAGS=$flags
+tests=("$python" -m pytest -q -p no:cacheprovider)
+"${tests[@]}" tests/hamming -k 'not numba and not numpy and not capi and not jit and not torch and not ctrl_c and
+    not without_native and not beyond_32 and not grow_until and not half_precision and not very_many'
+"${tests[@]}" tests/evaluation/test_native.py
+"${tests[@]}" tests/attention/test_fused.py tests/attention/test_backends.py tests/attention/test_cuda.py -k \
+    'not compile and not distributed and not gram and not reference and not driver'

@@ -128,6 +128,10 @@ def test_codes_in_every_form_of_the_index_are_the_same_codes():
     for queries, database in forms.values():
         assert evaluate(queries, database, *labels).to_dict() == truth
         assert evaluate(packed[0], database, *labels).to_dict() == truth
+    written = [[code.tobytes().hex() for code in codes] for codes in packed]
+    numbers = [[int.from_bytes(code.tobytes(), "little") for code in codes] for codes in packed]
+    for queries, database in (written, numbers):
+        assert evaluate(queries, database, *labels, bits=128).to_dict() == truth
     big = [np.packbits(np.unpackbits(codes, axis=1, bitorder="little"), axis=1) for codes in packed]
     assert evaluate(*big, *labels, bitorder="big").to_dict() == truth
     twelve = [np.packbits(rng.random((n, 12)) < 0.5, axis=1) for n in (5, 60)]

@@ -2,11 +2,13 @@
 
     mean_average_precision(query_codes, database_codes, query_labels, database_labels)
     evaluate(query_codes, database_codes, query_labels, database_labels, convention="dcmh")
+    evaluate_ranking(relevance_of_the_first_100, n_relevant=relevant_in_the_database)
+    evaluate_run(index.search(queries, 100).ids, relevant_ids)
 
 The order of reading: ``conventions`` (what a MAP depends on), ``counts`` and ``counting`` (two histograms per query say
 almost everything), ``metrics`` (one function per metric, over groups of tied items), ``boundary`` (the group that a
-cutoff cuts), ``ordered`` (ranks in insertion order), ``report`` (the ``Evaluation``). ``docs/evaluation.md`` explains
-which MAP is which.
+cutoff cuts), ``gains`` (NDCG), ``ordered`` (ranks in insertion order), ``report`` (the ``Evaluation``); the ways in are
+``from_codes``, ``from_rankings`` and ``from_runs``. ``docs/evaluation.md`` explains which MAP is which.
 """
 
 from udsph.evaluation.conventions import CONVENTIONS, Convention, Options

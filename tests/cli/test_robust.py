@@ -93,6 +93,20 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word(codes: Path) ->
     assert running.wait(120) == 141
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_as_if_nobody_read_it(codes: Path, closed: str) -> None:
+    for words, code in (
+        ("--version", 0),
+        ("info", 0),
+        (f"search --database {codes} --queries {codes}", 0),
+        ("data", 2),
+    ):
+        script = f"{sys.executable} -m udsph {words} {closed}"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == code and "Traceback" not in done.stderr + done.stdout, done.stderr
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_is_one_line(codes: Path) -> None:
     full = in_a_process("search", "--database", codes, "--queries", codes, "--output", "/dev/full")
@@ -124,7 +138,7 @@ def test_more_neighbours_than_memory_is_one_line_and_nothing_is_left(codes: Path
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of files are those of POSIX")
 def test_a_disk_that_fills_up_while_training_is_one_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
-    train = ["train", "--data", "scenes", "--quiet", *SMALL_SCENES]  # whose weights take more than a megabyte
+    train = ["train", "--data", "scenes", "--quiet", *SMALL_SCENES, "--set", "width=64"]
     commands = [
         [*train, "--set", "checkpoint_seconds=0", "--output", str(tmp_path / "checkpoint")],
         [*train, "--set", "checkpoint_seconds=1e6", "--output", str(tmp_path / "weights")],
@@ -132,7 +146,7 @@ def test_a_disk_that_fills_up_while_training_is_one_line_and_leaves_nothing_half
     code = (
         "import resource, sys\n"
         "from udsph.cli.app import main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
         f"print([main(command) for command in {commands}])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

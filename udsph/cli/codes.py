@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,30 +64,28 @@ def as_packed(codes: Any, form: Form, what: str) -> Any:
 
 def _form_of(codes: Any, what: str) -> Form:
     ask = "say which by --codes packed or --codes values"
-    kind = codes.dtype.kind
-    if kind == "b":
+    if codes.dtype.kind == "b":
         return "values"
-    least, most, whole = _range(codes)
-    if kind == "f":
-        if whole and least >= 0 and 1 < most <= 255:
-            raise InputError(f"{what}: whole numbers from {least:g} to {most:g} as {codes.dtype} may be bytes; {ask}")
+    if codes.dtype.kind == "f":
+        if _all(codes, _are_bytes) and not _all(codes, lambda part: part <= 1):
+            raise InputError(f"{what}: whole numbers up to 255 as {codes.dtype} may be bytes; {ask}")
         return "values"
-    if kind == "i" and -1 <= least < 0 and most <= 1:
+    if not _all(codes, lambda part: (part == 0) | (part == 1) | (part == -1)):
+        return "packed"
+    if codes.dtype.kind == "i" and not _all(codes, lambda part: part >= 0):
         return "values"
-    if codes.size and codes.shape[1] > 1 and least >= 0 and most <= 1:
+    if codes.size and codes.shape[1] > 1:
         raise InputError(f"{what}: only 0 and 1, which may be one bit a column or packed; {ask}")
     return "packed"
 
 
-def _range(codes: Any) -> tuple[float, float, bool]:
-    """Least and greatest value, and whether all are whole numbers."""
-    least, most, whole = np.inf, -np.inf, True
-    for start in range(0, len(codes), _ROWS):
-        part = codes[start : start + _ROWS]
-        if part.size:
-            least, most = min(least, part.min()), max(most, part.max())
-            whole = whole and bool((part == np.floor(part)).all())
-    return least, most, whole
+def _all(codes: Any, true: Callable[[Any], Any]) -> bool:
+    """Whether something is true of all values; of a large file only as much is read as decides it."""
+    return all(true(codes[start : start + _ROWS]).all() for start in range(0, len(codes), _ROWS))
+
+
+def _are_bytes(part: Any) -> Any:
+    return (part >= 0) & (part <= 255) & (part == np.floor(part))
 
 
 def _bytes_of(codes: Any, what: str) -> Any:
@@ -98,7 +97,6 @@ def _bytes_of(codes: Any, what: str) -> Any:
             raise InputError(str(error)) from None
     if codes.dtype.kind != "f":
         return codes
-    least, most, whole = _range(codes)
-    if not whole or least < 0 or most > 255:
-        raise InputError(f"{what}: packed bytes are whole numbers from 0 to 255, found {least:g} to {most:g}")
+    if not _all(codes, _are_bytes):
+        raise InputError(f"{what}: packed bytes are whole numbers from 0 to 255")
     return codes[:].astype(np.uint8)

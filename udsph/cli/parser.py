@@ -95,6 +95,8 @@ def command(function: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 def _parameter(parameter: inspect.Parameter, hint: Any) -> Parameter:
+    if typing.get_origin(hint) is not typing.Annotated:  # Python 3.10 makes Optional of it where the default is None
+        hint = typing.get_args(hint)[0]
     kind, option = typing.get_args(hint)[:2]
     if typing.get_origin(kind) in (types.UnionType, typing.Union):  # "int | None": not given
         kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)

@@ -10,6 +10,8 @@ from typing import Any
 
 from udsph.checks import check_int
 
+_MOST = 1 << 16  # threads of one call, however many are asked for
+
 
 def thread_count(threads: Any = None) -> int:
     """Return the number of threads for one call.
@@ -24,11 +26,11 @@ def thread_count(threads: Any = None) -> int:
         ``threads`` or one of the variables is not a positive int.
     """
     if threads is not None:
-        return check_int(threads, "threads", 1)
+        return min(check_int(threads, "threads", 1), _MOST)
     for variable in ("UDSPH_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(variable, "")
         if text.isdecimal() and int(text) > 0:
-            return int(text)
+            return min(int(text), _MOST)
         if text and variable == "UDSPH_NUM_THREADS":
             raise ValueError(f"{variable}={text} is not a positive int")
     if _in_worker_process():
@@ -49,7 +51,8 @@ def _in_worker_process() -> bool:
 def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:
     """Call ``work`` with slices of ``range(count)``, in several threads; raises the first exception of any.
 
-    The threads live for this call. ``work`` must release the interpreter's lock for them to be of use.
+    The threads live for this call. ``work`` must release the interpreter's lock for them to be of use. Where the system
+    has no more threads the caller does what they would have done.
     """
     threads = max(1, min(threads, count))
     parts = [slice(count * i // threads, count * (i + 1) // threads) for i in range(threads)]
@@ -61,9 +64,15 @@ def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:
         except BaseException as error:
             failures.append(error)
 
-    helpers = [threading.Thread(target=guarded, args=(part,), daemon=True) for part in parts[1:]]
-    for helper in helpers:
-        helper.start()
+    helpers = []
+    for part in parts[1:]:
+        helper = threading.Thread(target=guarded, args=(part,), daemon=True)
+        try:
+            helper.start()
+        except RuntimeError:  # can't start new thread
+            guarded(part)
+        else:
+            helpers.append(helper)
     guarded(parts[0])
     for helper in helpers:
         helper.join()

@@ -94,3 +94,9 @@ def test_masks_count_the_codes_that_are_left(engine, index):
         assert sorted(index.search(query, 4, where=where).ids[0]) == [-1, 0, 200, 1299]
     with pytest.raises(ValueError, match="id 3 is not in the index"):
         index.search(query, 4, where=[3])
+
+
+@pytest.mark.parametrize("n", [8.0, 1.5, True, "8"])
+def test_the_length_of_a_bitmap_is_a_whole_number(n):
+    with pytest.raises(TypeError, match="n must be an int"):
+        hamming.Bitmap(np.zeros(1, np.uint8), n)

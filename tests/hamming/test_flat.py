@@ -201,7 +201,7 @@ def test_an_empty_index_pads_and_an_empty_batch_is_empty(engine):
     assert index.range_search(np.zeros((0, 2), np.uint8), 3).offsets.tolist() == [0]
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.0, "3", True, None])
+@pytest.mark.parametrize("k", [0, -1, 2**48, 2**70, 1.0, "3", True, None])
 def test_k_must_be_a_positive_int(k):
     with pytest.raises((TypeError, ValueError), match="k must be"):
         hamming.search(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), k)

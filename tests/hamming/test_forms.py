@@ -69,6 +69,13 @@ def test_integers_columns_hexadecimal_and_bytes_are_codes_too():
         "hexadecimal": [row.tobytes().hex() for row in codes],
         "hexadecimal in an array": np.array([row.tobytes().hex().upper() for row in codes]),
         "bytes": [row.tobytes() for row in codes],
+        "a list of NumPy's integers": [
+            *words[:3, 0],
+            *words[3:, 0].view(np.int64),
+        ],
+        "integers of both kinds": [*words[:3, 0], *words[3:, 0].tolist()],
+        "a column of objects": np.array(words[:, 0].tolist(), object),
+        "a column of texts": np.array([row.tobytes().hex() for row in codes], object),
     }
     for name, form in forms.items():
         np.testing.assert_array_equal(nearest(index, form).ids, truth.ids, err_msg=name)
@@ -184,3 +191,33 @@ def test_unused_bits_of_big_order_are_the_low_ones():
     index.add(np.array([[255, 0b11111000]], np.uint8))
     with pytest.raises(ValueError, match="beyond its width of 13"):
         index.add(np.array([[255, 0b00000100]], np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("codes", "kinds"),
+    [
+        (["ab", 12], "int and str"),
+        (["ab", b"c"], "bytes and str"),
+        ([5, True], "bool and int"),
+        ([5, 1.0], "float and int"),
+        (["ab", None], "NoneType and str"),
+        ([np.uint8(1), 2], "int and uint8"),
+        (np.array(["ab", 12], object), "int and str"),
+    ],
+)
+def test_a_list_of_several_forms_is_refused(codes, kinds):
+    """NumPy would read the number 12 beside a text as the text "12"."""
+    with pytest.raises(TypeError, match=f"codes holds {kinds}; give codes in one form"):
+        hamming.FlatIndex(8).add(codes)
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.array([]), np.array([], object), np.array([], np.uint8)])
+def test_no_codes_at_all_are_no_codes(nothing):
+    index = hamming.FlatIndex(13)
+    index.add(nothing)
+    index.add(codes=[1])
+    index.add(nothing)
+    assert len(index) == 1
+    assert index.search(nothing, 3).ids.shape == (0, 3)
+    assert hamming.distances(nothing, [1, 2], bits=13).shape == (0, 2)
+    assert hamming.unpack(nothing, 13).shape == (0, 13)

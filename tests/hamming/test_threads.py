@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from udsph import hamming
 from udsph.hamming import backend
-from udsph.threads import cores, thread_count
+from udsph.threads import cores, share_out, thread_count
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
 
@@ -109,3 +110,21 @@ def test_ctrl_c_stops_a_long_search_and_the_index_is_sound(threads):
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[0] == "stopped 5\n"
     assert process.returncode == 0
+
+
+def test_any_number_of_threads_may_be_asked_for(monkeypatch):
+    index = make()
+    truth = index.search(np.zeros((3, 8), np.uint8), 4, threads=1)
+    assert (index.search(np.zeros((3, 8), np.uint8), 4, threads=10**30).ids == truth.ids).all()
+    monkeypatch.setenv("UDSPH_NUM_THREADS", str(10**30))
+    assert (index.search(np.zeros((3, 8), np.uint8), 4).ids == truth.ids).all()
+
+
+def test_a_caller_does_the_work_of_threads_that_cannot_start(monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done = []
+    share_out(10, 4, lambda part: done.extend(range(part.start, part.stop)))
+    assert sorted(done) == list(range(10))

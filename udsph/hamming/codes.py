@@ -206,15 +206,13 @@ def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[n
     TypeError, ValueError
         Wrong dtype, dimension or width, a device array, or an unused bit that is set.
     """
-    if isinstance(values, (list, tuple)) and values:
-        kinds = {type(value) for value in values}
-        if kinds == {int}:
-            return _codes_of_integers(values, bits, name)
-        if kinds in ({str}, {bytes}):
-            values = _packed_rows(values, bits, name)
+    if isinstance(values, (list, tuple)):
+        return _codes_of_list(values, bits, bitorder, name)
     array = as_array(values, name)
-    if array.dtype.kind == "U" and array.ndim == 1:
-        array = _packed_rows(array.tolist(), bits, name)
+    if array.ndim == 1 and array.size == 0:
+        return np.empty((0, bytes_per_code(bits)), np.uint8)
+    if array.ndim == 1 and array.dtype.kind in "OTU":  # a column of a table
+        return _codes_of_list(array.tolist(), bits, bitorder, name)
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
         return _codes_of_words(array.astype(array.dtype.newbyteorder("="), copy=False).view(np.uint64), bits, name)
     if array.dtype == np.int8:
@@ -248,6 +246,27 @@ def as_pair(
     bits = check_bits(bits)
     check_bitorder(bitorder)
     return as_codes(queries, bits, bitorder, names[0]), as_codes(codes, bits, bitorder, names[1]), bits
+
+
+def _codes_of_list(values: Sequence[Any], bits: int, bitorder: BitOrder, name: str) -> NDArray[np.uint8]:
+    """Rows of codes in a sequence: integers, hexadecimal, bytes, or what NumPy makes an array of."""
+    kinds = {type(value) for value in values}
+    if kinds and all(map(_is_integer, kinds)):
+        return _codes_of_integers([int(value) for value in values], bits, name)
+    if kinds and any(all(issubclass(kind, of) for kind in kinds) for of in (str, bytes)):
+        return as_codes(_packed_rows(values, bits, name), bits, bitorder, name)
+    if len(kinds) > 1 and any(issubclass(kind, (str, bytes, int, float, np.generic, type(None))) for kind in kinds):
+        # NumPy would turn all into one of them: 12 beside "ab" into "12", True beside 5 into 1.
+        raise TypeError(f"{name} holds {' and '.join(sorted(kind.__name__ for kind in kinds))}; give codes in one form")
+    array = as_array(values, name)
+    if array.dtype == object:
+        raise TypeError(f"{name} must be codes, got a sequence of {next(iter(kinds)).__name__}")
+    return as_codes(array, bits, bitorder, name)
+
+
+def _is_integer(kind: type) -> bool:
+    """Whether values of a type are integers of which each may be a code; narrow ones of NumPy are rather its bytes."""
+    return kind is int or (issubclass(kind, np.integer) and np.dtype(kind).itemsize == 8)
 
 
 def _packed_rows(values: Sequence[str | bytes], bits: int, name: str) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.checks import check_int
 from udsph.hamming.codes import as_array
 
 BLOCK = 512  # codes in a block of the sliced layout
@@ -33,10 +34,11 @@ class Bitmap:
         array = as_array(data, "data")
         if array.dtype != np.uint8:
             raise TypeError(f"data of a Bitmap must have dtype uint8, got {array.dtype}")
-        if n < 0 or array.shape != ((n + 7) // 8,):
+        n = check_int(n, "n", 0)
+        if array.shape != ((n + 7) // 8,):
             raise ValueError(f"data of a Bitmap of {n} codes must have shape ({(n + 7) // 8},), got {array.shape}")
         self.data = np.ascontiguousarray(array)
-        self.n = int(n)
+        self.n = n
 
     @classmethod
     def from_mask(cls, mask: Any) -> Bitmap:

@@ -17,6 +17,7 @@ from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.segments import Snapshot
 from udsph.threads import ForkSafeLock, thread_count
 
+_MOST_NEIGHBOURS = (1 << 48) - 1  # as many as an index can hold codes
 _REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes"})  # copied and pickled in ways of their own
 
 
@@ -194,7 +195,7 @@ class FlatIndex:
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
-        rows, k = self._codes(queries, "queries"), check_int(k, "k", 1)
+        rows, k = self._codes(queries, "queries"), check_int(k, "k", 1, _MOST_NEIGHBOURS)
         return self._snapshot.search(rows, k, where, thread_count(threads))
 
     def range_search(self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None) -> RangeResult:

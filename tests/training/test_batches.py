@@ -29,3 +29,11 @@ def test_of_very_many_items_an_even_part_is_read(monkeypatch: pytest.MonkeyPatch
     found = batches.statistics(Modality("vectors", values), np.arange(35))
     assert found is not None
     np.testing.assert_allclose(found[0], values[::4].astype(np.float64).mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("items", [1, 3, 4, 6, 7, 100, 129])
+def test_the_pieces_are_as_many_as_planned_and_hold_every_item_once(items: int) -> None:
+    made = batches.pieces(np.arange(items), 4)
+    assert len(made) == batches.number_of_pieces(items, 4)
+    np.testing.assert_array_equal(np.concatenate(made), np.arange(items))
+    assert max(map(len, made)) - min(map(len, made)) <= 1

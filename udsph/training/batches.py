@@ -17,7 +17,12 @@ def pieces(index: np.ndarray, size: int) -> list[np.ndarray]:
     """``index`` in pieces of about ``size``, as equal as can be, so that no last piece is too small for batch
     statistics.
     """
-    return np.array_split(index, max(1, round(len(index) / size)))
+    return np.array_split(index, number_of_pieces(len(index), size))
+
+
+def number_of_pieces(items: int, size: int) -> int:
+    """How many pieces :func:`pieces` makes of so many items."""
+    return max(1, round(items / size))
 
 
 def statistics(modality: Modality, index: np.ndarray, size: int = 4096) -> tuple[Tensor, Tensor] | None:

@@ -16,7 +16,7 @@ from udsph.encoding.batches import spec_of
 from udsph.encoding.config import Config
 from udsph.encoding.model import Description, Model
 from udsph.errors import InputError
-from udsph.training.batches import pieces, statistics
+from udsph.training.batches import number_of_pieces, statistics
 
 DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
@@ -69,7 +69,7 @@ class Plan:
 
     def steps(self, phase: str) -> int:
         """Batches of an epoch."""
-        return 1 if phase == "label" else len(pieces(self.items(phase), self.config.batch_size))
+        return 1 if phase == "label" else number_of_pieces(len(self.items(phase)), self.config.batch_size)
 
     def new_model(self, dataset: Dataset, device: torch.device) -> Model:
         """Networks with initial weights from the seed, and the statistics of the training data beside them."""
@@ -94,8 +94,7 @@ def resolve(config: Config, dataset: Dataset) -> Config:
 
 def default_epochs(image: Modality, text: Modality, pairs: int, batch_size: int) -> int:
     """Passes over so many training pairs of these kinds."""
-    batches = max(1, round(pairs / batch_size))
-    return max(usual_epochs(image, text), -(-LEAST_STEPS // batches))
+    return max(usual_epochs(image, text), -(-LEAST_STEPS // number_of_pieces(pairs, batch_size)))
 
 
 def usual_epochs(image: Modality, text: Modality) -> int:

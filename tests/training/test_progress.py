@@ -80,6 +80,8 @@ def test_a_terminal_has_one_line_that_is_cleared_in_the_end(
         return
     drawn = screen.getvalue()
     assert drawn.endswith("\r\x1b[K")
+    lines = [line.rpartition("\r\x1b[K")[2] for line in drawn.split("\n")]
+    assert lines[0].startswith("training on 72 pairs") and sum(line.startswith("select") for line in lines) == 4
     assert re.search(r"\rselect 2/4, 67%   loss \d+\.\d{3}   0:\d\d gone, 0:\d\d left", drawn)
 
 

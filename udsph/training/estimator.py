@@ -75,8 +75,8 @@ class UDSPH(Hasher):
         output
             The run folder: configuration, splits, log, checkpoints, weights. Without one nothing is written.
         progress
-            None: a line with the time left, where stderr is a terminal. True: the lines of the log as well, on stderr
-            where nobody listens to the logger. False: nothing but the logger.
+            True: lines go to stderr where nobody listens to the logger, and a terminal shows the present step. None:
+            the same, but only where stderr is a terminal. False: nothing but the logger.
         resume
             ``auto`` continues (or, if complete, loads) a run of the same settings in ``output``; ``never`` refuses one.
 

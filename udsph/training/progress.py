@@ -28,8 +28,8 @@ class Progress:
     Parameters
     ----------
     show
-        None: the line on the terminal, where stderr is one and the logger ``udsph`` was not set to be quiet. True: if
-        there is no terminal, or nobody listens to the logger, the lines of the log go to stderr. False: neither.
+        True: lines go to stderr where nobody listens to the logger, and a terminal has its line. None: the same, but
+        only where stderr is a terminal and the logger ``udsph`` was not set to be quiet. False: nothing is shown.
     rows
         The file ``log.csv``, or None. Rows are appended, so that a resumed training continues its log.
     first
@@ -40,7 +40,7 @@ class Progress:
         quiet = logging.getLogger("udsph").level > logging.INFO
         self.rows, self.logs = rows, first and log.isEnabledFor(logging.INFO)
         self.screen = first and sys.stderr.isatty() and (show or (show is None and not quiet))
-        self.prints = first and bool(show) and not self.logs
+        self.prints = first and (self.screen or bool(show)) and not self.logs
         self.started = time.perf_counter()
         self.drawn = 0.0
         self.forecast: float | None = None
@@ -57,7 +57,7 @@ class Progress:
     @property
     def listened(self) -> bool:
         """Whether anybody sees anything of it."""
-        return self.screen or self.prints or self.logs
+        return self.prints or self.logs
 
     def say(self, line: str, level: int = logging.INFO) -> None:
         """A line for the log, or in its place for stderr."""

@@ -30,7 +30,7 @@ from udsph.training.schedule import seed_of
 from udsph.training.teacher import train_label_network
 from udsph.training.validation import LARGEST, validation_map
 
-FORECAST_STEPS = 100  # a training of fewer is over before its time is guessed
+FORECAST_STEPS = 60  # a training of fewer is over before its time is guessed
 REHEARSED = 3  # steps that are timed before the training
 FORWARD_SHARE = 0.35  # of a training step, that a batch takes without the way back
 

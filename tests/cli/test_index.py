@@ -76,10 +76,18 @@ def test_a_folder_is_indexed_by_name_and_drawn(run: Path, photos: Path, tmp_path
     assert by_image["query"] == str(query) and by_text["query"] == "a $x$ star"
     assert {item["name"] for item in by_image["found"]} <= {f"{'sub/' if k % 2 else ''}[b]{k} ü.png" for k in range(6)}
     codes = Hasher.load(run).encode_image([query])
+    np.save(tmp_path / "codes.npy", codes)
+    bare = udsph("search", "--database", place, "--queries", tmp_path / "codes.npy", "-k", 3, "--json")
+    assert json.loads(bare.stdout)["ids"] == [[item["id"] for item in by_image["found"]]]
     index = hamming.load(place)
     assert [item["distance"] for item in by_image["found"]] == index.search(codes, 3).distances[0].tolist()
     with Image.open(picture) as drawn:
         assert drawn.format == "PNG" and np.asarray(drawn).std() > 10
+    lost = udsph("search", run, place, "--image", tmp_path / "none.png")
+    assert lost.exit_code == 2 and "none.png" in lost.stderr and lost.stderr.count("\n") == 1
+    photos.rename(tmp_path / "elsewhere")
+    lost = udsph("search", run, place, "--text", "a star", "--show", picture)
+    assert lost.exit_code == 2 and str(photos) in lost.stderr and lost.stderr.count("\n") == 1
 
 
 def test_a_file_of_texts_is_indexed_by_its_lines(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -140,6 +148,7 @@ def test_what_cannot_be_indexed_is_one_line(run: Path, photos: Path, tmp_path: P
         ((run, photos), "required: --output"),
         ((run, tmp_path / "none", "--output", tmp_path / "i"), "none"),
         ((run, photos, "--modality", "text", "--output", tmp_path / "i"), "is a folder"),
+        ((run, tmp_path / "a.npy", "--output", tmp_path / "i"), "--modality image or --modality text"),
         ((run, photos, "--data", "scenes", "--output", tmp_path / "i"), "not both"),
         ((run, photos, "--output", tmp_path), "expected a file"),
         ((run, photos, "--output", tmp_path / "none" / "i"), "a folder that exists"),

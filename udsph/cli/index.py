@@ -25,7 +25,7 @@ _CHUNK = 1024  # items of a dataset that are encoded between two reports
 def index(
     run: Model,
     source: Annotated[
-        Path | None, Argument(help="Folder of images, or text file (one a line); or name a dataset")
+        Path | None, Argument(help="Folder of images, text file (one a line), or .npy as in training; or a dataset")
     ] = None,
     *,
     output: Annotated[Path, Option(help="The index; OUTPUT.items.json beside it names the items")],
@@ -34,7 +34,9 @@ def index(
     split: Annotated[
         Literal["database", "train", "query", "all"], Option(help="Which items of the dataset")
     ] = "database",
-    modality: Annotated[Modality | None, Option(help="Of the dataset's items", default="image")] = None,
+    modality: Annotated[
+        Modality | None, Option(help="Of a dataset's items, or of a .npy file", default="image")
+    ] = None,
     on_error: OnError = None,
     encoding: Annotated[str, Option(help="Encoding of a text file")] = "utf-8",
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -71,6 +73,8 @@ def _of_files(
     """Codes of a folder of images or of a file of texts; the file's lines are the captions."""
     from udsph.encoding import encode_file
 
+    if modality is None and source.suffix == ".npy":
+        raise InputError(f"{source}: say whether these are images or texts: --modality image or --modality text")
     modality = modality or ("image" if source.is_dir() else "text")
     with tempfile.TemporaryDirectory() as folder, progress("encode") as advance:
         output = Path(folder) / "codes.npy"

@@ -19,6 +19,7 @@ import numpy as np
 from udsph.errors import InputError
 from udsph.files import read_json, write_json
 from udsph.hamming import FlatIndex, load
+from udsph.hamming.storage import MAGIC
 
 FORMAT = "udsph items 1"
 _STEP = 1 << 22
@@ -75,6 +76,12 @@ def read_index(path: Path) -> tuple[FlatIndex, Items]:
     if content.get("index") != _seal(path) or lengths != {len(index)}:
         raise InputError(f"{place} is not of the index beside it; make both again with 'udsph index'")
     return index, items
+
+
+def is_index(path: Path) -> bool:
+    """Whether a file begins as an index file does."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def model_mark(hasher: Any) -> str:

@@ -41,7 +41,7 @@ def read_picture(path: Path) -> np.ndarray:
     try:
         return decode(path.parent, path.name, SIDE)
     except DamagedImage as error:
-        raise InputError(str(error)) from None
+        raise InputError(f"{path.parent}: {error}") from None
 
 
 def _images_of(place: dict[str, Any], split: str) -> tuple[Any, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from udsph import files
 from udsph.cli.codes import read_codes
-from udsph.cli.items import Items, model_mark, read_index
+from udsph.cli.items import Items, is_index, model_mark, read_index
 from udsph.cli.output import Answer, plain, table
 from udsph.cli.parser import Argument, Option, command
 from udsph.cli.results import check_output, write_neighbours, write_rows
@@ -36,7 +36,7 @@ def search(
     show: Annotated[Path | None, Option(help="Draw queries and answers: .png")] = None,
     output: Annotated[Path | None, Option(help="Write the answers: .json or .csv; of bare files .npz too")] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    database: Codes = None,
+    database: Annotated[str | None, Option(help="Bare codes as --queries, or an index file", metavar="FILE")] = None,
     queries: Codes = None,
     bits: Annotated[int | None, Option(help="Width of bare codes", default="all bits of a row", least=1)] = None,
     bitorder: Annotated[Literal["little", "big"], Option(help="Of bare codes' bytes")] = "little",
@@ -64,9 +64,14 @@ def _of_codes(
 ) -> Answer:
     from udsph import hamming
 
-    codes, wanted = read_codes(database, "--database"), read_codes(queries, "--queries")
+    wanted = read_codes(queries, "--queries")
     try:
-        distances, ids = hamming.search(wanted, codes, k, bits=bits, bitorder=bitorder)
+        if is_index(Path(database)):
+            codes = hamming.load(database)
+            distances, ids = codes.search(wanted, k)
+        else:
+            codes = read_codes(database, "--database")
+            distances, ids = hamming.search(wanted, codes, k, bits=bits, bitorder=bitorder)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{queries} in {database}: {error}") from None
     lines = []

@@ -175,3 +175,17 @@ def test_runs_and_judgements_of_another_form(run, qrels, error, message):
     run = np.array(run) if isinstance(run, list) else run
     with pytest.raises(error, match=message):
         evaluate_run(run, qrels)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"ties": "docno"}, InputError, "ties='docno' is unknown; choose one of: name, expected"),
+        ({"relevance_level": "2"}, TypeError, "relevance_level must be a number, got str"),
+        ({"metrics": ["precision_radius_2"]}, InputError, "'precision_radius_2' needs codes"),
+        ({"convention": "trec"}, InputError, "convention='trec' is unknown"),
+    ],
+)
+def test_options_that_do_not_exist(options, error, message):
+    with pytest.raises(error, match=message):
+        evaluate_run({"a": ["x"]}, {"a": ["x"]}, **options)

@@ -57,7 +57,7 @@ def evaluate_ranking(
     """
     lists = Lists(relevance)
     options = resolve(convention, "expected", denominator, empty)
-    plan = Plan.of(metrics, cutoffs, ranks, lists.longest)
+    plan = Plan.of(metrics, cutoffs, ranks, lists.longest, by_codes=False)
     if n_relevant is None:
         of_all = plan.of_all_relevant(options.denominator)
         if of_all:
@@ -114,7 +114,7 @@ def evaluate_scores(
     lists = Lists(relevance)
     row_of = _score_rows(scores, lists)
     options = resolve(convention, ties, denominator, empty)
-    plan = Plan.of(metrics, cutoffs, ranks, lists.longest)
+    plan = Plan.of(metrics, cutoffs, ranks, lists.longest, by_codes=False)
     missing = unlisted(n_relevant, lists)
 
     def groups(q: int) -> QueryGroups:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from udsph.errors import InputError
 from udsph.evaluation.cells import Cells
-from udsph.evaluation.conventions import Options, resolve
+from udsph.evaluation.conventions import TIES, Options, resolve
 from udsph.evaluation.judged import Results, by_query, judged
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.ranking import QueryGroups, TiedRanking
@@ -83,9 +84,13 @@ def evaluate_run(
         raise InputError(
             f"run and qrels have no query in common: run has {_some(results)}, qrels has {_some(judgements)}"
         )
+    if ties not in (BY_NAME, *TIES):
+        raise InputError(f"ties={ties!r} is unknown; choose one of: {', '.join((BY_NAME, *TIES))}")
+    if relevance_level is not None and (isinstance(relevance_level, bool) or not isinstance(relevance_level, Real)):
+        raise TypeError(f"relevance_level must be a number, got {type(relevance_level).__name__}")
     options = resolve(convention, "insertion" if ties == BY_NAME else ties, denominator, empty)
     longest = max(len(results.get(name, ())) for name in names)
-    plan = Plan.of(metrics, cutoffs, ranks, longest)
+    plan = Plan.of(metrics, cutoffs, ranks, longest, by_codes=False)
 
     def groups(name: Any) -> QueryGroups:
         found = Results(results.get(name, ()), f"run[{name!r}]", ties == BY_NAME)

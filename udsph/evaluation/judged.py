@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from udsph.errors import InputError
 from udsph.evaluation.relevance import as_grades
 from udsph.hamming.codes import as_array
-
-NO_ID = -1  # of a missing neighbour, where a search found fewer than k
+from udsph.hamming.results import NO_ID
 
 
 class Results:

@@ -41,10 +41,17 @@ class Plan:
 
     @classmethod
     def of(
-        cls, metrics: Sequence[str] | None, cutoffs: Sequence[int], ranks: Sequence[int] | None, n_items: int
+        cls,
+        metrics: Sequence[str] | None,
+        cutoffs: Sequence[int],
+        ranks: Sequence[int] | None,
+        n_items: int,
+        by_codes: bool = True,
     ) -> Plan:
         """Read names such as "map" (at all cutoffs) and "map@50" (at this one)."""
         names = METRICS if metrics is None else metrics
+        if not by_codes and metrics is not None and "precision_radius_2" in metrics:
+            raise InputError("metric 'precision_radius_2' needs codes: these are rankings, which have no radius")
         if isinstance(names, str):
             raise InputError(f"metrics must be a list of names, got the string {names!r}")
         at = whole_ranks(cutoffs, "cutoffs")
@@ -63,7 +70,7 @@ class Plan:
         return cls(
             {name: chosen[name] for name in METRICS if name in _AT_ONE and name in chosen},
             "r_precision" in chosen,
-            "precision_radius_2" in chosen,
+            by_codes and "precision_radius_2" in chosen,
             curve,
         )
 

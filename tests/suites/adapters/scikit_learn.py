@@ -26,9 +26,7 @@ def _untied(scores, ignore_ties):
 def ndcg_score(y_true, y_score, *, k=None, sample_weight=None, ignore_ties=False):
     y_true, y_score = np.asarray(y_true), np.asarray(y_score)
     if y_true.ndim != 2 or y_true.shape[1] < 2 or (y_true < 0).any():
-        return THEIRS["ndcg_score"](
-            y_true, y_score, k=k, sample_weight=sample_weight, ignore_ties=ignore_ties
-        )  # errors
+        return THEIRS(y_true, y_score, k=k, sample_weight=sample_weight, ignore_ties=ignore_ties)  # the errors
     return np.average(_ndcg_sample_scores(y_true, y_score, k, ignore_ties), weights=sample_weight)
 
 

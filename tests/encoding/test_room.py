@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 import udsph
 from tests.training.conftest import QUICK, make_dataset
+from udsph.data import Dataset
 from udsph.encoding import Config, Hasher
 from udsph.training import UDSPH
 
@@ -33,6 +35,12 @@ def test_a_model_that_can_be_trained_is_a_hasher() -> None:
     assert issubclass(UDSPH, Hasher)
     assert udsph.Hasher is Hasher and udsph.UDSPH is UDSPH
     assert udsph.training.Config is Config
+
+
+def test_a_model_goes_to_other_processes(model: UDSPH, scenes: Dataset) -> None:
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.encode_image(scenes.image), model.encode_image(scenes.image))
+    assert again.asked == model.asked and again.inputs == model.inputs
 
 
 def test_one_door_opens_runs_and_shared_models(tmp_path: Path) -> None:

@@ -36,16 +36,23 @@ class Hasher:
 
     Opened with :meth:`load`, or made by :meth:`udsph.UDSPH.fit`.
 
+    Parameters
+    ----------
+    model
+        The trained networks.
+    inputs
+        How raw items are prepared for them; without it pictures are still read, texts are not.
+    data
+        Name and settings of the dataset that they were trained on.
+
     Examples
     --------
     >>> hasher = Hasher.load("runs/scenes")                        # doctest: +SKIP
     >>> codes = hasher.encode_image(pixels)                        # doctest: +SKIP
     """
 
-    def __init__(
-        self, model: Model | None = None, inputs: Inputs | None = None, data: Mapping[str, Any] | None = None
-    ) -> None:
-        self._model = model
+    def __init__(self, model: Model, inputs: Inputs | None = None, data: Mapping[str, Any] | None = None) -> None:
+        self._model: Model | None = model
         self.inputs = inputs or Inputs()
         self.data: Mapping[str, Any] = data or {}
 
@@ -137,10 +144,7 @@ class Hasher:
 
     def __repr__(self) -> str:
         """Code length, what each network takes, and the training data: a line each."""
-        name = type(self).__name__
-        if self._model is None:
-            return f"{name}({self.config.bits} bits, not trained)"
-        lines = [f"{name}({self.bits} bits, {len(self.classes)} classes)"]
+        lines = [f"{type(self).__name__}({self.bits} bits, {len(self.classes)} classes)"]
         for modality in MODALITIES:
             lines.append(f"{modality}s: {takes(self.model.spec(modality), self.inputs)}")
         lines.append(f"trained on: {self.data.get('name', 'unknown')}")

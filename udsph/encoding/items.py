@@ -22,7 +22,7 @@ from udsph.errors import InputError
 from udsph.models.networks import ModalitySpec
 from udsph.threads import cores
 
-Path = (str, os.PathLike)
+PATH = (str, os.PathLike)
 
 
 class Pictures:
@@ -74,7 +74,7 @@ def as_modality(items: Any, name: str, spec: ModalitySpec, inputs: Inputs) -> tu
     what = f"{name}s"
     if isinstance(items, Modality):
         return _checked(items, what, spec, inputs), []
-    if isinstance(items, Path) or hasattr(items, "getbands"):
+    if isinstance(items, PATH) or hasattr(items, "getbands"):
         raise _unfit(what, f"a single {type(items).__name__}", spec, inputs, "; give a list, also of one")
     if not hasattr(items, "shape"):
         if not isinstance(items, Iterable) or isinstance(items, bytes | dict | set | frozenset):
@@ -143,7 +143,7 @@ def _pictures(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Moda
         return Modality("pixels", Pictures(array, size, what))
     pictures = list(items)
     for row, item in enumerate(pictures):
-        if not isinstance(item, Path) and not hasattr(item, "getbands") and not hasattr(item, "__array__"):
+        if not isinstance(item, PATH) and not hasattr(item, "getbands") and not hasattr(item, "__array__"):
             raise _unfit(f"{what}[{row}]", type(item).__name__, spec, inputs)
     return Modality("pixels", Pictures(pictures, size, what))
 

@@ -43,7 +43,7 @@ class UDSPH(Hasher):
     """
 
     def __init__(self, bits: int | None = None, *, config: Config | None = None, **settings: Any) -> None:
-        super().__init__()
+        self._model, self.inputs, self.data = None, Inputs(), {}
         if bits is not None:
             settings["bits"] = bits
         if config is not None and not isinstance(config, Config):
@@ -101,6 +101,9 @@ class UDSPH(Hasher):
         trained = Hasher(model, Inputs.of(dataset), plan.data)
         run.finish(trained)
         return self._adopt(trained)
+
+    def __repr__(self) -> str:
+        return f"UDSPH({self.bits} bits, not trained)" if self._model is None else super().__repr__()
 
     @classmethod
     def _of(cls, model: Model, inputs: Inputs, data: Mapping[str, Any]) -> UDSPH:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from udsph.cli.output import plain, table
+from udsph.errors import InputError
 
 from .command import SMALL_SCENES, udsph
 
@@ -190,3 +191,29 @@ def test_codes_that_cannot_be_read_are_one_line(codes: Path) -> None:
         done = udsph("search", "--database", path, "--queries", codes)
         assert done.exit_code == 2 and said in done.stderr and path.name in done.stderr
         assert done.stderr.count("\n") == 1 and "unsafe" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried ..."), "not enough memory"),
+        (MemoryError(), "there is not enough memory"),
+        (PermissionError(13, "Permission denied", "a\nb"), "a\\nb: Permission denied"),
+        (OSError("no number"), "no number"),
+        (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
+        (InputError("two\nlines of 'a  b'"), "two lines of 'a  b'"),
+    ],
+)  # fmt: skip
+def test_errors_that_are_not_the_packages_are_one_line(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("udsph.cli.info.describe", lambda: (_ for _ in ()).throw(error))
+    done = udsph("info")
+    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
+
+
+@pytest.mark.parametrize("error", [RuntimeError("an illegal memory access"), KeyError("a"), ZeroDivisionError()])
+def test_faults_of_the_package_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("udsph.cli.info.describe", lambda: (_ for _ in ()).throw(error))
+    with pytest.raises(type(error)):
+        udsph("info")

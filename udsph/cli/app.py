@@ -11,6 +11,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from udsph.cli.parser import UsageError, build_parser
 from udsph.errors import InputError, MissingExtra
 
 USER_ERROR, INTERRUPTED, READER_GONE = 2, 130, 141
+_LINE_ENDS = re.compile(r"\s*\n\s*")
+_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory")  # what torch says of it, as a RuntimeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,8 +73,6 @@ def _main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _fail("interrupted; the same command continues where a checkpoint was written")
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except Exception as error:
         message = _one_line(error, command.name)
         if message is None:
@@ -90,7 +91,7 @@ def _drop_stdout() -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"udsph: {plain(' '.join(message.split()))}", file=sys.stderr)
+    print(f"udsph: {plain(_LINE_ENDS.sub(' ', message.strip()))}", file=sys.stderr)
     return USER_ERROR
 
 
@@ -102,9 +103,10 @@ def _one_line(error: Exception, name: str) -> str | None:
         missing = MissingExtra.of(error, f"udsph {name}")
         return None if missing is None else str(missing)
     if isinstance(error, OSError):
-        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error.strerror or error)
-    no_memory = isinstance(error, RuntimeError) and "memory" in str(error)  # torch
-    if isinstance(error, MemoryError) or no_memory:
+        said = error.strerror or str(error) or type(error).__name__
+        return f"{plain(os.fsdecode(error.filename))}: {said}" if error.filename else said
+    torch_has_none = isinstance(error, RuntimeError) and any(part in str(error) for part in _NO_MEMORY)
+    if isinstance(error, MemoryError) or torch_has_none:
         return f"there is not enough memory ({error})" if str(error) else "there is not enough memory"
     return None
 

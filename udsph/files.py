@@ -173,17 +173,14 @@ def _name_beside(target: Path) -> Path:
 def _create(temporary: Path, named: PathLike) -> None:
     """Make an empty file; the error of a missing folder names what the caller named."""
     try:
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        open(temporary, "xb").close()  # an object closes itself where Ctrl-C comes between, a descriptor does not
     except OSError as error:
         raise type(error)(error.errno, error.strerror, os.fspath(named)) from None
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with open(path, "r+b" if os.name == "nt" else "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _lock(descriptor: int) -> None:

@@ -62,7 +62,7 @@ def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:
         try:
             work(part)
         except BaseException as error:
-            failures.append(error)
+            failures.append(_reason(error))
 
     helpers = []
     for part in parts[1:]:
@@ -78,6 +78,15 @@ def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:
         helper.join()
     if failures:
         raise failures[0]
+
+
+def _reason(error: BaseException) -> BaseException:
+    """What stopped compiled code: Numba's returns a result with an exception set, by Ctrl-C say, which the interpreter
+    wraps in a SystemError, or several.
+    """
+    while isinstance(error, SystemError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 class ForkSafeLock:

@@ -128,3 +128,15 @@ def test_a_caller_does_the_work_of_threads_that_cannot_start(monkeypatch):
     done = []
     share_out(10, 4, lambda part: done.extend(range(part.start, part.stop)))
     assert sorted(done) == list(range(10))
+
+
+def test_ctrl_c_within_compiled_code_is_ctrl_c():
+    """Numba's code returns a result although the exception is set, of which the interpreter makes a SystemError."""
+
+    def work(part):
+        inner = SystemError("_numba_unpickle returned a result with an exception set")
+        inner.__cause__ = KeyboardInterrupt()
+        raise SystemError("CPUDispatcher returned a result with an exception set") from inner
+
+    with pytest.raises(KeyboardInterrupt):
+        share_out(3, 2, work)

@@ -31,11 +31,11 @@ bench-check: $(VENV)/dev
 	$(BIN)/python bench/hamming.py --quick
 
 # Native code under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
-sanitize: $(VENV)/installed
+sanitize: $(VENV)/dev
 	tests/native/sanitize.sh $(BIN)/python
 
 # Searches, additions, removals and saving from many threads at once under ThreadSanitizer.
-tsan: $(VENV)/installed
+tsan: $(VENV)/dev
 	tests/native/thread_sanitize.sh $(BIN)/python
 
 # The levels for ARM under emulation, and dispatch on an x86 CPU without AVX-512 and one without AVX2.

@@ -6,6 +6,8 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,16 @@ def test_the_python_of_the_readme_runs(place: int, tmp_path: Path, monkeypatch: 
 def test_what_the_examples_shorten_is_in_the_readme() -> None:
     code = "".join(blocks(ROOT / "README.md", "python"))
     assert all(long in code for long in SMALLER)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_every_target_of_make_that_is_named_can_be_made() -> None:
+    named = set()
+    for document in (*DOCUMENTS, ROOT / ".ci" / "run"):
+        named |= set(re.findall(r"(?:^|`|; |  )make ([a-z-]+)", document.read_text(encoding="utf-8"), re.M))
+    assert named >= {"demo", "test", "lint", "sanitize", "bench-check"}
+    done = subprocess.run(["make", "-n", *sorted(named)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

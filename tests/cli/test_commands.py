@@ -32,6 +32,19 @@ def test_evaluate_writes_the_metrics_of_both_databases(run: Path) -> None:
     assert metrics["n_query"] == metrics["n_database"]
 
 
+def test_the_metrics_of_a_run_as_json_and_csv(run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "metrics.csv"
+    done = udsph("evaluate", run, "--json", "--output", table)
+    assert done.exit_code == 0, done.output
+    metrics = json.loads(done.stdout)
+    assert metrics == json.loads((run / "metrics.json").read_text())
+    rows = dict(line.split(",") for line in table.read_text().splitlines())
+    assert float(rows["image_to_text map"]) == metrics["image_to_text"]["map"]
+    assert float(rows["chance"]) == metrics["chance"]
+    refused = udsph("evaluate", run, "--cutoffs", "10")
+    assert refused.exit_code == 2 and "own definition" in refused.stderr
+
+
 def test_encode_and_search(run: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = tmp_path / "images.npy"

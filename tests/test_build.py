@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,29 @@ exec cc ${{compile:--shared $id}} -x c /dev/null -o "$target"
         modules = [Path(line).name.partition(".")[0] for line in linked.read_text().splitlines()]
         counts.append(modules.count("_native"))
     assert counts == [3, 3, 6, 6]
+
+
+def test_an_editable_install_is_a_path_that_tools_can_follow(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for path in (ROOT / "udsph").rglob("*.py"):
+        copy = source / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    missing = str(tmp_path / "no-such-compiler")
+    environment = {**os.environ, "CC": missing, "CXX": missing, "UDSPH_CUDA": "0", "UDSPH_REQUIRE_NATIVE": "0"}
+    command = [sys.executable, "setup.py", "-q", "editable_wheel", "--dist-dir", str(tmp_path)]
+    subprocess.run(command, cwd=source, env=environment, check=True, capture_output=True, timeout=300)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        paths = [name for name in wheel.namelist() if name.endswith(".pth")]
+        assert [wheel.read(name).decode().strip() for name in paths] == [str(source)]
+        assert not [name for name in wheel.namelist() if name.endswith(".py")], "an import hook hides the package"
+
+
+def test_what_the_package_lists_is_there() -> None:
+    """A pattern of package-data that no file has is a file that was forgotten."""
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["udsph"]
+    assert [pattern for pattern in patterns if not list((ROOT / "udsph").glob(pattern))] == []

@@ -95,12 +95,6 @@ extern const CountKernels count_avx512;           // x86-64 only
 extern const CountKernels count_avx512_popcount;  // x86-64 only: level avx512 on a CPU with VPOPCNTDQ
 extern const CountKernels count_neon;             // aarch64 only
 
-constexpr size_t planes_of(size_t bits) {
-  size_t planes = 0;
-  while (bits >> planes) planes++;
-  return planes < 3 ? 3 : planes;
-}
-
 // Leaves of LEAF distances from 0 to bits.
 constexpr size_t leaves_of(size_t bits) { return bits / LEAF + 1; }
 

@@ -12,6 +12,14 @@ enum : size_t {
   MAX_TILE = 1024,  // queries that share a table, which is of COLUMN bits of a code
 };
 
+// Codes are searched by a form for their width class: codes of up to 2^class bits; class 13 is for all beyond 1024. A sum of bias
+// and distance is compared with 2 to this power (table.inc).
+constexpr size_t width_class(size_t bits) {
+  for (size_t top = 4; top <= 10; top++)
+    if (bits <= size_t{1} << top) return top;
+  return 13;
+}
+
 // Codes in slices (common/slices.h).
 struct BlockView {
   const uint64_t *const *blocks;

@@ -12,13 +12,6 @@ constexpr size_t TABLE_WORDS = 32 * 16 * 2 * BLOCK_WORDS;  // of two columns
 constexpr size_t MAX_PARTIAL = 13;
 constexpr size_t MAX_SLACK = size_t{1} << 20;
 
-// Planes of a bias: the sum of bias and distance is compared with 2 to this power (the width classes of scan.inc).
-size_t bias_planes(size_t bits) {
-  for (size_t planes : {4, 5, 6, 7, 8, 9, 10})
-    if (bits <= size_t{1} << planes) return planes;
-  return 13;
-}
-
 // biases[value * planes + plane] = all ones where the bit is set. One table per width class, made once and kept; without a lock, which
 // a forked child could inherit held.
 const uint64_t *biases(size_t planes) {
@@ -53,7 +46,7 @@ TileMemory::TileMemory(size_t bits, size_t queries, size_t k) : bits_(bits), k_(
   tile_.words = words_.data();
   tile_.queries = queries_.data();
   tile_.limits = limits_.data();
-  tile_.biases = biases(bias_planes(bits));
+  tile_.biases = biases(width_class(bits));
   tile_.table = vectors_.get();
   tile_.partial = tile_.table + TABLE_WORDS;
   tile_.rows = tile_.partial + partial;

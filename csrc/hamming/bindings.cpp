@@ -244,8 +244,8 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("nbytes", &udsph::Tables::bytes)
       .def_property_readonly("chunks", &udsph::Tables::chunks)
       .def_property_readonly("items", &udsph::Tables::items)
-      .def("set_costs", [](udsph::Tables &tables, double lookup, double candidate, double scan_one, double scan_many) {
-        tables.set_costs({lookup, candidate, scan_one, scan_many});
+      .def("set_costs", [](udsph::Tables &tables, double lookup, double candidate, double hit, double scan_one, double scan_many) {
+        tables.set_costs({lookup, candidate, hit, scan_one, scan_many});
       })
       .def("search", &search_tables)
       .def("range_search", &range_search_tables);

@@ -17,12 +17,33 @@ constexpr size_t BATCH = 64;                // queries whose lookups share a str
 constexpr double TRIED = 0.25;              // of a scan's cost that is spent before a forecast is believed
 constexpr size_t RING = 64, OFFSETS_AHEAD = 40, ROWS_AHEAD = 20;  // lookups under way
 constexpr size_t LINES_AHEAD = 12;          // of a bucket that are announced; the hardware follows by itself
+constexpr size_t MANY_KEYS = 2048;          // that are sorted by digits
+constexpr unsigned DIGIT = 11;              // bits: three make a position, one a distance
 constexpr size_t RUN = 128;                 // candidates compared at a time
 
 double choose_of(size_t n, size_t k) {
   double count = 1;
   for (size_t i = 0; i < k; i++) count *= static_cast<double>(n - i) / static_cast<double>(i + 1);
   return count;
+}
+
+// Sort keys distance << 48 | position with positions below 2**32: very many by digits.
+void sort_found(std::vector<uint64_t> &keys, std::vector<uint64_t> &spare) {
+  if (keys.size() < MANY_KEYS) return std::sort(keys.begin(), keys.end());
+  spare.resize(keys.size());
+  for (unsigned shift : {0u, DIGIT, 2 * DIGIT, unsigned{POSITION_BITS}}) {
+    size_t places[size_t{1} << DIGIT] = {};
+    const auto digit = [&](uint64_t key) { return key >> shift & ((uint64_t{1} << DIGIT) - 1); };
+    for (uint64_t key : keys) places[digit(key)]++;
+    size_t sum = 0;
+    for (size_t &place : places) {
+      const size_t count = place;
+      place = sum;
+      sum += count;
+    }
+    for (uint64_t key : keys) spare[places[digit(key)]++] = key;
+    keys.swap(spare);
+  }
 }
 
 // The next number with as many bits set.
@@ -94,7 +115,8 @@ class Lookup {
     size_t limit, total;            // wanted are distances up to the limit; hits counted
     uint64_t worst;                 // keys from here on are not among the k
     int64_t guarantee;
-    double spent;
+    double spent;                   // on steps, by the costs
+    double found;                   // on positions, likewise
     bool measured;
   };
   struct Step {
@@ -119,6 +141,7 @@ class Lookup {
     state.worst = std::numeric_limits<uint64_t>::max();
     state.guarantee = -1;
     state.spent = 0;
+    state.found = 0;
     state.measured = false;
   }
 
@@ -170,6 +193,7 @@ class Lookup {
   bool too_dear(State &state, size_t t) const {
     if (k_ > 0 && state.spent + cost(state, t, static_cast<size_t>(state.done[t] + 1)) < TRIED * scan_cost_) return false;
     if (k_ > 0 && state.total < k_) return true;
+    if (state.found > TRIED * scan_cost_) return true;  // a scan counts very many results faster
     const std::vector<int> saved = state.done;
     const int64_t guarantee = state.guarantee;
     double sum = 0;
@@ -294,6 +318,7 @@ class Lookup {
 
   // Positions of the hits that are still wanted.
   void read_positions(State &state) const {
+    const size_t before = state.keys.size();
     for (const Hit &hit : state.hits) {
       if (hit.distance > state.limit) continue;
       if (tables_.first_ == nullptr) {
@@ -310,6 +335,7 @@ class Lookup {
         keep(state, hit.distance, tables_.postings_[i]);
       }
     }
+    state.found += static_cast<double>(state.keys.size() - before) * tables_.costs_.hit;
     state.hits.clear();
     if (k_ > 0 && state.keys.size() >= 8 * (k_ + 64)) drop(state);
   }
@@ -324,9 +350,9 @@ class Lookup {
     state.worst = state.keys[k_ - 1] + 1;
   }
 
-  void finish(State &state) const {
+  void finish(State &state) {
     if (k_ > 0) drop(state);
-    std::sort(state.keys.begin(), state.keys.end());
+    sort_found(state.keys, spare_);
   }
 
   const Tables &tables_;
@@ -339,6 +365,7 @@ class Lookup {
   std::vector<State *> active_;
   std::vector<Step> steps_;
   std::vector<int32_t> near_;
+  std::vector<uint64_t> spare_;
 };
 
 namespace {

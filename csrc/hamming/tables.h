@@ -24,9 +24,9 @@ class Tables {
   size_t items() const { return n_; }  // distinct codes, or codes
   bool distinct() const { return first_ != nullptr; }
 
-  // What a step costs in nanoseconds: a lookup, a code compared, and a code of a scan for one of few queries, or of many.
+  // In nanoseconds: a lookup, a code compared, a code found; and a code of a scan for one of few queries, or of many.
   struct Costs {
-    double lookup = 20, candidate = 1, scan_one = 1, scan_many = 0.1;
+    double lookup = 20, candidate = 1, hit = 50, scan_one = 1, scan_many = 0.1;
   };
   void set_costs(const Costs &costs) { costs_ = costs; }
 

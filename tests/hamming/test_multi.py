@@ -12,7 +12,7 @@ from udsph.hamming import backend, multi
 from udsph.hamming.filters import words_of_mask
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
-SCAN_NEVER, SCAN_EARLY, SCAN_SOMETIMES = (1e-3, 1e-4, 1e3, 1e3), (1e3, 1e3, 1e-6, 1e-6), (20.0, 1.0, 5.0, 1.0)
+SCAN_NEVER, SCAN_EARLY, SCAN_SOMETIMES = (1e-3, 1e-4, 0, 1e3, 1e3), (1e3, 1e3, 1, 1e-6, 1e-6), (20, 1, 50, 5, 1)
 
 
 def flip(codes, rng, count):
@@ -163,7 +163,7 @@ def test_tables_are_built_where_they_help_only(monkeypatch):
     rng = np.random.default_rng(3)
     clustered, far, flat = hamming.Index(64), hamming.Index(256), hamming.Index(64, kind="flat")
     # Costs as on a usual machine: what is built must not depend on how busy this one is.
-    monkeypatch.setattr(multi, "_measure", lambda segment, tables, queries: tables.set_costs(20, 1, 1, 0.1))
+    monkeypatch.setattr(multi, "_measure", lambda segment, tables, queries: tables.set_costs(20, 1, 50, 1, 0.1))
     clustered.add(flip(make("collapsed", 60_000, 64, rng), rng, 1))
     far.add(make("uniform", 20_000, 256, rng))
     flat.add(make("collapsed", 20_000, 64, rng))
@@ -179,6 +179,8 @@ def test_measured_costs_are_positive():
     taken = []
 
     class Tables:
+        chunks = 3
+
         def set_costs(self, *costs):
             taken.append(costs)
 

@@ -102,18 +102,28 @@ def _sample(segment: Any) -> Codes:
 
 
 def _measure(segment: Any, tables: Any, queries: Codes) -> None:
-    """Set what a lookup, a candidate and a scanned code cost on this machine, in ns of one thread."""
-    blocks = len(segment) // BLOCK
-    part = segment.part(0, min(blocks, _SCANNED))
+    """Set what a lookup, a candidate, a hit and a scanned code cost on this machine, in ns of one thread."""
+    part = segment.part(0, min(len(segment) // BLOCK, _SCANNED))
     many = _seconds(lambda: part.search(queries, _K, None, 1)) / (len(queries) * len(part))
     one = min(_seconds(lambda: segment.search(queries[:1], _K, None, 1)) for _ in range(3)) / len(segment)
     rows = part.read(np.arange(min(len(part), 1 << 14)))
     candidate = min(_seconds(lambda: backend.module().distances(queries[:1], rows, 1)) for _ in range(5)) / len(rows)
-    tables.set_costs(1.0, 1e9 * candidate, _PRICELESS, _PRICELESS)
+    tables.set_costs(1.0, 1e9 * candidate, 1.0, _PRICELESS, _PRICELESS)
+    # Codes of no kind find next to nothing, so that their time is that of lookups; like codes find much.
+    far = np.random.default_rng(1).integers(0, 256, queries.shape, dtype=np.uint8)
+    if segment.bits % 8:
+        far[:, -1] &= (1 << segment.bits % 8) - 1
+    lookup = _left(tables, segment, far, np.array([0, candidate, 0, 0]), 0)
+    hit = _left(tables, segment, queries, np.array([lookup, candidate, 0, 0]), 2)
+    tables.set_costs(*(1e9 * cost for cost in (lookup, candidate, hit, one, many)))
+
+
+def _left(tables: Any, segment: Any, queries: Codes, known: NDArray[np.float64], place: int) -> float:
+    """Seconds per unit of what is counted at ``place``, once the known costs of the other units are taken off."""
     met = np.zeros(4, np.uint64)
-    spent = _seconds(lambda: tables.range_search(segment, queries, 2, None, 1, met))
-    lookup = max(spent - float(met[1]) * candidate, spent / 10) / max(float(met[0]), 1.0)
-    tables.set_costs(1e9 * lookup, 1e9 * candidate, 1e9 * one, 1e9 * many)
+    radius = 2 * tables.chunks - 1  # every chunk up to one bit: enough lookups to forget what a query costs by itself
+    spent = _seconds(lambda: tables.range_search(segment, queries, radius, None, 1, met))
+    return max(spent - float(met @ known), spent / 20) / max(float(met[place]), 1.0)
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -65,5 +65,6 @@ def merge_range(
     queries = np.concatenate([np.repeat(np.arange(len(counts)), np.diff(offsets)) for offsets, _, _ in parts])
     near = np.concatenate([distances for _, distances, _ in parts])
     places = np.concatenate([positions + base for (_, _, positions), base in zip(parts, bases, strict=True)])
-    order = np.lexsort((places, near, queries))
+    # Sorted runs, one per part, in the order of positions: a stable sort merges them in one pass and keeps ties.
+    order = np.argsort(queries << 16 | near, kind="stable")
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), near[order], places[order]

@@ -1,0 +1,113 @@
+"""How much faster `Index` with tables answers than the scan of `FlatIndex`: one process, one thread, processor time.
+
+    python bench/lookup.py [--n 10_000_000] [--bits 64] [--kinds uniform clustered learned collapsed]
+
+Prints a Markdown table: batches of 256 queries and one query at a time, milliseconds a query, and the ratio. Queries
+are codes of the same source that are not in the index. Every answer is compared with the scan's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+
+import numpy as np
+from benchmarks.common import best_seconds, processor, size
+
+from udsph import hamming
+
+BATCH, SINGLES = 256, 16
+STEP = 1 << 18  # codes that are made at a time
+
+
+def make_source(kind: str, bits: int):
+    """A function of (generator, n) that gives n codes of a kind, packed; the same source for codes and queries.
+
+    uniform: independent fair bits. clustered: 100,000 centres, 0 to 15 bits flipped. learned: signs of biased random
+    projections of a Gaussian mixture, as a trained model gives them. collapsed: 5,000 centres, 0 to 3 bits flipped, so
+    that many codes are equal.
+    """
+    fixed = np.random.default_rng(12345)
+    if kind == "uniform":
+        return lambda rng, n: rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
+    if kind in ("clustered", "collapsed"):
+        centres = fixed.integers(0, 256, (100_000 if kind == "clustered" else 5_000, bits // 8), dtype=np.uint8)
+        most = 15 if kind == "clustered" else 3
+
+        def flipped(rng, n):
+            codes, flips = centres[rng.integers(0, len(centres), n)], rng.integers(0, most + 1, n)
+            for i in range(most):
+                rows = np.flatnonzero(flips > i)
+                places = rng.integers(0, bits, len(rows))
+                codes[rows, places // 8] ^= (1 << places % 8).astype(np.uint8)
+            return codes
+
+        return flipped
+    scale = 1 / (1 + np.arange(24)) ** 0.7
+    means = fixed.normal(size=(20_000, 24)) * scale
+    planes = fixed.normal(size=(24, bits))
+    bias = fixed.normal(size=bits) * 0.5 * np.sqrt(np.square(scale).sum())
+
+    def learned(rng, n):
+        points = means[rng.integers(0, len(means), n)] + 0.15 * scale * rng.normal(size=(n, 24))
+        return hamming.pack(points @ planes + bias)
+
+    return learned
+
+
+def rows(kind: str, bits: int, n: int):
+    """One row of the table per task."""
+    source, rng = make_source(kind, bits), np.random.default_rng(0)
+    flat = hamming.FlatIndex(bits)
+    for begin in range(0, n, STEP):
+        flat.add(source(rng, min(STEP, n - begin)))
+    index = hamming.Index(bits, kind="multi")
+    index._snapshot = flat._snapshot.shared()
+    begin = time.process_time()
+    index.optimize(threads=1)
+    built = time.process_time() - begin
+    memory = (index.nbytes - flat.nbytes) / n
+    queries = source(np.random.default_rng(1), BATCH)
+    tasks = {f"k={k}": functools.partial(_search, k=k) for k in (1, 10, 100)} | {"radius 8": _range_search}
+    for name, task in tasks.items():
+        for ours, truth in zip(task(index, queries), task(flat, queries), strict=True):
+            np.testing.assert_array_equal(ours, truth)
+        batch, single = ([_milliseconds(task, one, queries, step) for one in (index, flat)] for step in (BATCH, 1))
+        yield (
+            f"| {kind} {bits}, {n:,} | {name} | {batch[0]:.4f} | {batch[1]:.3f} | {batch[1] / batch[0]:.1f} "
+            f"| {single[0]:.4f} | {single[1]:.2f} | {single[1] / single[0]:.1f} | {built:.1f} | {memory:.0f} |"
+        )
+
+
+def _search(index, queries, k):
+    return index.search(queries, k, threads=1)
+
+
+def _range_search(index, queries):
+    return index.range_search(queries, 8, threads=1)
+
+
+def _milliseconds(task, index, queries, step: int) -> float:
+    """Milliseconds a query where so many are asked at a time: of one at a time the median of several."""
+    calls = [queries[i : i + step] for i in range(0, step if step > 1 else SINGLES, step)]
+    seconds = [best_seconds(lambda part=part: task(index, part), 0, 3, time.process_time) for part in calls]
+    return 1e3 * float(np.median(seconds)) / step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=10_000_000)
+    parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument("--kinds", nargs="+", default=["uniform", "clustered", "learned", "collapsed"])
+    arguments = parser.parse_args()
+    print(f"{processor()}, level {hamming.simd_level()}, one thread, processor time, ms a query.\n")
+    print("| codes | task | batch | scan | ratio | one | scan | ratio | build s | bytes a code |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for kind in arguments.kinds:
+        for row in rows(kind, arguments.bits, size(arguments.n)):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

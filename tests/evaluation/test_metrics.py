@@ -88,7 +88,7 @@ def test_dcg_and_ndcg(ties, gain):
         if gain == "linear":
             groups = [[grade / 4 for grade in group] for group in groups]
         n, r, cells = as_arrays(groups)
-        ranking = TiedRanking.of_groups([QueryGroups(n, r, cells)], ties)
+        ranking = TiedRanking.of_groups([QueryGroups(n, r, cells, cells.by_grade())], ties)
         rankings = list(orders(groups))
         for k in range(1, len(rankings[0]) + 2):
             truth = REDUCE[ties]([dcg(order, k, gain) for order in rankings])

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.evaluation.counts import Counts
+
 _MOST_COUNTED = 1 << 12  # grades below this are counted in a table, others are sorted
 
 
@@ -62,6 +64,12 @@ class Cells:
         size = np.add.reduceat(np.concatenate([self.size, other.size])[order], first)
         return Cells(distance[first], grade[first], size)
 
+    def by_grade(self) -> Cells:
+        """The same at one distance."""
+        grade, place = np.unique(self.grade, return_inverse=True)
+        size = np.bincount(place, weights=self.size, minlength=len(grade)).astype(np.int64)
+        return Cells(np.zeros(len(grade), np.int64), grade, size)
+
     def fill(self, table: NDArray[np.int64], grades: NDArray[np.float64]) -> None:
         """Write the numbers into a table of zeros (distances, levels) whose grades hold all of these."""
         table[self.distance, np.searchsorted(grades, self.grade)] = self.size
@@ -100,3 +108,9 @@ class Graded:
         """The cells of a table (queries, distances, levels) of numbers of items; levels have ascending grades."""
         query, distance, level = np.nonzero(table)
         return cls(query, distance, grades[level], table[query, distance, level].astype(np.float64), len(table))
+
+    @classmethod
+    def ideal_of(cls, counts: Counts) -> Graded:
+        """All items of counts by grade, at one distance."""
+        assert counts.shared is not None
+        return cls.of_table(counts.shared.sum(axis=1)[:, None, :], counts.grades)

@@ -159,18 +159,18 @@ def _evaluate(checked: Problem, plan: Plan, options: Options) -> Evaluation:
 
 
 def _ranking(checked: Problem, plan: Plan, options: Options) -> Ranking:
-    graded = None
+    graded = ideal = None
     if plan.gains and not native.serves(checked, native.grade_levels(checked)):
         counts, cells = count_cells(checked)
-        graded = Graded.of(cells)
+        graded, ideal = Graded.of(cells), Graded.of([of_query.by_grade() for of_query in cells])
     else:
         counts = count_problem(checked, shared=bool(plan.gains))
         if counts.shared is not None:
-            graded = Graded.of_table(counts.shared, counts.grades)
+            graded, ideal = Graded.of_table(counts.shared, counts.grades), Graded.ideal_of(counts)
     if options.ties == "insertion":
         by_relevant = options.denominator == "first"
-        return ordered_ranking(checked, counts, graded, plan.all_ranks(), by_relevant, plan.gains)
-    return TiedRanking.from_counts(counts.without_grades(), options.ties, graded)
+        return ordered_ranking(checked, counts, ideal, plan.all_ranks(), by_relevant, plan.gains)
+    return TiedRanking.from_counts(counts.without_grades(), options.ties, graded, ideal)
 
 
 def _queries_at_once(checked: Problem, plan: Plan) -> int:

@@ -136,30 +136,33 @@ def _rankings(groups: Callable[[int], QueryGroups], lists: Lists, options: Optio
         yield TiedRanking.of_groups([groups(q) for q in range(first, min(first + step, lists.n_queries))], ties)
 
 
-def _untied(grade: NDArray[Any], missing: int, with_cells: bool) -> QueryGroups:
+def _untied(grade: NDArray[Any], missing: int, with_gains: bool) -> QueryGroups:
     n, place = np.ones(len(grade)), np.arange(len(grade))
-    cells = Cells(place, grade.astype(np.float64), np.ones(len(grade), np.int64)) if with_cells else None
-    return QueryGroups(n, (grade > 0).astype(np.float64), cells, _unranked(grade, missing, with_cells), int(missing))
+    cells = Cells(place, grade.astype(np.float64), np.ones(len(grade), np.int64)) if with_gains else None
+    return QueryGroups(n, (grade > 0).astype(np.float64), cells, _ideal(grade, missing, with_gains), int(missing))
 
 
-def _tied(scores: NDArray[Any], grade: NDArray[Any], missing: int, with_cells: bool) -> QueryGroups:
+def _tied(scores: NDArray[Any], grade: NDArray[Any], missing: int, with_gains: bool) -> QueryGroups:
     new = np.r_[True, scores[1:] != scores[:-1]] if len(scores) else np.zeros(0, np.bool_)
     group = np.cumsum(new) - 1
     n, r = (np.bincount(group, weights=weights).astype(np.float64) for weights in (np.ones(len(grade)), grade > 0))
-    cells = Cells.of(group, grade) if with_cells else None
-    return QueryGroups(n, r, cells, _unranked(grade, missing, with_cells), int(missing))
+    cells = Cells.of(group, grade) if with_gains else None
+    return QueryGroups(n, r, cells, _ideal(grade, missing, with_gains), int(missing))
 
 
-def _unranked(grade: NDArray[Any], missing: int, with_gains: bool) -> Cells | None:
-    """Relevant items that are not listed, of grade 1 as all that are listed must be where gains matter."""
-    if not missing:
+def _ideal(grade: NDArray[Any], missing: int, with_gains: bool) -> Cells | None:
+    """All items by grade; those that are not listed have grade 1, as all that are listed must then have."""
+    if not with_gains:
         return None
-    if with_gains and ((grade != 0) & (grade != 1)).any():
+    listed = Cells.of(np.zeros(len(grade), np.int64), grade)
+    if not missing:
+        return listed
+    if (listed.grade > 1).any() or ((listed.grade > 0) & (listed.grade < 1)).any():
         raise InputError(
             "NDCG needs the grades of all relevant items, and n_relevant counts some that are not listed: give the "
             "judgements to evaluate_run, or leave ndcg and ndcg_linear out of metrics="
         )
-    return Cells(np.zeros(1, np.int64), np.ones(1), np.array([missing]))
+    return listed + Cells(np.zeros(1, np.int64), np.ones(1), np.array([missing]))
 
 
 def _score_rows(scores: Any, lists: Lists) -> Callable[[int], NDArray[Any]]:

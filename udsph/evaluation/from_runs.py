@@ -123,7 +123,9 @@ def _groups(
         n,
         r,
         Cells.of(group, retrieved) if with_cells else None,
-        Cells.of(np.zeros(len(missed), np.int64), missed) if len(missed) else None,
+        Cells.of(np.zeros(len(retrieved) + len(missed), np.int64), np.append(retrieved, missed))
+        if with_cells
+        else None,
         missing=int(_relevant(missed, level).sum()),
     )
 

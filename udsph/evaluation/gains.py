@@ -71,25 +71,19 @@ def tied_blocks(graded: Graded, gain: str, ties: int) -> Blocks:
     return Blocks.of(size, gains, query, graded.n_queries)
 
 
-def ideal_blocks(graded: Graded, gain: str) -> Blocks:
-    """Blocks of the best order of all items.
+def ideal_blocks(graded: Graded, gain: str, untied: bool) -> Blocks:
+    """Blocks of the best order of all items, which are given at one distance.
 
-    Items without ties, and in all some thousands, stay single: they are the terms of a ranking without ties, which then
-    has the very same sum if it is the best.
+    In a ranking without ties, and where they are few, items stay single: the best ranking then has the very same sum.
     """
-    relevant = graded.grade > 0
-    query, grade, size = graded.query[relevant], graded.grade[relevant], graded.size[relevant]
-    order = np.lexsort((-grade, query))
-    query, grade = query[order], grade[order]
-    first = np.flatnonzero(_changes(query, grade))
-    query, grade, size = query[first], grade[first], np.add.reduceat(size[order], first) if len(first) else size
-    ties = np.zeros(graded.n_queries, np.bool_)
-    ties[graded.query[graded.size > 1]] = True
-    single = (np.bincount(query, weights=size, minlength=graded.n_queries) <= _MOST_SINGLE) | ~ties
-    times = np.where(single[query], size, 1).astype(np.int64)
-    size = np.where(single[query], 1.0, size)
-    gains = np.repeat(gains_of(grade, gain), times)
-    return Blocks.of(np.repeat(size, times), gains, np.repeat(query, times), graded.n_queries)
+    relevant = np.flatnonzero(graded.grade > 0)[::-1]  # the greatest grade first
+    query, size = graded.query[relevant], graded.size[relevant]
+    order = np.argsort(query, kind="stable")
+    query, size, gains = query[order], size[order], gains_of(graded.grade[relevant][order], gain)
+    single = np.bincount(query, weights=size, minlength=graded.n_queries) <= _MOST_SINGLE
+    times = np.where(single[query] | untied, size, 1).astype(np.int64)
+    blocks = np.repeat(np.where(single[query] | untied, 1.0, size), times)
+    return Blocks.of(blocks, np.repeat(gains, times), np.repeat(query, times), graded.n_queries)
 
 
 def _changes(query: NDArray[np.int64], value: NDArray[Any]) -> NDArray[np.bool_]:

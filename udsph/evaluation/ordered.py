@@ -25,8 +25,8 @@ from udsph.hamming import distances
 class OrderedRanking:
     """Values in insertion order, from the sums of the second pass. Only the ranks it was told of can be asked for."""
 
-    def __init__(self, sums: OrderedSums, counts: Counts, graded: Graded | None = None) -> None:
-        self._sums, self._graded = sums, graded
+    def __init__(self, sums: OrderedSums, counts: Counts, ideal: Graded | None = None) -> None:
+        self._sums, self._ideal = sums, ideal
         self.counts, self.n_queries = counts, counts.n_queries
 
     def relevant(self) -> Values:
@@ -56,8 +56,8 @@ class OrderedRanking:
     def ndcg(self, cutoffs: Values, gain: str) -> Values:
         cutoffs = np.broadcast_to(cutoffs, (self.n_queries, cutoffs.shape[-1]))
         value = self._at(cutoffs, self._sums.stops, self._sums.dcg[gain])
-        assert self._graded is not None
-        return normalized(value, ideal_blocks(self._graded, gain).dcg(np.ascontiguousarray(cutoffs)))
+        assert self._ideal is not None
+        return normalized(value, ideal_blocks(self._ideal, gain, False).dcg(np.ascontiguousarray(cutoffs)))
 
     def _at(self, wanted: Values, stops: NDArray[np.int64], values: NDArray) -> NDArray:
         wanted = np.minimum(np.broadcast_to(wanted, (self.n_queries, wanted.shape[-1])), stops[:, -1:])
@@ -70,7 +70,7 @@ class OrderedRanking:
 def ordered_ranking(
     checked: Problem,
     counts: Counts,
-    graded: Graded | None,
+    ideal: Graded | None,
     cutoffs: Sequence[int],
     by_relevant: bool,
     gains: Sequence[str],
@@ -81,8 +81,8 @@ def ordered_ranking(
     ----------
     counts : Counts
         Of the whole database; by grade where the native kernels collect for NDCG.
-    graded : Graded or None
-        All items by grade, for NDCG.
+    ideal : Graded or None
+        All items by grade, at one distance, for NDCG.
     cutoffs : ranks at which sums will be asked for; the whole database and each query's R are always among them
     by_relevant : bool
         Collect the precisions at the first ``min(k, R)`` relevant items too.
@@ -99,7 +99,7 @@ def ordered_ranking(
             native.walk_discounts(checked, counts, sums)
     else:
         _walk_in_numpy(checked, counts, sums)
-    return OrderedRanking(sums, counts.without_grades(), graded)
+    return OrderedRanking(sums, counts.without_grades(), ideal)
 
 
 def passes(checked: Problem, gains: Sequence[str]) -> int:

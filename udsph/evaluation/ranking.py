@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -56,8 +57,8 @@ class QueryGroups:
         Items and relevant items of each group.
     cells : Cells or None
         The items by grade, where NDCG is asked for; ``distance`` is the place of the group.
-    unranked : Cells or None
-        Items of a grade above 0 that are in no group; their distance is of no matter.
+    ideal : Cells or None
+        All items of a grade above 0 at one distance, also those that are in no group.
     missing : int
         Relevant items that are in no group.
     """
@@ -65,13 +66,8 @@ class QueryGroups:
     n: Values
     r: Values
     cells: Cells | None = None
-    unranked: Cells | None = None
+    ideal: Cells | None = None
     missing: int = 0
-
-    @property
-    def total(self) -> float:
-        """Relevant items, ranked or not."""
-        return float(self.r.sum()) + self.missing
 
 
 class TiedRanking:
@@ -81,10 +77,9 @@ class TiedRanking:
     ----------
     queries : list of QueryGroups
     ties : str
-    graded : Graded, optional
-        The items of the groups by grade, where NDCG is asked for; ``distance`` ascends with the groups.
-    ideal : Graded, optional
-        The same of all items, where some are in no group.
+    graded, ideal : Graded, optional
+        Where NDCG is asked for: the items of the groups by grade, ``distance`` being the group, and all items by grade
+        at one distance.
     counts : Counts, optional
     """
 
@@ -97,22 +92,20 @@ class TiedRanking:
         counts: Counts | None = None,
     ) -> None:
         self._queries, self.n_queries, self.counts = queries, len(queries), counts
-        self._graded, self._ideal = graded, graded if ideal is None else ideal
+        self._graded, self._ideal = graded, ideal
         self._ties = TIE_CODES[ties]
 
     @classmethod
     def of_groups(cls, queries: Sequence[QueryGroups], ties: str) -> TiedRanking:
         """The ranking of groups that hold their cells, if any."""
         cells = [query.cells for query in queries if query.cells is not None]
-        if not cells:
-            return cls(queries, ties)
-        whole = [
-            of if query.unranked is None else of + query.unranked for of, query in zip(cells, queries, strict=True)
-        ]
-        return cls(queries, ties, Graded.of(cells), Graded.of(whole))
+        ideal = [query.ideal for query in queries if query.ideal is not None]
+        return cls(queries, ties, Graded.of(cells), Graded.of(ideal)) if cells else cls(queries, ties)
 
     @classmethod
-    def from_counts(cls, counts: Counts, ties: str, graded: Graded | None = None) -> TiedRanking:
+    def from_counts(
+        cls, counts: Counts, ties: str, graded: Graded | None = None, ideal: Graded | None = None
+    ) -> TiedRanking:
         """Groups of counts; for NDCG with their items by grade, unless the counts are by grade."""
         held = counts.items > 0
         # All groups side by side, of which each query has a view: one selection instead of one a query.
@@ -120,8 +113,8 @@ class TiedRanking:
         ends = np.cumsum(held.sum(axis=1)).tolist()
         queries = [QueryGroups(n[begin:end], r[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
         if graded is None and counts.shared is not None:
-            graded = Graded.of_table(counts.shared, counts.grades)
-        return cls(queries, ties, graded, counts=counts)
+            graded, ideal = Graded.of_table(counts.shared, counts.grades), Graded.ideal_of(counts)
+        return cls(queries, ties, graded, ideal, counts)
 
     @classmethod
     def parts(cls, counts: Counts, ties: str) -> Iterator[TiedRanking]:
@@ -132,7 +125,11 @@ class TiedRanking:
             yield cls.from_counts(counts.of_queries(slice(first, first + step)), ties)
 
     def relevant(self) -> Values:
-        return np.array([query.total for query in self._queries], np.float64)
+        return self._relevant
+
+    @cached_property
+    def _relevant(self) -> Values:
+        return np.array([query.r.sum() + query.missing for query in self._queries], np.float64)
 
     def hits(self, cutoffs: Values) -> Values:
         rows = self._rows(cutoffs)
@@ -143,8 +140,9 @@ class TiedRanking:
 
     def average_precision(self, cutoffs: Values, denominator: str) -> Values:
         rows, code = self._rows(cutoffs), DENOMINATORS.index(denominator)
-        pairs = zip(self._queries, rows, strict=True)
-        return _stack([metrics.average_precision_at(q.n, q.r, q.total, k, self._ties, code) for q, k in pairs], rows)
+        of_each = zip(self._queries, self._relevant.tolist(), rows, strict=True)
+        values = [metrics.average_precision_at(q.n, q.r, total, k, self._ties, code) for q, total, k in of_each]
+        return _stack(values, rows)
 
     def reciprocal_rank(self, cutoffs: Values) -> Values:
         rows = self._rows(cutoffs)
@@ -159,10 +157,9 @@ class TiedRanking:
     def ndcg(self, cutoffs: Values, gain: str) -> Values:
         if self._graded is None or self._ideal is None:
             raise InputError("NDCG needs counts by number of shared labels: count(..., shared=True)")
-        rows = self._rows(cutoffs)
-        return normalized(
-            tied_blocks(self._graded, gain, self._ties).dcg(rows), ideal_blocks(self._ideal, gain).dcg(rows)
-        )
+        rows, untied = self._rows(cutoffs), not (self._graded.size > 1).any()
+        value = tied_blocks(self._graded, gain, self._ties).dcg(rows)
+        return normalized(value, ideal_blocks(self._ideal, gain, untied).dcg(rows))
 
     def _rows(self, cutoffs: Values) -> Values:
         return np.ascontiguousarray(np.broadcast_to(cutoffs, (self.n_queries, cutoffs.shape[-1])))

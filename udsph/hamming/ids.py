@@ -51,7 +51,7 @@ class _Chunk:
         """Ids in ascending order, and their places. Two threads may both make it, and make the same."""
         ordered, order = self._sorted, self._order
         if ordered is None or order is None:
-            order = np.argsort(self.ids, kind="stable")
+            order = np.argsort(self.ids)  # ids of one chunk are distinct
             ordered = self.ids[order]
             self._order, self._sorted = order, ordered
         return ordered, order
@@ -145,9 +145,9 @@ class Ids:
                 raise ValueError(f"no ids are left for {count} codes after {self.next_id}")
             more = Ids(self.n + count, custom=self.custom, next_id=self.next_id + count)
             if self._chunks is not None:
-                self._append(more, np.arange(self.next_id, self.next_id + count), alive)
+                self._append(more, _Chunk(np.arange(self.next_id, self.next_id + count)), alive)
             return more
-        new = check_ids(ids)
+        new = _Chunk(check_ids(ids).copy())
         if len(new) != count:
             raise ValueError(f"ids must have one entry per code: {len(new)} ids for {count} codes")
         if self.n > 0 and not self.custom:
@@ -213,15 +213,15 @@ class Ids:
         arrays = [chunk.ids for chunk in self._chunks or ()]
         return arrays if self._recent is None else [*arrays, self._recent.ids[: self._seen]]
 
-    def _append(self, more: Ids, new: NDArray[np.int64], alive: Alive | None) -> None:
+    def _append(self, more: Ids, new: _Chunk, alive: Alive | None) -> None:
         """Fill ``more`` with these ids and new ones."""
-        few = new.tolist() if len(new) <= _RECENT // 4 else None
+        few = new.ids.tolist() if len(new) <= _RECENT // 4 else None
         if few is not None and self._recent is not None and self._recent.takes(few, self._seen):
             recent, more._chunks, more._seen = self._recent, self._chunks, self._seen + len(few)
         else:
             more._chunks = self._sealed(alive)
             if few is None:
-                more._chunks = _joined((*more._chunks, _Chunk(new.copy())), alive)
+                more._chunks = _joined((*more._chunks, new), alive)
                 return
             recent, more._seen = _Recent(), len(few)
         recent.append(few)
@@ -262,12 +262,12 @@ class Ids:
         found = np.where(place < 0, -1, place + begin)
         return found if alive is None else np.where(alive.at(found), found, -1)
 
-    def _check_new(self, new: NDArray[np.int64], alive: Alive | None) -> None:
+    def _check_new(self, new: _Chunk, alive: Alive | None) -> None:
         """Raise if an id occurs twice or is in use."""
-        ordered = np.sort(new)
+        ordered, _ = new.sorted()
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if twice.size == 0 and self._chunks is not None:
-            twice = new[self._find(new, alive) >= 0]
+            twice = ordered[self._find(ordered, alive) >= 0]
         if twice.size:
             raise ValueError(f"id {twice[0]} is given twice or already in the index")
 

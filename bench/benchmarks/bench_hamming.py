@@ -14,6 +14,7 @@ from udsph import hamming
 
 from . import peers
 from .common import PEER_SECONDS, SECONDS, best_seconds, random_codes, size, skip_unsupported_level
+from .sources import make_source
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 
@@ -63,6 +64,34 @@ class Neighbours(_Search):
 
     def track_search(self, k):
         return self.rate(lambda: self.index.search(self.queries, k))
+
+
+class Tables:
+    """Index after optimize, a batch and one query, on codes that lie in clusters or as a model gives them."""
+
+    timeout = 300
+    warmup_time = 0
+    rounds = 1
+    repeat = (2, 5, 4.0)
+    params = (("clustered", "learned", "collapsed"), (1, 10))
+    param_names = ("kind", "k")
+
+    def setup(self, kind, k):
+        skip_unsupported_level()
+        source = make_source(kind, 64)
+        self.index = hamming.Index(64, kind="multi")
+        self.index.add(source(np.random.default_rng(0), size(1_000_000)))
+        self.queries = source(np.random.default_rng(1), 256)
+        self.index.optimize()
+
+    def time_search(self, kind, k):
+        self.index.search(self.queries, k)
+
+    def time_one_query(self, kind, k):
+        self.index.search(self.queries[:1], k)
+
+    def time_optimize(self, kind, k):
+        self.index.optimize()
 
 
 class Queries(_Search):

@@ -1,0 +1,44 @@
+"""Codes of several kinds, for what depends on how they lie. Nothing here is named like a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from udsph import hamming
+
+
+def make_source(kind: str, bits: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    """A function of (generator, n) that gives n codes of a kind, packed; the same source for codes and queries.
+
+    uniform: independent fair bits. clustered: 100,000 centres, 0 to 15 bits flipped. learned: signs of biased random
+    projections of a Gaussian mixture, as a trained model gives them. collapsed: 5,000 centres, 0 to 3 bits flipped, so
+    that many codes are equal.
+    """
+    fixed = np.random.default_rng(12345)
+    if kind == "uniform":
+        return lambda rng, n: rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
+    if kind in ("clustered", "collapsed"):
+        centres = fixed.integers(0, 256, (100_000 if kind == "clustered" else 5_000, bits // 8), dtype=np.uint8)
+        most = 15 if kind == "clustered" else 3
+
+        def flipped(rng, n):
+            codes, flips = centres[rng.integers(0, len(centres), n)], rng.integers(0, most + 1, n)
+            for i in range(most):
+                rows = np.flatnonzero(flips > i)
+                places = rng.integers(0, bits, len(rows))
+                codes[rows, places // 8] ^= (1 << places % 8).astype(np.uint8)
+            return codes
+
+        return flipped
+    scale = 1 / (1 + np.arange(24)) ** 0.7
+    means = fixed.normal(size=(20_000, 24)) * scale
+    planes = fixed.normal(size=(24, bits))
+    bias = fixed.normal(size=bits) * 0.5 * np.sqrt(np.square(scale).sum())
+
+    def learned(rng, n):
+        points = means[rng.integers(0, len(means), n)] + 0.15 * scale * rng.normal(size=(n, 24))
+        return hamming.pack(points @ planes + bias)
+
+    return learned

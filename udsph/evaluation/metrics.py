@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.evaluation.boundary import expected_retrieved, first_relevant_sum, least_retrieved
-from udsph.evaluation.jit import jit
+from udsph.evaluation.jit import HAVE_NUMBA, jit
 from udsph.evaluation.sums import discount_between, harmonic_between
 
 Groups = NDArray[np.float64]
@@ -92,10 +92,19 @@ def hits_in_a_row(start: Groups, found: Groups, x: Groups) -> Groups:
     return np.where(x == 1, (found + 1) / (start + 1), x + (found - start) * harmonic_between(start, x))
 
 
-@jit
 def in_order(values: Groups) -> Any:
     """Sum from the first to the last, as a loop adds, and as trec_eval does; NumPy's own sum adds in another order."""
     return np.cumsum(values)[-1] if len(values) > 0 else 0.0
+
+
+if HAVE_NUMBA:  # where a loop needs no memory
+
+    @jit
+    def in_order(values: Groups) -> Any:
+        total = 0.0
+        for value in values:
+            total += value
+        return total
 
 
 @jit

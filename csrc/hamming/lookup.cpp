@@ -57,9 +57,10 @@ uint64_t next_mask(uint64_t x) {
 // One thread's part of a search.
 class Lookup {
  public:
-  Lookup(const Tables &tables, const uint8_t *queries, size_t k, size_t limit, const uint64_t *allowed, double scan_cost)
+  Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, const uint64_t *allowed,
+         double scan_cost)
       : tables_(tables), level_(kernels()), queries_(queries), bytes_((tables.bits_ + 7) / 8), k_(k), limit_(limit),
-        allowed_(allowed), scan_cost_(scan_cost), states_(BATCH), near_(RUN) {}
+        allowed_(allowed), scan_cost_(scan_cost), states_(std::min(BATCH, n_queries)), near_(RUN) {}
 
   // Look up queries [begin, end), at most BATCH; give(query, keys) gets the keys of each in ascending order, hand(query) those that a
   // scan shall take.
@@ -409,7 +410,7 @@ void Tables::search(const Segment &codes, const uint8_t *queries, size_t n_queri
                     Poll poll, int32_t *distances, int64_t *positions, uint64_t *met) const {
   const double scan = (n_queries < 8 ? costs_.scan_one : costs_.scan_many) * static_cast<double>(n_codes_);
   const std::vector<size_t> rest = look_up(
-      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, k, bits_, allowed, scan); },
+      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, k, bits_, allowed, scan); },
       [&](size_t query, const std::vector<uint64_t> &keys) {
         for (size_t i = 0; i < k; i++) {
           distances[query * k + i] = i < keys.size() ? static_cast<int32_t>(keys[i] >> POSITION_BITS) : INT32_MAX;
@@ -432,7 +433,7 @@ RangeResult Tables::range_search(const Segment &codes, const uint8_t *queries, s
   const double scan = (n_queries < 8 ? costs_.scan_one : costs_.scan_many) * static_cast<double>(n_codes_);
   std::vector<std::vector<uint64_t>> found(n_queries);
   const std::vector<size_t> rest = look_up(
-      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, 0, std::min(radius, bits_), allowed, scan); },
+      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, 0, std::min(radius, bits_), allowed, scan); },
       [&](size_t query, const std::vector<uint64_t> &keys) { found[query] = keys; });
   RangeResult scanned;
   if (!rest.empty()) {

@@ -45,14 +45,22 @@ def merge_search(parts: Sequence[tuple[Distances, Positions]], bases: Sequence[i
 
     parts : distances and positions (nq, k) of each, padded; bases : the position at which each part begins, ascending.
     """
-    k = parts[0][0].shape[1]
-    near = np.concatenate([distances for distances, _ in parts], axis=1)
-    places = [
-        np.where(positions < 0, NO_ID, positions + base) for (_, positions), base in zip(parts, bases, strict=True)
-    ]
-    # Stable, and parts lie in the order of their positions: ties stay in that order, padding comes last.
-    order = np.argsort(near, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(near, order, axis=1), np.take_along_axis(np.concatenate(places, axis=1), order, axis=1)
+    near, places = parts[0][0], _moved(parts[0][1], bases[0])
+    k = near.shape[1]
+    for (more, positions), base in zip(parts[1:], bases[1:], strict=True):
+        if (more[:, 0] >= near[:, -1]).all():  # nothing nearer: ties belong to the part before
+            continue
+        both = np.concatenate([near, more], axis=1)
+        # Stable, and parts lie in the order of their positions: ties stay in that order, padding comes last.
+        order = np.argsort(both, axis=1, kind="stable")[:, :k]
+        near = np.take_along_axis(both, order, axis=1)
+        places = np.take_along_axis(np.concatenate([places, _moved(positions, base)], axis=1), order, axis=1)
+    return near, places
+
+
+def _moved(positions: Positions, base: int) -> Positions:
+    """Positions counted from where the first part begins; missing ones stay."""
+    return positions if base == 0 else np.where(positions < 0, NO_ID, positions + base)
 
 
 def merge_range(

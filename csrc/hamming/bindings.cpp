@@ -59,7 +59,8 @@ std::shared_ptr<const void> hold(py::object object) {
 std::shared_ptr<udsph::Segment> map_segment(size_t bits, size_t n, const Array<uint64_t> &words) {
   const size_t blocks = (n + udsph::BLOCK - 1) / udsph::BLOCK;
   if (n > 0 && reinterpret_cast<uintptr_t>(words.data()) % 64 != 0) throw py::value_error("words must be aligned to 64 bytes");
-  if (static_cast<size_t>(words.size()) != blocks * bits * udsph::BLOCK_WORDS) throw py::value_error("words must fill the blocks of n codes");
+  if (static_cast<size_t>(words.size()) != blocks * bits * udsph::BLOCK_WORDS)
+    throw py::value_error("words must fill the blocks of n codes");
   return std::make_shared<udsph::Segment>(bits, n, words.data(), hold(words));
 }
 

@@ -33,7 +33,7 @@ Tables::Tables(const Segment &codes, size_t chunks, size_t threads, Poll poll)
   if (distinct_share() < WORTH_DISTINCT) make_distinct();
   const double log = std::max(1.0, std::log2(static_cast<double>(n_)));
   const size_t most = std::max<size_t>(8, static_cast<size_t>(log));
-  if (chunks == 0) chunks = std::min(bits_, std::max({(bits_ + 63) / 64, static_cast<size_t>(static_cast<double>(bits_) / log + 0.5), size_t{1}}));
+  if (chunks == 0) chunks = std::min(bits_, std::max((bits_ + 63) / 64, static_cast<size_t>(static_cast<double>(bits_) / log + 0.5)));
   for (size_t t = 0; t < chunks; t++) {
     const size_t start = bits_ * t / chunks, length = bits_ * (t + 1) / chunks - start;
     tables_.push_back({start, length, length <= DIRECT_BITS && length <= most + 2 ? length : std::min(length, most), {}, {}, {}});

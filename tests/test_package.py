@@ -107,7 +107,8 @@ def test_info_refuses_arguments() -> None:
 def test_dir_shows_what_the_package_offers_and_nothing_else() -> None:
     shown = {name for name in dir(udsph) if not name.startswith("__")}
     assert shown == set(udsph.__all__) - {"__version__"}
-    assert {"baselines", "hamming", "UDSPH"} <= shown
+    rooms = {path.parent.name for path in Path(udsph.__file__).parent.glob("*/__init__.py")} - {"cli"}
+    assert shown == rooms | {"UDSPH", "Hasher"}
 
 
 def test_unknown_attribute_of_the_package() -> None:

@@ -20,7 +20,19 @@ from typing import TYPE_CHECKING, Any
 from udsph._version import __version__
 
 if TYPE_CHECKING:
-    from udsph import attention, baselines, data, encoding, evaluation, features, hamming, models, report, training
+    from udsph import (
+        attention,
+        baselines,
+        data,
+        encoding,
+        evaluation,
+        experiments,
+        features,
+        hamming,
+        models,
+        report,
+        training,
+    )
     from udsph.encoding import Hasher
     from udsph.training import UDSPH
 
@@ -33,6 +45,7 @@ __all__ = [
     "data",
     "encoding",
     "evaluation",
+    "experiments",
     "features",
     "hamming",
     "models",

@@ -94,6 +94,15 @@ def test_threads_change_nothing(level):
 
 
 def test_an_interrupt_stops_the_count(level):
+    # A suite that was started in the background would ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupt_a_count()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt_a_count():
     case = random_case(np.random.default_rng(4), 2000, 130_000, 64, 4, 0.3)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()

@@ -12,7 +12,7 @@ from udsph.errors import InputError, MissingExtra
 from udsph.features.timm import TimmImages
 
 INSTALLED = importlib.util.find_spec("timm") is not None
-needs_timm = pytest.mark.skipif(not INSTALLED, reason="timm is not installed: pip install 'udsph[timm]'")
+needs_timm = pytest.mark.skipif(not INSTALLED, reason="timm is not installed: pip install '.[timm]'")
 
 
 @pytest.fixture(scope="module")

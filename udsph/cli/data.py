@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Data = Annotated[str, Option(help="Dataset: scenes, wiki, features, ... (udsph data list)", metavar="NAME")]
 Root = Annotated[Path | None, Option(help="Folder or file of the dataset")]
-OnError = Annotated[Literal["skip", "stop"] | None, Option(help="What a bad item of the dataset does")]
+OnError = Annotated[Literal["skip", "stop"] | None, Option(help="What a bad item does")]
 DataSettings = Annotated[list[str] | None, Option("--set", help="Of the dataset; repeatable", metavar="KEY=VALUE")]
 
 

@@ -1,4 +1,4 @@
-"""Backbones of ``timm``, frozen: ``pip install 'udsph[timm]'``."""
+"""Backbones of ``timm``, frozen: the extra ``timm``."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def failed(name):
     if not isinstance(error, MissingExtra) and name_of(error) == "udsph":
         raise error
 names = {found.name for found in pkgutil.walk_packages(udsph.__path__, "udsph.", onerror=failed)}
-for name in sorted(names - {"udsph.__main__", "udsph.attention.libudsph_cuda"}):  # a program, a library without Python
+for name in sorted(names - {"udsph.__main__", "udsph.libudsph_cuda"}):  # a program, a library without Python
     try:
         importlib.import_module(name)
     except ImportError:

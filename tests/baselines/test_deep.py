@@ -65,6 +65,7 @@ def test_the_loss_falls_and_the_seed_decides(name):
     assert name == "ugach" or first.history_[-1] < first.history_[0]
     np.testing.assert_array_equal(first.encode_image(images), again.encode_image(images))
     assert torch.equal(before, torch.random.get_rng_state())  # the caller's generator is left alone
+    assert float(torch.tensor(1e-40) * 1) != 0  # and so are denormal numbers
 
 
 @pytest.mark.parametrize("name", OWN)

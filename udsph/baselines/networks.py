@@ -27,7 +27,7 @@ from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
 from udsph.training.batches import augment, pieces, statistics
-from udsph.training.launch import launch
+from udsph.training.launch import launch, undisturbed
 from udsph.training.phase import GRADIENT_NORM
 from udsph.training.plan import default_epochs
 from udsph.training.schedule import one_cycle
@@ -129,9 +129,7 @@ class DeepMethod(Method):
             raise InputError(f"precision={self.precision}: expected one of {', '.join(PRECISIONS)}")
         wanted = check_labels(labels, len(image)) if self.supervised else None
         self.device_ = launch(Config(device=self.device)).device
-        # Adam's averages of weights without a gradient decay into denormal numbers, which cost ten times as much.
-        torch.set_flush_denormal(True)
-        with torch.random.fork_rng():
+        with undisturbed(self.device_):
             torch.manual_seed(self.random_state)
             self._build(image, text, wanted)
             self._train(image, text, wanted)

@@ -7,6 +7,8 @@ root of this project, for example ::
     python -m pytest -p tests.suites.adapters.ranx RANX/tests/unit/ranx/metrics_test.py
     python -m pytest -p tests.suites.adapters.torchmetrics TORCHMETRICS/tests/unittests/retrieval -k "not gpu"
     python -m pytest -p tests.suites.adapters.trec_eval PYTREC_EVAL/tests/pytrec_eval_tests.py
+    python -m pytest -p tests.suites.adapters.faiss_binary FAISS/tests/test_index_binary.py -k "BinaryFlat or Replicas"
+    python -m pytest -p tests.suites.adapters.faiss_binary FAISS/tests/test_binary_io.py -k BinaryFlat
 
 ``SUITES_BY=codes`` gives torchmetrics' rankings as codes instead of scores, to the backend that ``UDSPH_BACKEND``
 names; ``SUITES_WITHOUT_NUMBA=1`` takes the metrics in plain NumPy.

@@ -127,6 +127,14 @@ def test_a_failed_sync_leaves_the_old_file(tmp_path, monkeypatch):
     assert entries(tmp_path) == ["a"]
 
 
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*wanted\.csv'"):  # noqa: SIM117
+        with files.replacing(tmp_path / "wanted.csv") as file:
+            file.write(b"x")
+            raise OSError(28, "No space left on device")
+    assert entries(tmp_path) == []
+
+
 def test_many_threads_write_one_path_and_each_file_is_whole(tmp_path):
     path, failures = tmp_path / "a.json", []
 

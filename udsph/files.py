@@ -63,9 +63,11 @@ def beside(path: PathLike) -> Iterator[Path]:
         os.chmod(temporary, stat.S_IMODE(usual if mode is None else mode))
         _sync(temporary)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(temporary)):
+            error.filename = os.fspath(path)  # a full disk, say, which Python reports without a name
         raise
     sync_folder(target.parent)
 

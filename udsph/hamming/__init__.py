@@ -5,15 +5,16 @@
     index.add(codes)
     distances, ids = index.search(queries, k=10)
 
-The order of reading: ``codes`` (what a code is), ``flat`` (the index), ``segments`` (what a search sees of it),
+The order of reading: ``codes`` (what a code is), ``flat`` (the index; ``stored`` for copies and files), ``segments`` (what a search sees of it),
 ``backend`` (native, else Numba, else NumPy), ``reference`` (every operation in plain NumPy). The native kernels are in
 ``csrc/hamming``.
 """
 
 from udsph.hamming.backend import build_info, simd_level, simd_levels
 from udsph.hamming.codes import pack, unpack
+from udsph.hamming.direct import distances, search
 from udsph.hamming.filters import Bitmap
-from udsph.hamming.flat import FlatIndex, distances, load, search
+from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.index import Index
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.storage import FormatError

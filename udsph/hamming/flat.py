@@ -1,8 +1,7 @@
-"""Exact search: in one call over packed codes, or through an index that holds them."""
+"""The index that holds codes and scans them."""
 
 from __future__ import annotations
 
-import copy
 import os
 from typing import Any
 
@@ -11,86 +10,17 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.hamming import backend
-from udsph.hamming.codes import BitOrder, as_codes, as_pair, check_bitorder, check_bits, reverse_bits
+from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, check_bits, reverse_bits
 from udsph.hamming.ids import Ids
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.segments import Snapshot
+from udsph.hamming.stored import Stored
 from udsph.threads import ForkSafeLock, thread_count
 
 _MOST_NEIGHBOURS = (1 << 48) - 1  # as many as an index can hold codes
-_REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes"})  # copied and pickled in ways of their own
 
 
-def distances(
-    queries: Any, codes: Any, *, bits: int | None = None, bitorder: BitOrder = "little", threads: int | None = None
-) -> NDArray[np.int32]:
-    """Hamming distances between all queries and all codes.
-
-    Parameters
-    ----------
-    queries, codes : (nq, width) and (n, width) arrays
-        In the forms of ``FlatIndex``.
-    bits : int, optional
-        Width of a code; by default all bits of the rows of ``codes``.
-    bitorder : {"little", "big"}
-        Of the bits in a packed byte.
-    threads : int, optional
-        Default: see ``FlatIndex.search``.
-
-    Returns
-    -------
-    (nq, n) int32
-
-    Raises
-    ------
-    TypeError, ValueError
-        Wrong dtype or dimension, or widths that differ.
-    """
-    queries, codes, _ = as_pair(queries, codes, bits, bitorder)
-    return backend.module().distances(queries, codes, thread_count(threads))
-
-
-def search(
-    queries: Any,
-    codes: Any,
-    k: int,
-    *,
-    bits: int | None = None,
-    bitorder: BitOrder = "little",
-    threads: int | None = None,
-) -> SearchResult:
-    """Find the k nearest codes of every query, without keeping an index.
-
-    Parameters
-    ----------
-    queries, codes : (nq, width) and (n, width) arrays
-        In the forms of ``FlatIndex``.
-    k : int
-        Neighbours wanted, at least 1; more than n are padded.
-    bits : int, optional
-        Width of a code; by default all bits of the rows of ``codes``.
-    bitorder : {"little", "big"}
-        Of the bits in a packed byte.
-    threads : int, optional
-        Default: see ``FlatIndex.search``.
-
-    Returns
-    -------
-    SearchResult
-        ``distances`` (nq, k) int32 and ``ids`` (nq, k) int64, the row numbers of ``codes``, sorted by (distance, id).
-
-    Raises
-    ------
-    TypeError, ValueError
-        Wrong dtype or dimension, widths that differ, or k below 1.
-    """
-    queries, codes, width = as_pair(queries, codes, bits, bitorder)
-    index = FlatIndex(width)
-    index.add(codes)
-    return index.search(queries, k, threads=threads)
-
-
-class FlatIndex:
+class FlatIndex(Stored):
     """Exact index over binary codes of one width.
 
     Codes and queries come in one of these forms, one code to a row:
@@ -245,78 +175,6 @@ class FlatIndex:
         """
         with self._changes.here:
             self._snapshot = self._snapshot.without(ids)
-
-    def copy(self) -> FlatIndex:
-        """An index with the same codes, which changes on its own from now on; it shares their memory."""
-        other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__, _snapshot=self._snapshot.shared(), _changes=ForkSafeLock())
-        return other
-
-    def __copy__(self) -> FlatIndex:
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FlatIndex:
-        other = memo[id(self)] = self.copy()
-        for name, value in self.__dict__.items():
-            if name not in _REMADE:
-                other.__dict__[name] = copy.deepcopy(value, memo)
-        return other
-
-    def __getstate__(self) -> dict[str, Any]:
-        own = {name: value for name, value in self.__dict__.items() if name not in _REMADE}
-        return {"image": self._image(), "attributes": own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        from udsph.hamming import storage
-
-        self._take(storage.parse(storage.aligned(state["image"]), "the pickled index", verify=False))
-        self.__dict__.update(state.get("attributes", {}))
-
-    def to_bytes(self) -> bytes:
-        """The bytes that ``save`` would write."""
-        return self._image().tobytes()
-
-    @classmethod
-    def from_bytes(cls, data: Any, *, verify: bool = True) -> FlatIndex:
-        """The index that ``to_bytes`` or ``save`` wrote, from bytes or any buffer; aligned memory is searched in place.
-
-        Raises
-        ------
-        FormatError
-            As for ``load``.
-        """
-        from udsph.hamming import storage
-
-        image = storage.aligned(np.frombuffer(data, np.uint8))
-        return cls._of(storage.parse(image, "the index in memory", verify=verify))
-
-    def save(self, file: str | os.PathLike[str] | Any) -> None:
-        """Write the index as it is now (``docs/file-format.md``).
-
-        Parameters
-        ----------
-        file : path or binary file
-            A path is written beside first and then renamed into place; a file object is written to at its position.
-        """
-        from udsph.hamming import storage
-
-        storage.write(file, storage.Contents(self.bitorder, self._snapshot))
-
-    def _image(self) -> NDArray[np.uint8]:
-        from udsph.hamming import storage
-
-        return storage.image_of(storage.Contents(self.bitorder, self._snapshot))
-
-    @classmethod
-    def _of(cls, contents: Any) -> FlatIndex:
-        index = cls.__new__(cls)
-        index._take(contents)
-        return index
-
-    def _take(self, contents: Any) -> None:
-        self.bits, self.bitorder = contents.snapshot.bits, contents.bitorder
-        self._snapshot = contents.snapshot
-        self._changes = ForkSafeLock()
 
     def _codes(self, values: Any, name: str) -> NDArray[np.uint8]:
         return as_codes(values, self.bits, self.bitorder, name)

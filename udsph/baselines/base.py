@@ -26,7 +26,10 @@ class Method(BaseEstimator):
     kind
         In which group of the comparison the method stands.
     supervised
-        Whether ``fit`` needs labels. A method that is not supervised never sees them.
+        Whether ``fit`` uses labels. A method that is not supervised never sees them.
+    semi_supervised
+        Of a supervised method: whether ``fit`` also takes pairs whose labels are not known, as rows of -1, and
+        ``labels=None`` for pairs alone. Others are fitted on the labelled pairs only.
     real_valued
         Whether the method also has ``embed_image`` and ``embed_text`` (unit rows, ranked by cosine) and is judged by
         them.
@@ -36,6 +39,7 @@ class Method(BaseEstimator):
 
     kind: ClassVar[Kind]
     supervised: ClassVar[bool] = False
+    semi_supervised: ClassVar[bool] = False
     real_valued: ClassVar[bool] = False
     ranges: ClassVar[Mapping[str, Range]] = {}
     bits: int
@@ -58,7 +62,7 @@ class Method(BaseEstimator):
             allowed.check(getattr(self, name), name)
 
     def _check_supervision(self, labels: Any) -> None:
-        if self.supervised and labels is None:
+        if self.supervised and not self.semi_supervised and labels is None:
             raise InputError(f"{type(self).__name__} is supervised: give labels to fit")
 
     def _check_fitted(self) -> None:

@@ -36,7 +36,7 @@ def data_list() -> Answer:
             found[name] = {"error": str(error)}
             continue
         source = layout.source or ("files, see docs/data.md" if layout.reads_files else "generated, needs no files")
-        found[name] = {"files": layout.reads_files, "source": source, "settings": list(layout.settings)}
+        found[name] = {"files": layout.reads_files, "source": source, "settings": list(layout.all_settings)}
     lines = [f"{plain(name):10}  {plain(entry.get('error') or entry['source'])}" for name, entry in found.items()]
     return Answer("\n".join(lines), found)
 

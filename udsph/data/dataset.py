@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from udsph.data import supervision
 from udsph.data.pixels import as_bytes
 from udsph.data.quotes import shown
 from udsph.errors import InputError
@@ -85,7 +86,8 @@ class Dataset:
     Attributes
     ----------
     labels
-        uint8 ``(n, classes)``, multi-hot; ``(n, 0)`` for pairs without labels, as which None is taken too.
+        uint8 ``(n, classes)``, multi-hot; ``(n, 0)`` for pairs without labels, as which None is taken too. Rows of -1
+        in every column are taken for items whose labels are not known.
     splits
         int64 index arrays ``train``, ``database``, ``query``. Queries are in neither of the others;
         train is usually inside database.
@@ -98,6 +100,12 @@ class Dataset:
         Where the files lie that it was loaded from, absolute; None for generated data.
     notes
         What was left out or changed while loading, one line each, with counts.
+    known
+        bool ``(n,)``: items whose labels are known; by default all but those whose row is -1. The rows of the others
+        are 0, which for a known item says that it has none of the classes. All False where there are no classes.
+    supervised
+        bool ``(n,)``: items whose labels training may use, among the known, which all are by default. Of matter for
+        the training split; what is known beyond it serves evaluation.
 
     Warns
     -----
@@ -115,10 +123,13 @@ class Dataset:
     captions: tuple[str, ...] | None = None
     root: str | None = None
     notes: tuple[str, ...] = ()
+    known: np.ndarray = None  # type: ignore[assignment]
+    supervised: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.labels is None:
-            object.__setattr__(self, "labels", np.zeros((len(self.image), 0), np.uint8))
+        labels = np.zeros((len(self.image), 0), np.uint8) if self.labels is None else self.labels
+        labels, rows = supervision.part_unknown(labels, self.name)
+        object.__setattr__(self, "labels", labels)
         n = len(self.labels)
         for view, values in (("image", self.image), ("text", self.text)):
             if len(values) != n:
@@ -130,6 +141,9 @@ class Dataset:
         if self.labels.shape != (n, len(self.classes)):
             shape = " x ".join(map(str, self.labels.shape))
             raise InputError(f"{self.name}: the labels are {shape} but there are {len(self.classes)} classes")
+        known, supervised = supervision.masks(labels, rows, self.known, self.supervised, self.name)
+        object.__setattr__(self, "known", known)
+        object.__setattr__(self, "supervised", supervised)
         for split in SPLITS:
             self._check_split(split)
         queries = np.zeros(n, bool)
@@ -156,6 +170,8 @@ class Dataset:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(self.splits[split]):,}" for split in SPLITS)
         classes = f"{len(self.classes)} classes" if self.labelled else "no labels"
+        if self.labelled and not self.known.all():
+            classes += f", {int(self.known.sum()):,} pairs labelled"
         return (
             f"<Dataset {self.name}: {len(self):,} pairs ({sizes}), {classes}; "
             f"image: {self.image.describe()}; text: {self.text.describe()}>"
@@ -170,13 +186,13 @@ class Dataset:
             f"text: {self.text.describe()}",
         ]
         if self.labelled:
-            each = self.labels.sum() / len(self)
+            each = self.labels.sum() / max(1, int(self.known.sum()))
             names = ", ".join(shown(name) for name in self.classes[:MOST_LISTED])
             names += ", ..." if len(self.classes) > MOST_LISTED else ""
             lines.append(f"{len(self.classes):,} classes, {each:.2f} per item: {names}")
         else:
             lines.append("no labels")
-        return "\n".join(lines)
+        return "\n".join([*lines, *supervision.describe(self)])
 
     def _check_split(self, split: str) -> None:
         if split not in self.splits:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from udsph.data import layouts
+from udsph.data import layouts, supervision
 from udsph.data.dataset import Dataset
 from udsph.data.quotes import reason_of, shown
 from udsph.data.settings import Setting
@@ -54,6 +54,13 @@ class Layout:
         for name, setting in self.settings.items():
             if not isinstance(setting, Setting):
                 raise TypeError(f"the setting '{name}' is {type(setting).__name__}; expected udsph.data.Setting")
+            if name in supervision.SETTINGS:
+                raise TypeError(f"the setting '{name}' is one that every layout has; give it another name")
+
+    @property
+    def all_settings(self) -> Mapping[str, Setting]:
+        """What can be set: the layout's own settings, and those that every layout has."""
+        return {**self.settings, **supervision.SETTINGS}
 
 
 def register(name: str, layout: Layout) -> None:

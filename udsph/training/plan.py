@@ -131,6 +131,9 @@ def check_trainable(dataset: Dataset) -> None:
     if not dataset.labelled:
         raise InputError(f"{dataset.name}: the pairs have no labels, and training needs them to know what is similar")
     labels = dataset.labels[train]
+    if not dataset.supervised[train].all():
+        count = int((~dataset.supervised[train]).sum())
+        raise InputError(f"{dataset.name}: {count} of {len(train)} training pairs have no label; training needs them")
     if len(train) < 4:
         raise InputError(f"{dataset.name}: {len(train)} training items are too few; give at least 4")
     unlabelled = int((labels.sum(1) == 0).sum())

@@ -36,3 +36,34 @@ def test_an_error_of_the_library_is_said_in_flags() -> None:
     assert done.stderr == "udsph: --bits 0: expected 1 to 8,192\n"
     done = udsph("train", "--data", "scenes", "--set", "pairs=1", "--output", "unused")
     assert "--set pairs=" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("train", ["--set", "epochs=abc"], "--set epochs=abc: expected a whole number"),
+        ("train", ["--set", "epochs=-5"], "--set epochs=-5: expected 0 to"),
+        ("train", ["--set", "epochs=9", "--epochs", "-5"], "--epochs -5: expected 0 to"),
+        ("train", ["--set", "data.pairs=abc"], "the setting --set data.pairs='abc' must be a whole number"),
+        ("extract", ["--set", "seed=abc"], "the setting --set seed='abc' must be a whole number"),
+        ("extract", ["--set", "on_error=stop", "--batch-size", "0"], "scenes: unknown setting 'on_error'"),
+    ],
+)
+def test_what_was_given_by_set_is_said_so(command: str, arguments: list[str], said: str) -> None:
+    done = udsph(command, "--data", "scenes", "--output", "unused", *arguments)
+    assert done.exit_code == 2 and said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("widht=5", "'widht': neither the training nor the dataset scenes has it; did you mean width (training)"),
+        ("pair=5", "did you mean parts (training) or data.pairs (scenes)?"),
+        ("nosie=1", "did you mean data.noise (scenes)?"),
+        ("qqqq=1", "known of the dataset: pairs, seed, query"),
+        ("qqqq=1", "; of the training: bits, epochs, seed"),
+    ],
+)
+def test_an_unknown_setting_of_a_training_names_the_near_ones_of_both(setting: str, said: str) -> None:
+    done = udsph("train", "--data", "scenes", "--set", setting, "--output", "unused")
+    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from udsph import hamming
 from udsph.cli.output import plain, table
 from udsph.errors import InputError
 
@@ -217,3 +218,14 @@ def test_faults_of_the_package_keep_their_traceback(error: Exception, monkeypatc
     monkeypatch.setattr("udsph.cli.info.describe", lambda: (_ for _ in ()).throw(error))
     with pytest.raises(type(error)):
         udsph("info")
+
+
+def test_a_damaged_index_is_named_once(codes: Path) -> None:
+    index = hamming.FlatIndex(64)
+    index.add(np.load(codes))
+    index.save(codes.with_name("bad.index"))
+    whole = codes.with_name("bad.index").read_bytes()
+    codes.with_name("bad.index").write_bytes(whole[:100])
+    done = udsph("search", "--database", codes.with_name("bad.index"), "--queries", codes)
+    assert done.exit_code == 2 and done.stderr.startswith(f"udsph: --database {codes.with_name('bad.index')} is ")
+    assert done.stderr.count("bad.index") == 1 and "codes.npy" not in done.stderr

@@ -27,9 +27,14 @@ def in_flags(message: str, command: Command, given: Mapping[str, Any]) -> str:
     """
     flags = {p.name.strip("_"): next(f for f in p.flags if f.startswith("--")) for p in command.parameters if p.flags}
     settings = _settings(given) if "set" in flags else frozenset()
+    chosen = _chosen(given)
 
     def typed(found: re.Match[str]) -> str:
-        name = found[1]
+        name, value = found[1], message[found.end() :].lstrip("'\"")
+        if str(given.get(name)) != chosen.get(name):  # which of the two was typed is told by the value
+            for key in (name, f"data.{name}"):
+                if key in chosen and value.startswith(chosen[key]):
+                    return f"--set {key}="
         if name in flags:
             return f"{flags[name]} "
         return f"--set {found[0]}" if name in settings else found[0]
@@ -46,6 +51,13 @@ def settings_of(pairs: list[str] | None) -> dict[str, str]:
             raise InputError(f"--set {pair}: expected key=value")
         settings[key] = value
     return settings
+
+
+def _chosen(given: Mapping[str, Any]) -> dict[str, str]:
+    """What ``--set`` was given, as far as it is whole."""
+    with contextlib.suppress(InputError):
+        return settings_of(given.get("set_"))
+    return {}
 
 
 def _settings(given: Mapping[str, Any]) -> frozenset[str]:

@@ -65,12 +65,12 @@ def _of_codes(
     from udsph import hamming
 
     wanted = read_codes(queries, "--queries")
+    indexed = is_index(Path(database))
+    codes = _loaded(database) if indexed else read_codes(database, "--database")
     try:
-        if is_index(Path(database)):
-            codes = hamming.load(database)
+        if indexed:
             distances, ids = codes.search(wanted, k)
         else:
-            codes = read_codes(database, "--database")
             distances, ids = hamming.search(wanted, codes, k, bits=bits, bitorder=bitorder)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{queries} in {database}: {error}") from None
@@ -85,6 +85,16 @@ def _of_codes(
     if shown:
         lines.append(table(["query", "ids (distance)"], shown, f"Nearest of {len(codes):,} codes"))
     return Answer("\n".join(lines), {"k": k, "codes": len(codes), "ids": ids, "distances": distances})
+
+
+def _loaded(database: str) -> Any:
+    """An index file; its errors name the file themselves."""
+    from udsph import hamming
+
+    try:
+        return hamming.load(database)
+    except ValueError as error:
+        raise InputError(f"--database {error}") from None
 
 
 def _of_index(

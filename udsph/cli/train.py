@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,25 @@ from udsph.cli.flags import settings_of
 from udsph.cli.output import Answer, plain
 from udsph.cli.parser import Option, command
 from udsph.errors import InputError
+
+
+def check_known(settings: Iterable[str], dataset: str) -> None:
+    """Refuse settings that neither the training nor the dataset has, with those of both that they may have meant."""
+    from udsph.data import settings_of as known_of
+    from udsph.encoding import Config
+
+    mine, theirs = Config.names(), tuple(known_of(dataset))
+    for key in settings:
+        if key in theirs:
+            continue
+        near = [f"{name} (training)" for name in difflib.get_close_matches(key, mine)]
+        near += [f"data.{name} ({dataset})" for name in difflib.get_close_matches(key, theirs)]
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else (f"known of the dataset: {', '.join(theirs) or 'none'}; of the training: {', '.join(mine)}")
+        )
+        raise InputError(f"unknown setting '{key}': neither the training nor the dataset {dataset} has it; {hint}")
 
 
 @command
@@ -54,6 +75,7 @@ def train(
     # A key that both know, such as the seed, means the training; with the prefix it reaches the dataset.
     loader_settings |= rest
     loader_settings |= {key.removeprefix("data."): value for key, value in given.items() if key.startswith("data.")}
+    check_known(rest, name)
     if on_error is not None:
         loader_settings["on_error"] = on_error
     dataset = load(name, root=place, **loader_settings)

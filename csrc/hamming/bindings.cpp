@@ -36,8 +36,17 @@ const uint64_t *checked(const Bitmap &allowed, const udsph::Segment &segment) {
 }
 
 void check_width(const udsph::Segment &segment, const Codes &rows, const char *name) {
-  if (rows.ndim() != 2 || static_cast<size_t>(rows.shape(1)) != (segment.bits() + 7) / 8)
+  if (rows.ndim() < 1 || rows.ndim() > 2 || static_cast<size_t>(rows.shape(rows.ndim() - 1)) != (segment.bits() + 7) / 8)
     throw py::value_error(std::string(name) + " must be packed rows of " + std::to_string(segment.bits()) + " bits");
+}
+
+// Queries are rows, or one row by itself, whose results have one dimension less.
+size_t query_count(const Codes &queries) { return queries.ndim() == 1 ? 1 : static_cast<size_t>(queries.shape(0)); }
+
+template <class T>
+py::array_t<T> nearest(const Codes &queries, size_t k) {
+  if (queries.ndim() == 1) return py::array_t<T>(k);
+  return py::array_t<T>({static_cast<size_t>(queries.shape(0)), k});
 }
 
 // A NumPy array that takes over a vector's memory.
@@ -82,9 +91,9 @@ py::tuple search(const udsph::Segment &segment, const Codes &queries, size_t k, 
   udsph::kernels();
   check_width(segment, queries, "queries");
   const uint64_t *lanes = checked(allowed, segment);
-  const size_t n_queries = queries.shape(0);
-  py::array_t<int32_t> distances({n_queries, k});
-  py::array_t<int64_t> positions({n_queries, k});
+  const size_t n_queries = query_count(queries);
+  py::array_t<int32_t> distances = nearest<int32_t>(queries, k);
+  py::array_t<int64_t> positions = nearest<int64_t>(queries, k);
   int32_t *d = distances.mutable_data();
   int64_t *p = positions.mutable_data();
   {
@@ -98,7 +107,7 @@ py::tuple range_search(const udsph::Segment &segment, const Codes &queries, size
   udsph::kernels();
   check_width(segment, queries, "queries");
   const uint64_t *lanes = checked(allowed, segment);
-  const size_t n_queries = queries.shape(0);
+  const size_t n_queries = query_count(queries);
   udsph::RangeResult result;
   {
     py::gil_scoped_release released;
@@ -154,9 +163,9 @@ py::tuple search_tables(const udsph::Tables &tables, const udsph::Segment &segme
                         size_t threads, Array<uint64_t> met) {
   check_width(segment, queries, "queries");
   const uint64_t *lanes = checked(allowed, segment);
-  const size_t n_queries = queries.shape(0);
-  py::array_t<int32_t> distances({n_queries, k});
-  py::array_t<int64_t> positions({n_queries, k});
+  const size_t n_queries = query_count(queries);
+  py::array_t<int32_t> distances = nearest<int32_t>(queries, k);
+  py::array_t<int64_t> positions = nearest<int64_t>(queries, k);
   int32_t *d = distances.mutable_data();
   int64_t *p = positions.mutable_data();
   uint64_t *counts = met.mutable_data();
@@ -175,7 +184,7 @@ py::tuple range_search_tables(const udsph::Tables &tables, const udsph::Segment 
   udsph::RangeResult result;
   {
     py::gil_scoped_release released;
-    result = tables.range_search(segment, queries.data(), queries.shape(0), radius, lanes, threads, check_signals, counts);
+    result = tables.range_search(segment, queries.data(), query_count(queries), radius, lanes, threads, check_signals, counts);
   }
   return py::make_tuple(to_array(std::move(result.offsets)), to_array(std::move(result.distances)),
                         to_array(std::move(result.positions)));

@@ -20,6 +20,7 @@ BitOrder = Literal["little", "big"]
 
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"), axis=1)[:, 0]
 
+_UINT8, _INT8 = np.dtype(np.uint8), np.dtype(np.int8)
 _HOST_DEVICES = frozenset({1, 3, 13})  # DLPack: CPU, CUDA pinned host memory, CUDA managed memory
 _ROWS_PER_STEP = 65536  # pack and unpack work through large inputs in steps of this many values at least
 
@@ -225,6 +226,24 @@ def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[n
     if bitorder == "big" and array.ndim == 2:
         array = reverse_bits(array)
     return check_codes(array, bits, name)
+
+
+def as_queries(values: Any, bits: int, bitorder: BitOrder) -> NDArray[np.uint8]:
+    """Return any caller's queries as ``as_codes`` does; one packed code by itself, (bytes,), stays one row, (bytes,)."""
+    if (  # what nearly every query is, in less time than a search among a thousand codes takes
+        type(values) is np.ndarray
+        and values.dtype is _UINT8
+        and bitorder == "little"
+        and values.shape[-1:] == (bits / 8,)
+        and values.ndim <= 2
+        and values.flags.c_contiguous
+    ):
+        return values
+    if not isinstance(values, (list, tuple)):
+        values = as_array(values, "queries")
+        if values.ndim == 1 and values.size and values.dtype in (_UINT8, _INT8):
+            return as_codes(values[None], bits, bitorder, "queries")[0]
+    return as_codes(values, bits, bitorder, "queries")
 
 
 def as_pair(

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.hamming import backend
-from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, check_bits, reverse_bits
+from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
 from udsph.hamming.ids import Ids
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.segments import Snapshot
 from udsph.hamming.stored import Stored
-from udsph.threads import ForkSafeLock, thread_count
+from udsph.threads import ForkSafeLock
 
 _MOST_NEIGHBOURS = (1 << 48) - 1  # as many as an index can hold codes
 
@@ -104,8 +104,8 @@ class FlatIndex(Stored):
 
         Parameters
         ----------
-        queries : (nq, width) array
-            See the class for the forms.
+        queries : (nq, width) array, or one packed code, (bytes,)
+            See the class for the forms. One query by itself gives results with one dimension less.
         k : int
             Neighbours wanted, at least 1.
         where : optional
@@ -117,7 +117,7 @@ class FlatIndex(Stored):
         Returns
         -------
         SearchResult
-            ``distances`` (nq, k) int32 and ``ids`` (nq, k) int64, sorted by (distance, insertion order) and padded with
+            ``distances`` (nq, k) or (k,) int32 and ``ids`` likewise int64, sorted by (distance, insertion order) and padded with
             ``2**31 - 1`` and -1.
 
         Raises
@@ -125,15 +125,17 @@ class FlatIndex(Stored):
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
-        rows, k = self._codes(queries, "queries"), check_int(k, "k", 1, _MOST_NEIGHBOURS)
-        return self._snapshot.search(rows, k, where, thread_count(threads))
+        rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
+        if type(k) is not int or not 1 <= k <= _MOST_NEIGHBOURS:
+            k = check_int(k, "k", 1, _MOST_NEIGHBOURS)
+        return snapshot.search(rows, k, where, snapshot.threads(rows, threads))
 
     def range_search(self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None) -> RangeResult:
         """Find every code within a radius of every query.
 
         Parameters
         ----------
-        queries : (nq, width) array
+        queries : (nq, width) array, or one packed code, (bytes,)
             See the class for the forms.
         radius : int
             Largest distance that counts, 0 or more.
@@ -151,8 +153,9 @@ class FlatIndex(Stored):
         TypeError, ValueError
             As for ``search``; a negative radius.
         """
-        rows, radius = self._codes(queries, "queries"), check_int(radius, "radius", 0)
-        return self._snapshot.range_search(rows, min(radius, self.bits), where, thread_count(threads))
+        rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
+        radius = min(check_int(radius, "radius", 0), self.bits)
+        return snapshot.range_search(rows, radius, where, snapshot.threads(rows, threads))
 
     def reconstruct(self, ids: Any) -> NDArray[np.uint8]:
         """Return the packed codes of ids, (n, (bits + 7) // 8) uint8 in the index's bit order.

@@ -17,7 +17,7 @@ Positions = NDArray[np.int64]
 
 
 class SearchResult(NamedTuple):
-    """Nearest neighbours, sorted by (distance, insertion order).
+    """Nearest neighbours, sorted by (distance, insertion order); of one query by itself, without the first dimension.
 
     distances : (nq, k) int32, ``2**31 - 1`` where there are fewer than k codes
     ids : (nq, k) int64, -1 there

@@ -53,13 +53,16 @@ class Rows:
         self, queries: NDArray[np.uint8], k: int, allowed: Words | None, threads: int
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Distances and positions of the k nearest."""
-        return self._operations.search(queries, self._codes, k, self._mask(allowed), threads)
+        rows = np.atleast_2d(queries)
+        near, positions = self._operations.search(rows, self._codes, k, self._mask(allowed), threads)
+        return (near, positions) if queries.ndim == 2 else (near[0], positions[0])
 
     def range_search(
         self, queries: NDArray[np.uint8], radius: int, allowed: Words | None, threads: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
         """Offsets, distances and positions of all codes within the radius."""
-        return self._operations.range_search(queries, self._codes, radius, self._mask(allowed), threads)
+        rows = np.atleast_2d(queries)
+        return self._operations.range_search(rows, self._codes, radius, self._mask(allowed), threads)
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Packed rows at these positions."""

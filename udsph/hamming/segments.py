@@ -22,18 +22,21 @@ from udsph.hamming.codes import as_array
 from udsph.hamming.filters import BLOCK, Alive, Bitmap, Words, words_of_mask, words_of_positions
 from udsph.hamming.ids import Ids, check_ids
 from udsph.hamming.results import RangeResult, SearchResult, merge_range, merge_search
+from udsph.threads import thread_count
 
 Codes = NDArray[np.uint8]
 Positions = NDArray[np.int64]
 
+_WORTH_THREADS = 1 << 27  # bits of codes compared, below which native code starts no second thread (csrc/hamming/job.cpp)
 _BYTES_PER_STEP = 1 << 24  # of codes that are copied or written at a time
 
 
 class Segment(Protocol):
     """Codes of one width that never change. ``tests/hamming/test_segments.py`` is the contract of every kind.
 
-    Codes and queries are C-contiguous packed rows (n, bytes) uint8; positions are those within the segment. ``allowed``
-    has a bit per code in 64-bit words, padded to whole blocks; another length is a ``ValueError``.
+    Codes and queries are C-contiguous packed rows (n, bytes) uint8, queries also one row (bytes,), whose nearest are
+    (k,); positions are those within the segment. ``allowed`` has a bit per code in 64-bit words, padded to whole
+    blocks; another length is a ``ValueError``.
     """
 
     @property
@@ -110,14 +113,17 @@ class Snapshot:
 
     def search(self, queries: Codes, k: int, where: Any, threads: int) -> SearchResult:
         """The k nearest codes, by id."""
-        allowed = self._allowed(where)
-        searched = self.searched()
+        allowed = None if where is None and self.alive is None else self._allowed(where)
+        searched = self._searched or self.searched()
         if len(searched) == 1:
             near, positions = searched[0][0].search(queries, k, allowed, threads)
         else:
-            parts = [part.search(queries, k, words, threads) for part, words in self._parts(allowed)]
+            rows = np.atleast_2d(queries)
+            parts = [part.search(rows, k, words, threads) for part, words in self._parts(allowed)]
             near, positions = merge_search(parts, [base for _, base in searched])
-        return SearchResult(near, self.ids.at(positions))
+            if queries.ndim == 1:
+                near, positions = near[0], positions[0]
+        return SearchResult(near, positions if self.ids.positional else self.ids.at(positions))
 
     def range_search(self, queries: Codes, radius: int, where: Any, threads: int) -> RangeResult:
         """All codes within the radius, by id."""
@@ -125,6 +131,12 @@ class Snapshot:
         parts = [part.range_search(queries, radius, words, threads) for part, words in self._parts(allowed)]
         offsets, near, positions = merge_range(parts, [base for _, base in self.searched()])
         return RangeResult(offsets, near, self.ids.at(positions))
+
+    def threads(self, queries: Codes, asked: int | None) -> int:
+        """Threads for these queries; where there is work for one only, the environment is not looked at."""
+        if asked is None and queries.size * 8 * self.n < _WORTH_THREADS:
+            return 1
+        return thread_count(asked)
 
     def read(self, ids: Any) -> Codes:
         """Packed rows of ids."""
@@ -225,18 +237,22 @@ class Snapshot:
             if array.dtype == np.bool_:
                 if array.shape != (len(self),):
                     raise ValueError(f"where must have shape ({len(self)},), one entry per code, got {array.shape}")
-                where = Bitmap.from_mask(array)
+                return self._words_of_mask(array)
             elif array.dtype.kind in "iu" or array.size == 0:
                 return self._words_of_ids(check_ids(where, "where"))
             else:
                 raise TypeError(f"where must be a boolean mask, a Bitmap or an array of ids, got dtype {array.dtype}")
         if len(where) != len(self):
             raise ValueError(f"where must have one bit per code: it has {len(where)}, the index {len(self)} codes")
+        return where.words() if self.alive is None else self._words_of_mask(where.mask())
+
+    def _words_of_mask(self, mask: NDArray[np.bool_]) -> Words:
+        """Of one boolean per code."""
         if self.alive is None:
-            return where.words()
-        mask = self.alive.mask(0, self.n)
-        mask[mask] = where.mask()
-        return words_of_mask(mask)
+            return words_of_mask(mask)
+        all_positions = self.alive.mask(0, self.n)
+        all_positions[all_positions] = mask
+        return words_of_mask(all_positions)
 
     def _words_of_ids(self, ids: NDArray[np.int64]) -> Words:
         ordered = np.sort(ids)

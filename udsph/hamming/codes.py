@@ -229,7 +229,7 @@ def as_codes(values: Any, bits: int, bitorder: BitOrder, name: str) -> NDArray[n
 
 
 def as_queries(values: Any, bits: int, bitorder: BitOrder) -> NDArray[np.uint8]:
-    """Return any caller's queries as ``as_codes`` does; one packed code by itself, (bytes,), stays one row, (bytes,)."""
+    """Return any caller's queries as ``as_codes`` does; one packed code by itself stays one row, (bytes,)."""
     if (  # what nearly every query is, in less time than a search among a thousand codes takes
         type(values) is np.ndarray
         and values.dtype is _UINT8

@@ -117,8 +117,8 @@ class FlatIndex(Stored):
         Returns
         -------
         SearchResult
-            ``distances`` (nq, k) or (k,) int32 and ``ids`` likewise int64, sorted by (distance, insertion order) and padded with
-            ``2**31 - 1`` and -1.
+            ``distances`` (nq, k) or (k,) int32 and ``ids`` likewise int64, sorted by (distance, insertion order) and
+            padded with ``2**31 - 1`` and -1.
 
         Raises
         ------

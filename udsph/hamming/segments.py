@@ -27,7 +27,7 @@ from udsph.threads import thread_count
 Codes = NDArray[np.uint8]
 Positions = NDArray[np.int64]
 
-_WORTH_THREADS = 1 << 27  # bits of codes compared, below which native code starts no second thread (csrc/hamming/job.cpp)
+_WORTH_THREADS = 1 << 27  # bits compared, below which native code starts no second thread (csrc/hamming/job.cpp)
 _BYTES_PER_STEP = 1 << 24  # of codes that are copied or written at a time
 
 

@@ -72,6 +72,14 @@ def test_a_copy_keeps_the_masks_and_new_unknown_rows_win():
     assert np.flatnonzero(~fewer.known).tolist() == [1, 8] and not fewer.supervised[8]
 
 
+def test_other_items_may_replace_those_of_a_wholly_labelled_dataset():
+    view = Modality("vectors", np.zeros((9, 2), np.float32))
+    few = {split: index[index < 9] for split, index in SPLITS.items()}
+    labels = with_unknown([6])[:9]
+    found = dataclasses.replace(dataset(), image=view, text=view, labels=labels, splits=few)
+    assert np.flatnonzero(~found.known).tolist() == np.flatnonzero(~found.supervised).tolist() == [6]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -79,7 +87,7 @@ def test_a_copy_keeps_the_masks_and_new_unknown_rows_win():
         ({"labels": with_unknown([3]) * 2}, "label row 3 holds -2 beside other numbers; labels are 0 or 1, and -1"),
         ({"known": np.arange(N) != 4}, "item 4 has labels but is not among the known"),
         ({"labels": with_unknown([7]), "supervised": np.arange(N) < 8, "known": np.arange(N) > 4}, "item 0 has labels"),
-        ({"known": np.ones(5, bool)}, "tiny: known is bool, 5; expected bool for each of the 12 pairs"),
+        ({"known": np.zeros(5, bool)}, "tiny: known is bool, 5; expected bool for each of the 12 pairs"),
         ({"supervised": np.ones(N, int)}, "tiny: supervised is int64, 12; expected bool for each of the 12 pairs"),
     ],
 )
@@ -92,7 +100,7 @@ def test_what_is_supervised_is_known():
     labels = with_unknown([]).astype(np.uint8)
     labels[4] = 0
     with pytest.raises(InputError, match="item 4 is supervised but its labels are not known"):
-        dataset(labels, known=np.arange(N) != 4, supervised=np.ones(N, bool))
+        dataset(labels, known=np.arange(N) != 4, supervised=np.arange(N) > 1)
 
 
 def test_a_class_that_only_unlabelled_items_could_have_is_warned_about():

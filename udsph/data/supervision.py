@@ -66,8 +66,8 @@ def masks(
     n = len(labels)
     if not labels.shape[1]:  # without classes there is nothing to know
         return np.zeros(n, bool), np.zeros(n, bool)
-    known = rows.copy() if known is None else _mask(known, n, f"{name}: known") & rows
-    supervised = known.copy() if supervised is None else _mask(supervised, n, f"{name}: supervised") & rows
+    known = rows.copy() if _says_all(known) else _mask(known, n, f"{name}: known") & rows
+    supervised = known.copy() if _says_all(supervised) else _mask(supervised, n, f"{name}: supervised") & rows
     stray = np.flatnonzero(~known & labels.any(axis=1))
     if len(stray):
         raise InputError(f"{name}: item {stray[0]} has labels but is not among the known; its label row must be 0")
@@ -75,6 +75,11 @@ def masks(
         item = int((supervised & ~known).argmax())
         raise InputError(f"{name}: item {item} is supervised but its labels are not known")
     return known, supervised
+
+
+def _says_all(values: Any) -> bool:
+    """Whether a mask is the default, which ``dataclasses.replace`` hands on to a dataset of other items too."""
+    return values is None or (np.asarray(values).dtype == bool and bool(np.asarray(values).all()))
 
 
 def _mask(values: Any, n: int, what: str) -> np.ndarray:

@@ -242,7 +242,7 @@ def test_rankings_are_evaluated_some_queries_at_a_time(case, monkeypatch):
     for options in ({"ties": "expected"}, {"ties": "insertion", "metrics": ["map"]}, {"empty": "skip"}):
         results = []
         for pairs in (1 << 20, 1, 4 * 300):
-            monkeypatch.setattr(from_rankings, "PAIRS_PER_PIECE", pairs)
+            monkeypatch.setattr(from_rankings, "_PLACES_AT_A_TIME", pairs)
             results.append(evaluate_scores(-case.distances, case.grades, ranks=(5, 70), **options))
         for other in results[1:]:
             assert other.to_dict() == results[0].to_dict()

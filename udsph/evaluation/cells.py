@@ -64,8 +64,19 @@ class Cells:
         size = np.add.reduceat(np.concatenate([self.size, other.size])[order], first)
         return Cells(distance[first], grade[first], size)
 
+    def items(self, bins: int, which: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.int64]:
+        """Items at each of so many distances, of those cells only, (bins,)."""
+        table = np.zeros(bins, np.int64)
+        np.add.at(table, self.distance[which], self.size[which])
+        return table
+
     def by_grade(self) -> Cells:
         """The same at one distance."""
+        level = self.grade.astype(np.int64) if self.grade.max(initial=0) < _MOST_COUNTED else None
+        if level is not None and np.array_equal(level, self.grade):
+            table = np.bincount(level, weights=self.size)
+            found = np.flatnonzero(table)
+            return Cells(np.zeros(len(found), np.int64), found.astype(np.float64), table[found].astype(np.int64))
         grade, place = np.unique(self.grade, return_inverse=True)
         size = np.bincount(place, weights=self.size, minlength=len(grade)).astype(np.int64)
         return Cells(np.zeros(len(grade), np.int64), grade, size)

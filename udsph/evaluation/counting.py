@@ -113,7 +113,8 @@ def count_cells(checked: Problem) -> tuple[Counts, list[Cells]]:
         grades = checked.relevance.grades(queries, piece)
         matrix = distances(checked.query[queries], checked.database[piece])
         for q, distance, grade in zip(range(queries.start, queries.stop), matrix, grades, strict=True):
-            items[q] += np.bincount(distance, minlength=checked.bins)
-            relevant[q] += np.bincount(distance[grade > 0], minlength=checked.bins)
-            cells[q] = cells[q] + Cells.of(distance, grade)
+            found = Cells.of(distance, grade)
+            items[q] += found.items(checked.bins)
+            relevant[q] += found.items(checked.bins, found.grade > 0)
+            cells[q] = cells[q] + found
     return Counts(items, relevant), cells

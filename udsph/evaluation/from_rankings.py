@@ -14,10 +14,11 @@ from udsph.evaluation.cells import Cells
 from udsph.evaluation.conventions import Options, resolve
 from udsph.evaluation.lists import LISTED, Lists, unlisted
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
-from udsph.evaluation.problem import PAIRS_PER_PIECE
 from udsph.evaluation.ranking import QueryGroups, TiedRanking
 from udsph.evaluation.report import Evaluation
 from udsph.hamming.codes import as_array
+
+_PLACES_AT_A_TIME = 1 << 17  # what is made of so many stays in a core's cache
 
 
 def evaluate_ranking(
@@ -131,30 +132,34 @@ def evaluate_scores(
 def _rankings(groups: Callable[[int], QueryGroups], lists: Lists, options: Options) -> Iterator[TiedRanking]:
     """Some queries at a time: the groups of one without ties are several times as large as its grades."""
     ties = "expected" if options.ties == "insertion" else options.ties  # in insertion order the groups hold one item
-    step = max(1, PAIRS_PER_PIECE // max(1, lists.longest))
+    step = max(1, _PLACES_AT_A_TIME // max(1, lists.longest))
     for first in range(0, max(1, lists.n_queries), step):
         yield TiedRanking.of_groups([groups(q) for q in range(first, min(first + step, lists.n_queries))], ties)
 
 
 def _untied(grade: NDArray[Any], missing: int, with_gains: bool) -> QueryGroups:
-    n, place = np.ones(len(grade)), np.arange(len(grade))
-    cells = Cells(place, grade.astype(np.float64), np.ones(len(grade), np.int64)) if with_gains else None
-    return QueryGroups(n, (grade > 0).astype(np.float64), cells, _ideal(grade, missing, with_gains), int(missing))
+    n, r = np.ones(len(grade)), (grade > 0).astype(np.float64)
+    if not with_gains:
+        return QueryGroups(n, r, missing=int(missing))
+    cells = Cells(np.arange(len(grade)), grade.astype(np.float64), np.ones(len(grade), np.int64))
+    return QueryGroups(n, r, cells, _ideal(Cells.of(np.zeros(len(grade), np.int64), grade), missing), int(missing))
 
 
 def _tied(scores: NDArray[Any], grade: NDArray[Any], missing: int, with_gains: bool) -> QueryGroups:
-    new = np.r_[True, scores[1:] != scores[:-1]] if len(scores) else np.zeros(0, np.bool_)
-    group = np.cumsum(new) - 1
-    n, r = (np.bincount(group, weights=weights).astype(np.float64) for weights in (np.ones(len(grade)), grade > 0))
-    cells = Cells.of(group, grade) if with_gains else None
-    return QueryGroups(n, r, cells, _ideal(grade, missing, with_gains), int(missing))
-
-
-def _ideal(grade: NDArray[Any], missing: int, with_gains: bool) -> Cells | None:
-    """All items by grade; those that are not listed have grade 1, as all that are listed must then have."""
+    if not len(scores):
+        return _untied(grade, missing, with_gains)
+    new = np.r_[True, scores[1:] != scores[:-1]]
+    first = np.flatnonzero(new)
+    n = np.diff(first, append=len(scores)).astype(np.float64)
+    r = np.add.reduceat(grade > 0, first, dtype=np.float64)
     if not with_gains:
-        return None
-    listed = Cells.of(np.zeros(len(grade), np.int64), grade)
+        return QueryGroups(n, r, missing=int(missing))
+    cells = Cells.of(np.cumsum(new) - 1, grade)
+    return QueryGroups(n, r, cells, _ideal(cells.by_grade(), missing), int(missing))
+
+
+def _ideal(listed: Cells, missing: int) -> Cells:
+    """All items by grade; those that are not listed have grade 1, as all that are listed must then have."""
     if not missing:
         return listed
     if (listed.grade > 1).any() or ((listed.grade > 0) & (listed.grade < 1)).any():

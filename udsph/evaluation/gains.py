@@ -33,11 +33,7 @@ class Blocks:
 
     def dcg(self, cutoffs: Values) -> Values:
         """DCG at the cutoffs of each query, (queries, cutoffs)."""
-        out, begin = np.zeros(cutoffs.shape), 0
-        for row, end, k in zip(out, self.ends.tolist(), cutoffs, strict=True):
-            row[:] = metrics.dcg_at(self.n[begin:end], self.gain[begin:end], k)
-            begin = end
-        return out
+        return np.asarray(metrics.dcg_at(self.n, self.gain, self.ends, cutoffs))
 
 
 def gains_of(grades: NDArray[Any], gain: str) -> Values:

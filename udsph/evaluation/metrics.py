@@ -29,6 +29,7 @@ from udsph.evaluation.jit import HAVE_NUMBA, jit
 from udsph.evaluation.sums import discount_between, harmonic_between
 
 Groups = NDArray[np.float64]
+Ends = NDArray[np.int64]
 
 EXPECTED, OPTIMISTIC, PESSIMISTIC = 0, 1, 2
 RETRIEVED, RELEVANT, MINIMUM, FIRST = 0, 1, 2, 3
@@ -225,44 +226,62 @@ def dcg(n: Groups, gain: Groups, k: float) -> Any:
     return in_order(gain[:near] * discount_between(start, m))
 
 
-# The same for several cutoffs of one query.
+# The same for many queries, each with its cutoffs: (nq, cutoffs). The groups of query q stand before ``ends[q]``, one
+# query's behind the other's, so that one call serves them all.
 
 
 @jit
-def hits_at(n: Groups, r: Groups, cutoffs: Groups, ties: int) -> Groups:
-    out = np.empty(len(cutoffs))
-    for i in range(len(cutoffs)):
-        out[i] = hits(n, r, cutoffs[i], ties)
+def hits_at(n: Groups, r: Groups, ends: Ends, cutoffs: Groups, ties: int) -> Groups:
+    out, begin = np.empty(cutoffs.shape), 0
+    for q in range(len(ends)):
+        of_query = slice(begin, ends[q])
+        for i in range(cutoffs.shape[1]):
+            out[q, i] = hits(n[of_query], r[of_query], cutoffs[q, i], ties)
+        begin = ends[q]
     return out
 
 
 @jit
-def average_precision_at(n: Groups, r: Groups, total: float, cutoffs: Groups, ties: int, denominator: int) -> Groups:
-    out = np.empty(len(cutoffs))
-    for i in range(len(cutoffs)):
-        out[i] = average_precision(n, r, total, cutoffs[i], ties, denominator)
+def average_precision_at(
+    n: Groups, r: Groups, ends: Ends, total: Groups, cutoffs: Groups, ties: int, denominator: int
+) -> Groups:
+    out, begin = np.empty(cutoffs.shape), 0
+    for q in range(len(ends)):
+        of_query = slice(begin, ends[q])
+        for i in range(cutoffs.shape[1]):
+            out[q, i] = average_precision(n[of_query], r[of_query], total[q], cutoffs[q, i], ties, denominator)
+        begin = ends[q]
     return out
 
 
 @jit
-def reciprocal_rank_at(n: Groups, r: Groups, cutoffs: Groups, ties: int) -> Groups:
-    out = np.empty(len(cutoffs))
-    for i in range(len(cutoffs)):
-        out[i] = reciprocal_rank(n, r, cutoffs[i], ties)
+def reciprocal_rank_at(n: Groups, r: Groups, ends: Ends, cutoffs: Groups, ties: int) -> Groups:
+    out, begin = np.empty(cutoffs.shape), 0
+    for q in range(len(ends)):
+        of_query = slice(begin, ends[q])
+        for i in range(cutoffs.shape[1]):
+            out[q, i] = reciprocal_rank(n[of_query], r[of_query], cutoffs[q, i], ties)
+        begin = ends[q]
     return out
 
 
 @jit
-def success_at(n: Groups, r: Groups, cutoffs: Groups, ties: int) -> Groups:
-    out = np.empty(len(cutoffs))
-    for i in range(len(cutoffs)):
-        out[i] = success(n, r, cutoffs[i], ties)
+def success_at(n: Groups, r: Groups, ends: Ends, cutoffs: Groups, ties: int) -> Groups:
+    out, begin = np.empty(cutoffs.shape), 0
+    for q in range(len(ends)):
+        of_query = slice(begin, ends[q])
+        for i in range(cutoffs.shape[1]):
+            out[q, i] = success(n[of_query], r[of_query], cutoffs[q, i], ties)
+        begin = ends[q]
     return out
 
 
 @jit
-def dcg_at(n: Groups, gain: Groups, cutoffs: Groups) -> Groups:
-    out = np.empty(len(cutoffs))
-    for i in range(len(cutoffs)):
-        out[i] = dcg(n, gain, cutoffs[i])
+def dcg_at(n: Groups, gain: Groups, ends: Ends, cutoffs: Groups) -> Groups:
+    out, begin = np.empty(cutoffs.shape), 0
+    for q in range(len(ends)):
+        of_query = slice(begin, ends[q])
+        for i in range(cutoffs.shape[1]):
+            out[q, i] = dcg(n[of_query], gain[of_query], cutoffs[q, i])
+        begin = ends[q]
     return out

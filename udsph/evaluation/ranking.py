@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -71,11 +70,16 @@ class QueryGroups:
 
 
 class TiedRanking:
-    """Groups per query, with ties read as "expected", "optimistic" or "pessimistic".
+    """Groups of several queries, with ties read as "expected", "optimistic" or "pessimistic".
 
     Parameters
     ----------
-    queries : list of QueryGroups
+    n, r : (groups,) float64
+        Items and relevant items of the groups of all queries, one query's behind the other's.
+    ends : (nq,) int64
+        Where the groups of each query end.
+    relevant : (nq,) float64
+        All relevant items of each query, also those in no group.
     ties : str
     graded, ideal : Graded, optional
         Where NDCG is asked for: the items of the groups by grade, ``distance`` being the group, and all items by grade
@@ -85,22 +89,31 @@ class TiedRanking:
 
     def __init__(
         self,
-        queries: Sequence[QueryGroups],
+        n: Values,
+        r: Values,
+        ends: NDArray[np.int64],
+        relevant: Values,
         ties: str,
         graded: Graded | None = None,
         ideal: Graded | None = None,
         counts: Counts | None = None,
     ) -> None:
-        self._queries, self.n_queries, self.counts = queries, len(queries), counts
+        self._groups, self._relevant = (n, r, ends), relevant
+        self.n_queries, self.counts = len(ends), counts
         self._graded, self._ideal = graded, ideal
         self._ties = TIE_CODES[ties]
 
     @classmethod
     def of_groups(cls, queries: Sequence[QueryGroups], ties: str) -> TiedRanking:
-        """The ranking of groups that hold their cells, if any."""
+        """The ranking of the groups of each query, which hold their cells where NDCG is asked for."""
+        none = np.zeros(0)
+        n, r = np.concatenate([none, *(q.n for q in queries)]), np.concatenate([none, *(q.r for q in queries)])
+        ends = np.cumsum([len(query.n) for query in queries], dtype=np.int64)
+        relevant = np.array([query.r.sum() + query.missing for query in queries], np.float64)
         cells = [query.cells for query in queries if query.cells is not None]
         ideal = [query.ideal for query in queries if query.ideal is not None]
-        return cls(queries, ties, Graded.of(cells), Graded.of(ideal)) if cells else cls(queries, ties)
+        graded = (Graded.of(cells), Graded.of(ideal)) if cells else (None, None)
+        return cls(n, r, ends, relevant, ties, *graded)
 
     @classmethod
     def from_counts(
@@ -108,13 +121,11 @@ class TiedRanking:
     ) -> TiedRanking:
         """Groups of counts; for NDCG with their items by grade, unless the counts are by grade."""
         held = counts.items > 0
-        # All groups side by side, of which each query has a view: one selection instead of one a query.
         n, r = counts.items[held].astype(np.float64), counts.relevant[held].astype(np.float64)
-        ends = np.cumsum(held.sum(axis=1)).tolist()
-        queries = [QueryGroups(n[begin:end], r[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+        ends, relevant = np.cumsum(held.sum(axis=1)), counts.relevant.sum(axis=1).astype(np.float64)
         if graded is None and counts.shared is not None:
             graded, ideal = Graded.of_table(counts.shared, counts.grades), Graded.ideal_of(counts)
-        return cls(queries, ties, graded, ideal, counts)
+        return cls(n, r, ends, relevant, ties, graded, ideal, counts)
 
     @classmethod
     def parts(cls, counts: Counts, ties: str) -> Iterator[TiedRanking]:
@@ -127,32 +138,18 @@ class TiedRanking:
     def relevant(self) -> Values:
         return self._relevant
 
-    @cached_property
-    def _relevant(self) -> Values:
-        return np.array([query.r.sum() + query.missing for query in self._queries], np.float64)
-
     def hits(self, cutoffs: Values) -> Values:
-        rows = self._rows(cutoffs)
-        if rows.shape[1] == 0:
-            return rows
-        pairs = zip(self._queries, rows, strict=True)
-        return _stack([metrics.hits_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
+        return np.asarray(metrics.hits_at(*self._groups, self._rows(cutoffs), self._ties))
 
     def average_precision(self, cutoffs: Values, denominator: str) -> Values:
         rows, code = self._rows(cutoffs), DENOMINATORS.index(denominator)
-        of_each = zip(self._queries, self._relevant.tolist(), rows, strict=True)
-        values = [metrics.average_precision_at(q.n, q.r, total, k, self._ties, code) for q, total, k in of_each]
-        return _stack(values, rows)
+        return np.asarray(metrics.average_precision_at(*self._groups, self._relevant, rows, self._ties, code))
 
     def reciprocal_rank(self, cutoffs: Values) -> Values:
-        rows = self._rows(cutoffs)
-        pairs = zip(self._queries, rows, strict=True)
-        return _stack([metrics.reciprocal_rank_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
+        return np.asarray(metrics.reciprocal_rank_at(*self._groups, self._rows(cutoffs), self._ties))
 
     def success(self, cutoffs: Values) -> Values:
-        rows = self._rows(cutoffs)
-        pairs = zip(self._queries, rows, strict=True)
-        return _stack([metrics.success_at(q.n, q.r, k, self._ties) for q, k in pairs], rows)
+        return np.asarray(metrics.success_at(*self._groups, self._rows(cutoffs), self._ties))
 
     def ndcg(self, cutoffs: Values, gain: str) -> Values:
         if self._graded is None or self._ideal is None:
@@ -168,7 +165,3 @@ class TiedRanking:
 def normalized(value: Values, ideal: Values) -> Values:
     """Value over its greatest value, at most 1 whatever the rounding; 0 where there is none."""
     return np.minimum(np.divide(value, ideal, out=np.zeros_like(value), where=ideal > 0), 1.0)
-
-
-def _stack(rows: list[Values], like: Values) -> Values:
-    return np.array(rows, np.float64).reshape(like.shape)

@@ -80,7 +80,7 @@ def cython_extensions() -> list[Extension]:
 
 def optimization(source: str) -> str:
     """Bindings are half of the code that the compiler sees and none of the work: they need not be fast to be quick."""
-    return "-O1" if Path(source).name == "bindings.cpp" else "-O3"
+    return "-O1" if Path(source).name.endswith("bindings.cpp") else "-O3"
 
 
 class CudaLibrary(Extension):

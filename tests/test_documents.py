@@ -18,6 +18,7 @@ from udsph.cli.parser import UsageError, build_parser
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN_WHOLE = ["operations.md"]
 # What takes long, made small; each must stand in the README.
 SMALLER = {"1_000_000": "20_000", "pairs=2000": "pairs=120", "epochs=5": "epochs=1, label_steps=5", "100_000": "10_000"}
 
@@ -43,6 +44,19 @@ def test_the_python_of_the_readme_runs(place: int, tmp_path: Path, monkeypatch: 
         code = code.replace(long, short)
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(code, f"README.md, example {place + 1}", "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("document", RUN_WHOLE)
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And prints what the comments behind its print() say."""
+    monkeypatch.chdir(tmp_path)
+    code = "".join(blocks(ROOT / "docs" / document, "python"))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code, document, "exec"), {"__name__": "__main__"})
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.M)
+    assert said and printed.getvalue().splitlines() == said
 
 
 def test_what_the_examples_shorten_is_in_the_readme() -> None:

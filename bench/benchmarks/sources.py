@@ -42,3 +42,16 @@ def make_source(kind: str, bits: int) -> Callable[[np.random.Generator, int], np
         return hamming.pack(points @ planes + bias)
 
     return learned
+
+
+def near_duplicates(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Codes of 64 bits as SimHash gives them for texts: uniform, but a fifth differ in 0 to 4 bits from another one."""
+    codes, places = rng.integers(0, 256, (n, 8), dtype=np.uint8), rng.permutation(n)
+    copies, originals = places[: n // 5], places[n // 5 : 2 * (n // 5)]
+    codes[copies] = codes[originals]
+    flips = rng.integers(0, 5, len(copies))
+    for i in range(4):
+        rows = copies[flips > i]
+        bits = rng.integers(0, 64, len(rows))
+        codes[rows, bits // 8] ^= (1 << bits % 8).astype(np.uint8)
+    return codes

@@ -8,6 +8,7 @@
 
 #include "hamming/capi.h"
 #include "hamming/levels.h"
+#include "hamming/operations_bindings.h"
 #include "hamming/search.h"
 #include "hamming/tables.h"
 
@@ -234,6 +235,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("set_level", [](const std::string &name) { udsph::levels().set(name); });
   module.def("distances", &distances);
   module.def("map_file", &map_file);
+  bind_operations(module);
   py::class_<udsph::Segment, std::shared_ptr<udsph::Segment>>(module, "Segment")
       .def(py::init<size_t>())
       .def_static("map", &map_segment)

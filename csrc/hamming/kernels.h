@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/slices.h"
+#include "hamming/words.h"
 
 namespace udsph {
 
@@ -76,6 +77,8 @@ struct Kernels {
 
   // Scan blocks [begin, end) for every query of the tile: many queries share a table per block, few go without.
   void (*scan)(const BlockView &codes, size_t begin, size_t end, Tile &tile);
+
+  WordKernels words;
 };
 
 extern const Kernels scalar_kernels;

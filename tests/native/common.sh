@@ -10,7 +10,7 @@ programs() {
     shift 2
     for pair in searches:hamming counts:evaluation scores:attention; do
         program=${pair%%:*}
-        sources=$(find "$root/csrc/${pair##*:}" -maxdepth 1 -name '*.cpp' ! -name bindings.cpp)
+        sources=$(find "$root/csrc/${pair##*:}" -maxdepth 1 -name '*.cpp' ! -name '*bindings.cpp')
         [ "$program" != scores ] || sources="$sources $root/tests/attention/emulation.cpp"
         # shellcheck disable=SC2086
         "$compiler" -std=c++17 -Wall -Wextra -Werror=psabi -Wno-maybe-uninitialized -I"$root/csrc" -pthread "$@" \

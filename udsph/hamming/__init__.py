@@ -16,6 +16,7 @@ from udsph.hamming.direct import distances, search
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.index import Index
+from udsph.hamming.joins import Pairs, groups, pairs
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.storage import FormatError
 
@@ -24,12 +25,15 @@ __all__ = [
     "FlatIndex",
     "FormatError",
     "Index",
+    "Pairs",
     "RangeResult",
     "SearchResult",
     "build_info",
     "distances",
+    "groups",
     "load",
     "pack",
+    "pairs",
     "search",
     "simd_level",
     "simd_levels",

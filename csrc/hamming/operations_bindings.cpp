@@ -1,0 +1,67 @@
+// NumPy arrays in, NumPy arrays out, for what is done with codes beside searching: pairs and components.
+#include "hamming/operations_bindings.h"
+
+#include <pybind11/numpy.h>
+
+#include "hamming/levels.h"
+#include "hamming/pairs.h"
+
+namespace py = pybind11;
+
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+void check_signals() {
+  py::gil_scoped_acquire held;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+// A NumPy array that takes over a vector's memory.
+template <class T>
+py::array_t<T> to_array(std::vector<T> &&values) {
+  auto *kept = new std::vector<T>(std::move(values));
+  py::capsule owner(kept, [](void *memory) { delete static_cast<std::vector<T> *>(memory); });
+  return py::array_t<T>(kept->size(), kept->data(), owner);
+}
+
+py::tuple join_pairs(const Array<uint64_t> &rows, size_t first_right, size_t begin, size_t end, const Array<uint64_t> &masks,
+                     size_t radius, size_t capacity, size_t threads) {
+  udsph::kernels();
+  if (rows.ndim() != 2 || masks.ndim() != 2 || rows.shape(1) != masks.shape(1)) throw py::value_error("rows and masks must be (n, words)");
+  const size_t n = rows.shape(0), chunks = masks.shape(0);
+  if (n > UINT32_MAX || begin > end || end > n || first_right > n || (first_right != 0 && end > first_right) || radius >= chunks ||
+      chunks > 32 || capacity == 0 || threads == 0)
+    throw py::value_error("arguments of join_pairs are out of range");
+  udsph::Pairs pairs;
+  const udsph::PairJob job{rows.data(), n,      static_cast<size_t>(rows.shape(1)), first_right, begin,   end,
+                           masks.data(), chunks, radius,                             capacity,    threads, check_signals};
+  {
+    py::gil_scoped_release released;
+    pairs = udsph::join_pairs(job);
+  }
+  return py::make_tuple(to_array(std::move(pairs.left)), to_array(std::move(pairs.right)), to_array(std::move(pairs.distances)), pairs.end);
+}
+
+void link_pairs(udsph::Components &components, const Array<int64_t> &left, const Array<int64_t> &right) {
+  if (left.size() != right.size()) throw py::value_error("left and right must be of one length");
+  py::gil_scoped_release released;
+  components.link(left.data(), right.data(), static_cast<size_t>(left.size()));
+}
+
+py::array_t<int64_t> labels(udsph::Components &components) {
+  py::array_t<int64_t> labels(components.size());
+  components.labels(labels.mutable_data());
+  return labels;
+}
+
+}  // namespace
+
+void bind_operations(py::module_ &module) {
+  module.def("join_pairs", &join_pairs);
+  py::class_<udsph::Components>(module, "Components")
+      .def(py::init<size_t>())
+      .def("link", &link_pairs)
+      .def("labels", &labels);
+}

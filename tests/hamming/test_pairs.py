@@ -1,0 +1,175 @@
+"""Pairs within a radius, and what they connect, against all distances."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from udsph import hamming
+from udsph.hamming import backend, joins
+
+native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
+
+
+def make(n, bits, rng, flips=4):
+    """Codes around some centres, a few of them equal."""
+    values = rng.random((max(1, n // 20), bits)) < 0.5
+    values = values[rng.integers(0, len(values), n)]
+    flipped = rng.integers(0, bits, (n, flips))
+    values[np.arange(n)[:, None], flipped] ^= rng.random((n, flips)) < 0.7
+    return hamming.pack(values)
+
+
+def gathered(blocks):
+    blocks = list(blocks)
+    assert all(len(block.left) for block in blocks)
+    assert all(block[0].dtype == block[1].dtype == np.int64 and block[2].dtype == np.int32 for block in blocks)
+    return [np.concatenate([np.empty(0, np.int64), *(block[i] for block in blocks)]) for i in range(3)]
+
+
+def truth(codes, radius, other=None):
+    """Positions and distances by the matrix of all distances."""
+    matrix = hamming.distances(codes, codes if other is None else other)
+    near = matrix <= radius
+    left, right = np.nonzero(np.triu(near, 1) if other is None else near)
+    return left, right, matrix[left, right]
+
+
+def same(found, wanted):
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture
+def always_joined(monkeypatch):
+    """Every plan is a join, however few codes there are."""
+    monkeypatch.setattr(joins, "_STARTED", 0.0)
+    monkeypatch.setattr(joins, "_PLACED", 0.0)
+    monkeypatch.setattr(joins, "_SCANNED", 1e9)
+
+
+@pytest.mark.parametrize(("bits", "radius"), [(8, 1), (13, 2), (64, 0), (64, 3), (100, 5), (256, 2), (600, 4)])
+@pytest.mark.parametrize("n", [0, 1, 2, 700])
+def test_pairs_are_those_of_all_distances(engine, bits, radius, n):
+    rng = np.random.default_rng([bits, n])
+    codes, other = make(n, bits, rng), make(n // 2 + 3, bits, rng)
+    other[: n // 3] = codes[: n // 3]
+    same(gathered(hamming.pairs(codes, radius, bits=bits)), truth(codes, radius))
+    same(gathered(hamming.pairs(codes, radius, other=other, bits=bits)), truth(codes, radius, other))
+
+
+@native
+@pytest.mark.parametrize("level", backend.simd_levels())
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("bits", "radius"), [(13, 2), (64, 0), (64, 3), (64, 5), (100, 3), (256, 2), (600, 4)])
+def test_joins_give_the_pairs_of_all_distances(always_joined, level, threads, bits, radius):
+    rng = np.random.default_rng([bits, radius])
+    codes, other = make(1500, bits, rng), make(900, bits, rng)
+    other[:300] = codes[:300]
+    before = backend.simd_level()
+    backend.module().set_level(level)
+    try:
+        assert joins._plan(codes, codes, radius, bits, 1.0) is not None
+        same(gathered(hamming.pairs(codes, radius, bits=bits, threads=threads)), truth(codes, radius))
+        found = hamming.pairs(codes, radius, other=other, bits=bits, threads=threads)
+        same(gathered(found), truth(codes, radius, other))
+    finally:
+        backend.module().set_level(before)
+
+
+@native
+@pytest.mark.parametrize("chunks", range(4, 9))
+def test_a_join_reports_a_pair_once_whatever_the_cut(chunks):
+    codes = make(800, 64, np.random.default_rng(chunks), flips=6)
+    for masks in joins._cuts(64, chunks, 1):
+        assert np.bitwise_or.reduce(masks, axis=0) == 2**64 - 1 and int(masks.sum()) == 2**64 - 1  # disjoint
+        same(gathered(joins._joined(joins._words(codes), 0, 800, masks, 3, 2)), truth(codes, 3))
+
+
+@pytest.mark.parametrize("way", ["join", "scan"])
+def test_blocks_are_bounded_and_in_one_order(way, engine, monkeypatch):
+    if way == "join" and not engine.startswith("native"):
+        pytest.skip("joins are native")
+    monkeypatch.setattr(joins, "_STARTED", 0.0 if way == "join" else 1e18)
+    codes = make(600, 64, np.random.default_rng(5), flips=3)
+    codes[100:220] = codes[7]  # more pairs of one code than a block has room for
+    whole = truth(codes, 4)
+    for capacity, threads in ((50, 1), (50, 2), (1000, 2)):
+        monkeypatch.setattr(joins, "_CAPACITY", capacity)
+        monkeypatch.setattr(joins, "_JOINED", 0)
+        blocks = list(hamming.pairs(codes, 4, threads=threads))
+        same(gathered(blocks), whole)
+        assert max(len(block.left) for block in blocks) <= capacity < len(whole[0])
+
+
+@native
+def test_buckets_that_threads_share_give_the_same_pairs(always_joined):
+    rng = np.random.default_rng(6)
+    codes = np.zeros((9000, 8), np.uint8)  # more than fit in a bucket of one thread
+    codes[:, 0] = rng.integers(0, 256, 9000)
+    codes[:, 5] = rng.integers(0, 256, 9000)
+    same(gathered(hamming.pairs(codes, 1, threads=2)), truth(codes, 1))
+
+
+def test_an_index_names_pairs_by_its_ids(engine):
+    rng = np.random.default_rng(7)
+    codes, ids = make(400, 64, rng), rng.permutation(5000)[:400]
+    index, plain = hamming.FlatIndex(64, bitorder="big"), hamming.Index(64)
+    index.add(np.packbits(np.unpackbits(codes, axis=1, bitorder="little"), axis=1), ids=ids)
+    index.remove(ids[50:90])
+    plain.add(codes)
+    kept = np.r_[0:50, 90:400]
+    left, right, distances = truth(codes[kept], 3)
+    same(gathered(hamming.pairs(index, 3)), (ids[kept][left], ids[kept][right], distances))
+    left, right, distances = truth(codes[kept], 3, codes)
+    same(gathered(hamming.pairs(index, 3, other=plain)), (ids[kept][left], right, distances))
+    np.testing.assert_array_equal(hamming.groups(index, 3), hamming.groups(codes[kept], 3))
+
+
+def components(n, left, right):
+    """Connected components by scipy's definition of them."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    labels = connected_components(coo_array((np.ones(len(left)), (left, right)), shape=(n, n)), directed=False)[1]
+    return np.unique(labels, return_index=True, return_inverse=True)[1:], labels
+
+
+@pytest.mark.parametrize("radius", [0, 2, 4, 9])
+def test_groups_are_connected_components(engine, radius):
+    codes = make(500, 64, np.random.default_rng(8))
+    left, right, _ = truth(codes, radius)
+    (first, place), _ = components(500, left, right)
+    found = hamming.groups(codes, radius)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, np.argsort(np.argsort(first))[place])
+
+
+@pytest.mark.parametrize(
+    "make_components", [joins._Components, *([backend.module().Components] if backend.name() == "native" else [])]
+)
+def test_links_in_any_order_and_number_connect(make_components):
+    rng = np.random.default_rng(9)
+    left, right = rng.integers(0, 300, (2, 240))
+    together = make_components(300)
+    for begin in range(0, 240, 37):
+        together.link(left[begin : begin + 37], right[begin : begin + 37])
+    _, labels = components(300, left, right)
+    found = together.labels()
+    for i, j in itertools.combinations(range(300), 2):
+        assert (found[i] == found[j]) == (labels[i] == labels[j])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((np.zeros((2, 8), np.uint8), -1), {}, ValueError, "radius must be at least 0"),
+        ((np.zeros((2, 8), np.float32), 1), {}, TypeError, "codes must be"),
+        ((np.zeros((2, 8), np.uint8), 1), {"other": np.zeros((2, 4), np.uint8)}, ValueError, "other"),
+        ((np.zeros((2, 8), np.uint8), 1), {"other": hamming.FlatIndex(32)}, ValueError, "other must be of 64 bits"),
+        ((np.zeros((2, 8), np.uint8), 1), {"threads": 0}, ValueError, "threads must be at least 1"),
+    ],
+)
+def test_wrong_arguments_are_named_at_the_call(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        hamming.pairs(*arguments, **options)

@@ -399,3 +399,20 @@ class TestReal:
             assert found.images == expected.imgs
             assert found.of_image == dict(expected.imgToAnns)
             assert found.categories == {number: one["name"] for number, one in expected.cats.items()}
+
+
+def test_images_that_the_instances_do_not_list_are_of_unknown_classes(folder):
+    def unlist(content):
+        content["images"] = [one for one in content["images"] if one["id"] != 7]
+        content["annotations"] = [one for one in content["annotations"] if one["image_id"] != 7]
+
+    change(folder, "train2017", "instances", unlist)
+    coco = data.load("coco", folder, size=8)
+    np.testing.assert_array_equal(coco.labels, [[1, 1], [0, 0], [1, 1], [0, 1]])  # images 3, 7, 8, 9
+    assert coco.known.tolist() == [True, False, True, True]
+    assert coco.notes[:2] == (
+        "1 images of train2017 have none of the 2 classes and are not used",
+        "1 images of train2017 are not in instances_train2017.json: their labels are not known",
+    )
+    boxed = data.load("coco", folder, image="boxes")
+    assert boxed.known.tolist() == coco.known.tolist() and boxed.image.lengths.tolist() == [3, 1, 2, 2]

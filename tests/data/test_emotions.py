@@ -76,3 +76,11 @@ def test_the_real_songs():
     assert songs.text.shape == (64,)
     # The publication's table of class sizes, in the order of the names.
     assert songs.labels.sum(axis=0).tolist() == [173, 166, 264, 148, 168, 189]
+
+
+def test_a_row_of_minus_one_is_not_known(tmp_path, tables):
+    labels = tables[2].copy()
+    labels[3] = -1
+    write(tmp_path / "emotions.mat", *tables[:2], labels)
+    songs = data.load("emotions", tmp_path)
+    assert np.flatnonzero(~songs.known).tolist() == [3] and not songs.labels[3].any()

@@ -347,3 +347,57 @@ def test_queries_may_be_called_test_and_other_splits_are_named(tmp_path):
     found = data.load("features", tmp_path / "c.npz")
     assert {split: len(rows) for split, rows in found.splits.items()} == {"train": 8, "query": 8, "database": 8}
     assert found.notes[0].startswith("not used: 'image_val', 'labels_val', 'text_val'; ")
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_rows_of_minus_one_are_not_known(write, numbers):
+    labels = (np.arange(N) % 4 + 1) if numbers else sample()["labels"].astype(float)
+    labels[[2, 7]] = -1
+    found = load(write(**sample(labels=labels)))
+    assert np.flatnonzero(~found.known).tolist() == [2, 7] and len(found.classes) == 4
+    assert not found.labels[[2, 7]].any()
+    with pytest.raises(InputError, match="'labels' is -1 throughout, so no label is known; labels=none is for pairs"):
+        load(write(**sample(labels=np.full_like(labels, -1))))
+
+
+def test_an_index_names_the_labelled_items(write):
+    labels, order = sample()["labels"], np.array([9, 0, 4, 12])
+    for given in (labels, labels[order], labels[order].astype(bool)):
+        found = load(write(**sample(labels=given, labelled=order)))
+        assert np.flatnonzero(found.known).tolist() == [0, 4, 9, 12]
+        np.testing.assert_array_equal(found.labels[order], labels[order])
+        assert not found.labels[~found.known].any()
+        assert any("are not among the labelled are not read" in note for note in found.notes) == (len(given) == N)
+    mask = np.isin(np.arange(N), order)
+    assert load(write(**sample(labels=labels, labelled=mask))).known.tolist() == mask.tolist()
+    numbers = load(write(**sample(labels=np.array([[3, 1, 2, 1]]), labelled=order)))
+    assert numbers.labels[order].argmax(1).tolist() == [2, 0, 1, 0]
+
+
+def test_in_a_mat_file_the_labelled_items_count_like_the_splits(write):
+    changes = {"query": np.arange(1, 5), "train": np.arange(5, N + 1), "labelled": np.arange(1, 11)}
+    found = load(write("v5.mat", **sample(**changes)))
+    assert found.known.tolist() == [True] * 10 + [False] * 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": np.zeros(8)}, "'labels' 8 items; .*keeps its row, -1 all over, or is not named by an index"),
+        ({"labelled": np.arange(5), "labels": np.zeros(8)}, "has 8 rows, but there are 20 items, 5 of them labelled"),
+        ({"labelled": np.array([1, 1])}, "the index of labelled items names one more than once"),
+        ({"labelled": np.array([1, N])}, "'labelled' names item 20 of items 0 to 19"),
+    ],
+)
+def test_labels_that_do_not_fit_the_items(write, changes, message):
+    with pytest.raises(InputError, match=message):
+        load(write(**sample(**changes)))
+
+
+def test_an_index_of_the_labelled_does_not_go_with_arrays_of_splits(write):
+    arrays = {f"{view}_{split}": np.ones((6, 2)) for view in ("image", "text") for split in ("train", "query")}
+    arrays |= {f"labels_{split}": np.arange(6) for split in ("train", "query")}
+    with pytest.raises(InputError, match="'labelled' does not go with arrays for each split; an item without labels"):
+        load(write(**arrays, labelled=np.arange(3)))
+    arrays["labels_train"][2] = -1
+    assert np.flatnonzero(~load(write(**arrays)).known).tolist() == [2]

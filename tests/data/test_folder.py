@@ -88,7 +88,8 @@ def test_rows_that_cannot_be_used_are_counted_or_stop(root):
     assert found.classes == ("pet", "cat")  # in the order of classes.txt
     assert list(found.notes) == [
         "left out 1: the caption is empty (pairs.csv, row 12: photos/0.png)",
-        "left out 1: there are no labels (pairs.csv, row 13: photos/0.png)",
+        "left out 1: the labels name no class; an empty cell is for a pair whose labels are not known "
+        "(pairs.csv, row 13: photos/0.png)",
         "left out 1: the class 'dragon' is not in classes.txt (pairs.csv, row 14: photos/0.png)",
         "left out 1: the image's path leaves the folder or is empty (pairs.csv, row 15: ../secret.png)",
         "left out 1: the id or the pair is repeated (pairs.csv, row 16: photos/0.png)",
@@ -171,3 +172,30 @@ def test_a_split_named_test_is_that_of_the_queries(root):
     write(root / "pairs.csv", [(*row, split) for row, split in zip(ROWS, splits, strict=True)], (*COLUMNS, "split"))
     found = data.load("folder", root)
     assert found.splits["query"].tolist() == [0, 1] and found.notes == ()
+
+
+def test_empty_labels_are_unknown_ones(root):
+    rows = [(image, caption, "" if k in (1, 4) else labels) for k, (image, caption, labels) in enumerate(ROWS)]
+    write(root / "pairs.csv", rows)
+    found = data.load("folder", root)
+    assert len(found) == 10 and np.flatnonzero(~found.known).tolist() == [1, 4]
+    assert found.notes == ("2 of 10 rows have no labels: theirs are not known",)
+    np.testing.assert_array_equal(found.labels.any(axis=1), found.known)
+    write(root / "pairs.csv", [(image, caption, "") for image, caption, _ in ROWS])
+    assert not data.load("folder", root).labelled
+    (root / "classes.txt").write_text("pet\ncat\n")
+    with pytest.warns(UserWarning, match="no item has the class pet, cat"):
+        assert not data.load("folder", root).known.any()
+
+
+def test_an_empty_list_is_no_empty_cell(root):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow, of the extra data, is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    image, caption, _ = zip(*ROWS, strict=True)
+    lists = [None, [], *([["pet"]] * 8)]
+    parquet.write_table(pyarrow.table({"image": image, "caption": caption, "labels": lists}), root / "a.parquet")
+    write(root / "b.csv", [(*row[:2], {0: "", 1: "[]"}.get(k, "pet")) for k, row in enumerate(ROWS)])
+    for table in ("a.parquet", "b.csv"):
+        found = data.load("folder", root, table=table)
+        assert len(found) == 9 and np.flatnonzero(~found.known).tolist() == [0]
+        assert found.notes[0].startswith("left out 1: the labels name no class; an empty cell is for a pair whose")

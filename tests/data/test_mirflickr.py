@@ -288,3 +288,35 @@ def test_ten_real_samples():
     assert found.text.shape == (1386,)
     assert len(found.classes) == 24
     assert any("of the protocol dcmh" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("form", ["whole", "numbers", "parts"])
+def test_rows_of_minus_one_are_not_known_and_stay(tmp_path, arrays, form):
+    """Pairs of no class go, as the protocols want it; those whose classes nobody knows are kept."""
+    arrays["YAll"][:, 0] = 1
+    labels = arrays["LAll"]
+    labels[[1, 5]] = -1
+    if form == "numbers":
+        arrays["LAll"] = np.where(labels[:, 0] < 0, -1, labels.argmax(axis=1))[None]
+    elif form == "whole":
+        labels[3] = 0
+    if form == "parts":
+        stored = parts(np.random.default_rng(0), tr=9, te=4)
+        stored["L_tr"][[1, 5]] = -1
+        stored["L_tr"][3] = 0
+        scipy.io.savemat(tmp_path / "a.mat", stored)
+    else:
+        scipy.io.savemat(tmp_path / "a.mat", arrays)
+    found = data.load("mirflickr", tmp_path, size=8)
+    assert len(found) == (13 if form == "parts" else 11 if form == "whole" else 12)
+    shift = 1 if form == "whole" else 0  # item 3 is gone
+    assert np.flatnonzero(~found.known).tolist() == [1, 5 - shift]
+    assert not found.labels[~found.known].any()
+    if form == "parts":
+        assert found.splits["train"].tolist() == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+def test_labels_shorter_than_the_items_say_how_unlabelled_ones_are_written(tmp_path, arrays):
+    scipy.io.savemat(tmp_path / "a.mat", {**arrays, "LAll": arrays["LAll"][:8]})
+    with pytest.raises(InputError, match="'LAll' 8 items; .*; an item without labels keeps its row, -1 all over"):
+        data.load("mirflickr", tmp_path)

@@ -110,14 +110,15 @@ def test_a_list_of_labels_is_not_parted_again(root):
         assert data.load("folder", root, table="pairs.parquet", separator=separator).classes == ("a;b", "c|d")
 
 
-def test_nan_is_no_label_and_no_class(root):
+def test_nan_is_an_unknown_label_and_no_class(root):
     table = frame().assign(labels=[1.0, np.nan, 2.0, 1.0, 2.0, 1.0], split=["train"] * 4 + ["query"] * 2)
     table.to_parquet(root / "pairs.parquet")
     table.to_csv(root / "pairs.csv", index=False)
     for name in ("pairs.parquet", "pairs.csv"):
         found = data.load("folder", root, table=name)
         assert found.classes == ("1.0", "2.0")
-        assert found.notes[:1] == (f"left out 1: there are no labels ({name}, row 2: photos/1.png)",)
+        assert np.flatnonzero(~found.known).tolist() == [1]
+        assert found.notes[:1] == ("1 of 6 rows have no labels: theirs are not known",)
 
 
 def test_rows_of_nothing_are_counted_and_blank_lines_count_in_numbers(root):

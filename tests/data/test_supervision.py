@@ -154,3 +154,19 @@ def test_more_labels_than_there_are_cannot_be_kept():
 def test_a_layout_cannot_have_a_setting_of_that_name():
     with pytest.raises(TypeError, match="the setting 'labelled' is one that every layout has"):
         Layout(lambda root: None, {"labelled": Setting(1, int, "mine")})
+
+
+def test_what_is_written_can_be_read_again(tmp_path):
+    from udsph.features import extract
+
+    found = dataset(with_unknown([1, 5]))
+    extract(found, tmp_path / "features")
+    again = data.load("features", tmp_path / "features")
+    np.testing.assert_array_equal(again.known, found.known)
+    np.testing.assert_array_equal(again.labels, found.labels)
+    assert again.classes == found.classes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hidden = with_labelled(found, 2, 0)
+    with pytest.raises(InputError, match="labelled=N is of a training, not of what is written"):
+        extract(hidden, tmp_path / "other")

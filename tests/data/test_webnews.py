@@ -136,3 +136,15 @@ def test_the_real_news():
     assert news.image.values[news.splits["query"][:8]].std() > 20
     with pytest.raises(InputError, match=r"the image does not exist: images/22\.jpg"):
         data.load("webnews", root, on_error="stop")
+
+
+def test_the_class_minus_one_is_not_known(folder):
+    change_line(folder / "trainset_txt_img_cat.list", 3, "3\t3\t-1")
+    change_line(folder / "trainset_txt_img_cat.list", 5, "5\t5\t-1")
+    news = data.load("webnews", folder, size=8)
+    assert len(news) == 12 and np.flatnonzero(~news.known).tolist() == [2, 4]
+    assert not news.labels[[2, 4]].any() and news.labels.sum() == 10
+    for wrong in ("3\t3", "3\t3\t-2", "3\t3\tx"):
+        change_line(folder / "trainset_txt_img_cat.list", 3, wrong)
+        with pytest.raises(InputError, match="line 3: .* expected text id, image id and class"):
+            data.load("webnews", folder, size=8)

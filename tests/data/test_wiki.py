@@ -114,3 +114,16 @@ def test_the_real_features():
     counts = wiki.labels[wiki.splits["train"]].sum(axis=0), wiki.labels[wiki.splits["query"]].sum(axis=0)
     assert [int(count.sum()) for count in counts] == [2173, 693]
     assert min(int(count.min()) for count in counts) > 10
+
+
+def test_the_class_minus_one_is_not_known(folder):
+    path = folder / "trainset_txt_img_cat.list"
+    lines = path.read_text().splitlines()
+    lines[2], lines[4] = "text-2\timage-2\t-1", "text-4\timage-4\t-1"
+    path.write_text("\n".join(lines))
+    wiki = data.load("wiki", folder)
+    assert np.flatnonzero(~wiki.known).tolist() == [2, 4]
+    assert not wiki.labels[[2, 4]].any() and wiki.labels.sum() == TRAIN + TEST - 2
+    path.write_text("\n".join(lines[:-1]))
+    with pytest.raises(InputError, match="has 11 lines; they must be the same items, and one without a class keeps its"):
+        data.load("wiki", folder)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from udsph.data.mapped import Float32Rows
+from udsph.data.supervision import UNKNOWN
 from udsph.errors import InputError
 
 _BYTES_AT_ONCE = 1 << 26
@@ -62,32 +63,45 @@ def as_integers(values: Any, what: str) -> np.ndarray:
     return flat.astype(np.int64)
 
 
-def as_class_labels(values: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class numbers ``(n,)`` or multi-hot ``(n, classes)`` as uint8 multi-hot, and the names of the classes.
+def as_class_labels(values: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """Class numbers ``(n,)`` or multi-hot ``(n, classes)`` as uint8 multi-hot, the names of the classes, and which
+    items' labels are known.
 
-    Class numbers count from 1 if none of them is 0. The names are the numbers.
+    Class numbers count from 1 if none of them is 0. The names are the numbers. Where nothing is known there is -1: as
+    the class number, or all over the row, which is then 0 in what is returned.
     """
     if values.ndim not in (1, 2):
         raise InputError(f"{what} has {values.ndim} dimensions; expected class numbers (n,) or multi-hot (n, classes)")
     small = values.ndim == 2 and values.dtype.kind in "biu"  # half a million rows need no int64 copy
     numbers: np.ndarray = values if small else as_integers(values, what).reshape(values.shape)
+    signed = numbers.dtype.kind == "i"
+    unknown = numbers == UNKNOWN if signed else np.zeros(numbers.shape, bool)
+    known: np.ndarray = ~(unknown.all(axis=1) if numbers.ndim == 2 else unknown)
+    if numbers.size and not known.any():
+        raise InputError(f"{what} is -1 throughout, so no label is known; labels=none is for pairs without labels")
     if numbers.ndim == 2:
+        numbers = numbers if known.all() else np.where(known[:, None], numbers, 0)
         odd = np.argwhere((numbers != 0) & (numbers != 1))
         if len(odd):
             row, column = odd[0]
-            raise InputError(f"{what} holds {numbers[row, column]} in row {row}; multi-hot labels are 0 or 1")
-        return numbers.astype(np.uint8), tuple(str(column) for column in range(numbers.shape[1]))
+            raise InputError(
+                f"{what} holds {numbers[row, column]} in row {row}; multi-hot labels are 0 or 1, "
+                f"or -1 all over the row of an item without labels"
+            )
+        return numbers.astype(np.uint8), tuple(str(column) for column in range(numbers.shape[1])), known
+    numbers, rows = numbers[known], np.flatnonzero(known)
     if numbers.min() < 0:
-        row = int(numbers.argmin())
-        raise InputError(f"{what} holds the class number {numbers[row]} in row {row}; class numbers start at 0 or 1")
-    if numbers.max() > MOST_CLASSES:
-        row = int(numbers.argmax())
         raise InputError(
-            f"{what} holds the class number {numbers[row]} in row {row}, more than {MOST_CLASSES}; "
+            f"{what} holds the class number {numbers.min()} in row {rows[numbers.argmin()]}; class numbers start at 0 "
+            f"or 1, and an item without labels has -1"
+        )
+    if numbers.max() > MOST_CLASSES:
+        raise InputError(
+            f"{what} holds the class number {numbers.max()} in row {rows[numbers.argmax()]}, more than {MOST_CLASSES}; "
             f"number the classes through: numpy.unique(labels, return_inverse=True)[1]"
         )
     start = 0 if numbers.min() == 0 else 1
     names = tuple(str(number) for number in range(start, int(numbers.max()) + 1))
-    multi_hot = np.zeros((len(numbers), len(names)), dtype=np.uint8)
-    multi_hot[np.arange(len(numbers)), numbers - start] = 1
-    return multi_hot, names
+    multi_hot = np.zeros((len(known), len(names)), dtype=np.uint8)
+    multi_hot[rows, numbers - start] = 1
+    return multi_hot, names, known

@@ -29,6 +29,8 @@ class Items:
         uint8 ``(n, classes)``; ``(n, 0)`` for pairs without labels.
     splits
         Where the files themselves say them.
+    known
+        bool ``(n,)``: items whose labels are known, as :attr:`udsph.data.Dataset.known`; None for all.
     """
 
     image: Modality
@@ -37,6 +39,7 @@ class Items:
     classes: tuple[str, ...]
     captions: tuple[str, ...] | None = None
     splits: Splits | None = None
+    known: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,7 +52,13 @@ class Items:
             self.labels[index],
             self.classes,
             None if self.captions is None else tuple(self.captions[i] for i in index.tolist()),
+            known=None if self.known is None else self.known[index],
         )
+
+    def of_no_class(self) -> np.ndarray:
+        """bool ``(n,)``: items that are known to have none of the classes."""
+        none = ~self.labels.any(axis=1)
+        return none if self.known is None else none & self.known
 
     def with_frequent_classes(self, count: int | None) -> Items:
         """Only the ``count`` most frequent classes, in the order in which they were."""
@@ -65,8 +74,11 @@ def most_frequent(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def drop_unused(items: Items, tagged: bool, problems: Problems) -> Items:
-    """Leave out, as the protocols do, the items without a class and, where it says so, those without a tag."""
-    used = items.labels.any(axis=1)
+    """Leave out, as the protocols do, the items of no class and, where it says so, those without a tag.
+
+    Items whose labels are not known stay.
+    """
+    used = ~items.of_no_class()
     if not used.all():
         count, classes = int((~used).sum()), len(items.classes)
         problems.remark(f"{count:,} of {len(items):,} pairs have none of the {classes} classes and are not used")
@@ -99,12 +111,11 @@ def split_by(
             raise InputError(
                 f"{problems.layout}: the file has its own splits, so protocol={name} does not apply; leave it away"
             )
-        unlabelled = int((~items.labels[items.splits["train"]].any(axis=1)).sum())
-        if unlabelled:
-            problems.remark(f"{unlabelled:,} training pairs have no class and are not trained on")
-            train = items.splits["train"]
-            return items, {**items.splits, "train": train[items.labels[train].any(axis=1)]}
-        return items, items.splits
+        train = items.splits["train"]
+        bare = items.of_no_class()[train]
+        if bare.any():
+            problems.remark(f"{int(bare.sum()):,} training pairs have no class and are not trained on")
+        return items, {**items.splits, "train": train[~bare]}
     name = default if name == "auto" else name
     protocol = protocols[name]
     items = drop_unused(items.with_frequent_classes(protocol.classes), protocol.tagged, problems)
@@ -134,4 +145,5 @@ def as_dataset(name: str, items: Items, splits: Splits, settings: Mapping[str, A
         splits=splits,
         captions=items.captions,
         notes=problems.tell(),
+        known=items.known,  # type: ignore[arg-type]
     )

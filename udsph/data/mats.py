@@ -7,6 +7,8 @@
     ``I_tr``, ``T_tr``, ``L_tr`` for training, ``_te`` for the queries, perhaps ``_db`` for the database.
 ``trio``
     ``caption.mat`` (or ``caption.txt``), ``index.mat`` (paths of images) and ``label.mat``.
+
+In each a label row of -1, or the class number -1, is that of an item whose labels are not known.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from udsph.data.dataset import Modality
 from udsph.data.items import Items
 from udsph.data.lines import read_lines
 from udsph.data.problems import Problems
+from udsph.data.supervision import KEEP_ROWS
 from udsph.data.tables import read_pixels, read_table, stacked
 from udsph.errors import InputError
 
@@ -70,9 +73,9 @@ def _whole(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items
     keys = {view: next(key for key in names if key in places) for view, names in _KEYS.items()}
     image = _image(places[keys["image"]], keys["image"], problems.layout, settings)
     text = Modality("vectors", read_table(places[keys["text"]], keys["text"], problems.layout))
-    labels, classes = _labels(places[keys["labels"]], keys["labels"], len(image), problems.layout)
+    labels, classes, known = _labels(places[keys["labels"]], keys["labels"], len(image), problems.layout)
     _check_rows(problems.layout, {keys["image"]: image, keys["text"]: text, keys["labels"]: labels})
-    return Items(image, text, labels, classes)
+    return Items(image, text, labels, classes, known=known)
 
 
 def _parts(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
@@ -105,8 +108,8 @@ def _parts(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items
     splits.setdefault("database", splits["train"])
     image, text = (Modality("vectors", stacked(tables[kind])) for kind in "IT")
     # Class numbers are joined before they become columns: a class may be missing in one of the parts.
-    labels, classes = as_class_labels(np.concatenate(tables["L"]), f"{problems.layout}: the arrays L_*")
-    return Items(image, text, labels, classes, splits=splits)
+    labels, classes, known = as_class_labels(np.concatenate(tables["L"]), f"{problems.layout}: the arrays L_*")
+    return Items(image, text, labels, classes, splits=splits, known=known)
 
 
 def _image(path: Path, key: str, layout: str, settings: Mapping[str, Any]) -> Modality:
@@ -120,7 +123,7 @@ def _image(path: Path, key: str, layout: str, settings: Mapping[str, Any]) -> Mo
     return Modality("vectors", read_table(path, key, layout))
 
 
-def _labels(path: Path, key: str, rows: int, layout: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(path: Path, key: str, rows: int, layout: str) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     return as_class_labels(_label_array(path, key, rows), f"{layout}: {path.name}: '{key}'")
 
 
@@ -136,7 +139,9 @@ def _check_rows(layout: str, tables: Mapping[str, Any]) -> None:
     rows = {key: len(table) if isinstance(table, Modality) else table.shape[0] for key, table in tables.items()}
     if len(set(rows.values())) > 1:
         listed = ", ".join(f"'{key}' {count}" for key, count in rows.items())
-        raise InputError(f"{layout}: arrays of different lengths: {listed} items; row i of each must be item i")
+        raise InputError(
+            f"{layout}: arrays of different lengths: {listed} items; row i of each must be item i; {KEEP_ROWS}"
+        )
 
 
 def _caption_file(root: Path) -> Path | None:
@@ -147,11 +152,13 @@ def _trio(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
     layout = problems.layout
     paths = [" ".join(found) for found in as_strings(read_mat(root / "index.mat", ("index",), layout)["index"])]
     captions = _trio_captions(root, len(paths), layout)
-    labels, classes = _trio_labels(root, len(paths), layout)
+    labels, classes, known = _trio_labels(root, len(paths), layout)
     counts = {"caption": len(captions), "index": len(paths), "label": len(labels)}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"'{key}' {count}" for key, count in counts.items())
-        raise InputError(f"{layout}: arrays of different lengths: {listed} items; row i of each must be item i")
+        raise InputError(
+            f"{layout}: arrays of different lengths: {listed} items; row i of each must be item i; {KEEP_ROWS}"
+        )
     rows = []
     for row, found in enumerate(captions):
         if any(found):
@@ -161,9 +168,8 @@ def _trio(root: Path, problems: Problems, settings: Mapping[str, Any]) -> Items:
     names = _under(root, [paths[row] for row in rows])
     pictures, kept = images.find_images(root, names, problems, **images.options(settings))
     chosen = [rows[position] for position in kept.tolist()]
-    return Items(
-        Modality("pixels", pictures), None, labels[chosen], classes, texts.choose(captions, chosen, settings["seed"])
-    )
+    one = texts.choose(captions, chosen, settings["seed"])
+    return Items(Modality("pixels", pictures), None, labels[chosen], classes, one, known=known[chosen])
 
 
 def _trio_captions(root: Path, rows: int, layout: str) -> list[list[str]]:
@@ -174,7 +180,7 @@ def _trio_captions(root: Path, rows: int, layout: str) -> list[list[str]]:
     return [[one for one in found if one] for found in as_strings(read_mat(path, ("caption",), layout)["caption"])]
 
 
-def _trio_labels(root: Path, rows: int, layout: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _trio_labels(root: Path, rows: int, layout: str) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     with Arrays(root / "label.mat") as arrays:
         key = next((key for key in ("category", "label", "LAll") if key in arrays), "category")
         arrays.read(key)  # says which keys there are

@@ -19,6 +19,7 @@ from udsph.errors import InputError
 
 if TYPE_CHECKING:
     from udsph.data.dataset import Dataset
+    from udsph.data.problems import Problems
 
 # Of every layout, beside its own.
 SETTINGS: Mapping[str, Setting] = {
@@ -28,6 +29,7 @@ SETTINGS: Mapping[str, Setting] = {
     "labelled_seed": Setting(0, int, "seed of that choice, 0", least=0, most=2**32 - 1),
 }
 UNKNOWN = -1  # all over a row of labels, or in place of a class number
+KEEP_ROWS = "an item without labels keeps its row, -1 all over"  # the mend where there are fewer labels than items
 _NAMED = 5  # classes that a note lists
 
 
@@ -90,6 +92,27 @@ def _mask(values: Any, n: int, what: str) -> np.ndarray:
     return mask
 
 
+def spread(table: np.ndarray, labelled: np.ndarray, count: int, what: str, problems: Problems) -> np.ndarray:
+    """Label rows, or class numbers, of all ``count`` items: -1 for those that the index ``labelled`` does not name.
+
+    ``table`` has a row for every item, or one for each of the index, in its order; others are an InputError.
+    """
+    if len(np.unique(labelled)) < len(labelled):
+        raise InputError(f"{what}: the index of labelled items names one more than once")
+    if len(table) not in (count, len(labelled)):
+        raise InputError(
+            f"{what} has {len(table)} rows, but there are {count} items, {len(labelled)} of them labelled; "
+            f"give a row for every item or one for each that is labelled"
+        )
+    rows = np.full((count, *table.shape[1:]), UNKNOWN, np.result_type(table.dtype, np.int8))
+    rows[labelled] = table[labelled] if len(table) == count else table
+    others = np.delete(table, labelled, axis=0) if len(table) == count else table[:0]
+    written = int(np.any(others.reshape(len(others), -1) > 0, axis=1).sum()) if len(others) else 0
+    if written:
+        problems.remark(f"the labels of {written:,} items that are not among the labelled are not read")
+    return rows
+
+
 def with_labelled(dataset: Dataset, labelled: int, seed: int) -> Dataset:
     """The dataset with the labels of ``labelled`` training pairs for training; evaluation still knows all.
 
@@ -132,6 +155,21 @@ def _missed(labels: np.ndarray, candidates: np.ndarray, chosen: np.ndarray, clas
 
 def _classes(count: int) -> str:
     return "class" if count == 1 else f"{count} classes"
+
+
+def with_minus_one(dataset: Dataset) -> np.ndarray:
+    """The labels as files hold them: rows of -1 where they are not known.
+
+    Raises
+    ------
+    InputError
+        If training may not use all that are known, which files do not say.
+    """
+    if (dataset.supervised != dataset.known).any():
+        raise InputError(f"{dataset.name}: labelled=N is of a training, not of what is written; leave it away here")
+    if dataset.known.all() or not dataset.labelled:
+        return dataset.labels
+    return np.where(dataset.known[:, None], dataset.labels.astype(np.int8), np.int8(UNKNOWN))
 
 
 def describe(dataset: Dataset) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from udsph.data import Dataset, Modality
+from udsph.data.supervision import with_minus_one
 from udsph.errors import InputError
 from udsph.features.base import ImageExtractor, TextExtractor
 from udsph.features.folder import FeatureFolder, Report
@@ -51,6 +52,7 @@ def extract(
     """
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size}: expected at least 1")
+    labels = with_minus_one(dataset)
     pictures = Kept(dataset.image) if image is None else Pictures(dataset, image)
     texts = Kept(dataset.text) if text is None else Texts(dataset, text)
     description = {
@@ -65,7 +67,7 @@ def extract(
         folder.fill("image", pictures, len(dataset), batch_size, report)
         texts.prepare(folder.folder)
         folder.fill("text", texts, len(dataset), batch_size, report)
-        folder.finish(dataset.labels, dataset.splits, dataset.captions)
+        folder.finish(labels, dataset.splits, dataset.captions)
     return folder.spoilt
 
 

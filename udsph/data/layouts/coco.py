@@ -3,7 +3,9 @@
 T.-Y. Lin et al., "Microsoft COCO: common objects in context", ECCV 2014. The folder holds ``annotations/`` with
 ``captions_PART.json`` and ``instances_PART.json``, and the images of each part in ``PART/`` (or ``images/PART/``); the
 parts are ``train2017`` and ``val2017``, or ``train2014`` and ``val2014``. Files of one's own in that form may have ids
-of any kind; their parts are one dataset by the names of the classes, whatever numbers these have in each.
+of any kind; their parts are one dataset by the names of the classes, whatever numbers these have in each. An image that
+the captions' file lists and the instances' file does not is one that nobody looked at for classes: its labels are not
+known. One that both list, without an object, has none of the classes.
 """
 
 from __future__ import annotations
@@ -62,10 +64,11 @@ class Photo(NamedTuple):
     captions: list[str]
     classes: list[int]  # of its objects, as columns
     boxes: list[Box]  # left, top, right, bottom as shares of the sides; largest first
+    known: bool = True  # whether its objects were looked for
 
 
 def load(root: Path, **settings: Any) -> Dataset:
-    """Images with at least one of the classes and at least one caption, in the order of parts and ids.
+    """Images with a caption and with one of the classes, or unknown ones, in the order of parts and ids.
 
     Returns
     -------
@@ -93,7 +96,9 @@ def load(root: Path, **settings: Any) -> Dataset:
         labels[row, photo.classes] = 1
     splits = _splits(root, photos, parts, settings["protocol"], settings["seed"], problems)
     captions = _chosen(photos, settings["caption"], settings["seed"])
-    return as_dataset("coco", Items(view, None, labels, tuple(classes), captions), splits, settings, problems)
+    known = np.array([photo.known for photo in photos], bool)
+    items = Items(view, None, labels, tuple(classes), captions, known=known)
+    return as_dataset("coco", items, splits, settings, problems)
 
 
 def find_parts(root: Path, labelled: bool, problems: Problems) -> list[str]:
@@ -131,7 +136,7 @@ def read_part(
     for name in instances.categories.values():
         classes.setdefault(name, len(classes))
     _leave_out_strays(captions, instances, part, problems)
-    photos, unlabelled = [], 0
+    photos, of_no_class = [], 0
     for identity, entry in captions.images.items():
         objects = instances.of_image.get(identity, [])
         where = f"{part}/{entry['file_name']}"
@@ -144,8 +149,8 @@ def read_part(
             problems.leave_out("the caption is empty or missing", where)
         elif strange:
             problems.leave_out(f"the class {strange[0]} is not among the categories", where)
-        elif labelled and not objects:
-            unlabelled += 1
+        elif labelled and not objects and identity in instances.images:
+            of_no_class += 1
         elif boxed and not _has_size(entry):
             problems.leave_out("the image has no width or no height, which its boxes need", where)
         else:
@@ -154,13 +159,16 @@ def read_part(
             names = {instances.categories[category] for category in found if category is not None}
             boxes = _boxes(objects, entry, problems, where) if boxed else []
             columns = sorted(classes[name] for name in names)
-            photos.append(
-                Photo(identity, part, inside(entry["file_name"]), [one for one in written if one], columns, boxes)
-            )
-    if unlabelled:
+            texts_of = [one for one in written if one]
+            known = bool(objects) or identity in instances.images
+            photos.append(Photo(identity, part, inside(entry["file_name"]), texts_of, columns, boxes, known))
+    if of_no_class:
         problems.remark(
-            f"{unlabelled:,} images of {part} have none of the {len(instances.categories)} classes and are not used"
+            f"{of_no_class:,} images of {part} have none of the {len(instances.categories)} classes and are not used"
         )
+    unlisted = sum(not photo.known for photo in photos) if labelled else 0
+    if unlisted:
+        problems.remark(f"{unlisted:,} images of {part} are not in instances_{part}.json: their labels are not known")
     return photos
 
 

@@ -2,7 +2,7 @@
 
 K. Trohidis et al., "Multilabel classification of music into emotions", ISMIR 2008. The rhythm (8 features) stands for
 the image, the timbre (64 features) for the text. The file ``emotions.mat`` holds ``view`` (a cell of the two views)
-and ``label``.
+and ``label``, where a row of -1 is that of a song without labels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def load(root: Path, *, seed: int) -> Dataset:
     if len(views) != 2:
         raise InputError(f"emotions: 'view' in {path.name} holds {len(views)} views; expected 2")
     rhythm, timbre = (_view(values, f"emotions: view {number}") for number, values in enumerate(views, start=1))
-    labels, classes = as_class_labels(arrays["label"], "emotions: 'label'")
+    labels, classes, known = as_class_labels(arrays["label"], "emotions: 'label'")
     return Dataset(
         name="emotions",
         image=Modality("vectors", rhythm),
@@ -47,6 +47,7 @@ def load(root: Path, *, seed: int) -> Dataset:
         labels=labels,
         classes=CLASSES if len(classes) == len(CLASSES) else classes,
         splits=seeded_fifth(len(labels), seed, "emotions"),
+        known=known,
     )
 
 

@@ -6,6 +6,8 @@ The file says in one of three ways which items are queries, training pairs and d
 - index arrays ``query``, ``train``, ``database`` beside ``image``, ``text``, ``labels``;
 - separate arrays ``image_train``, ``image_query``, ``image_database`` and so on;
 - not at all: a seeded fifth are queries, the others are training pairs and database.
+
+Items without labels have a row of -1 (or the class number -1), or are not named by an index array ``labelled``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from udsph.data.problems import Problems
 from udsph.data.protocols import QUERY_SHARE
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
+from udsph.data.supervision import KEEP_ROWS, spread
 from udsph.errors import InputError
 
 SETTINGS = {
@@ -34,6 +37,8 @@ SETTINGS = {
         "auto", str, "how index arrays count the first item, 0 or 1; auto finds out", choices=("auto", "0", "1")
     ),
 }
+
+LABELLED = "labelled"  # index array of the items whose labels are known
 
 
 def load(root: Path, *, image: str, text: str, labels: str, seed: int, first: str) -> Dataset:
@@ -64,19 +69,29 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], seed: int, first: str) -> 
         raise InputError(
             f"{arrays.missing(keys['labels'])}; labels=NAME names another, labels=none is for pairs without"
         )
+    if parts and LABELLED in arrays:
+        raise InputError(f"{source}: '{LABELLED}' does not go with arrays for each split; {KEEP_ROWS}")
     tables = {view: [arrays.read(_name(key, part)) for part in parts or ("",)] for view, key in keys.items()}
-    counts = _counts(source, keys, tables, parts or ("",))
+    counts = _counts(source, keys, tables, parts or ("",), LABELLED in arrays)
+    indices = {} if parts else _indices(arrays, counts[0], first)
+    problems = Problems("features", "skip")
     matrix = np.zeros((sum(counts), 0), np.uint8)
     classes: tuple[str, ...] = ()
+    known = None
     if "labels" in keys:
-        matrix, classes = as_class_labels(_label_table(tables["labels"], counts), f"{source}: '{keys['labels']}'")
+        what = f"{source}: '{keys['labels']}'"
+        if LABELLED in indices:
+            rows = _label_rows(tables["labels"][0], counts[0])
+            table = spread(_label_table(tables["labels"], [rows]), indices[LABELLED], counts[0], what, problems)
+        else:
+            table = _label_table(tables["labels"], counts)
+        matrix, classes, known = as_class_labels(table, what)
     described = arrays.mapped.description if arrays.mapped else {}
-    problems = Problems("features", "skip")
     _remark_unused(arrays, parts, problems)
     if parts:
         splits = _consecutive(counts, parts)
     else:
-        splits = _indexed(arrays, counts[0], first) or _seeded_fifth(counts[0], seed)
+        splits = _filled({split: index for split, index in indices.items() if split != LABELLED}, counts[0], seed)
     return Dataset(
         name="features",
         image=_modality(arrays, keys["image"], tables["image"], parts),
@@ -86,6 +101,7 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], seed: int, first: str) -> 
         splits=splits,
         captions=arrays.mapped.captions() if arrays.mapped else None,
         notes=problems.tell(),
+        known=known,  # type: ignore[arg-type]
     )
 
 
@@ -120,9 +136,9 @@ def _remark_unused(arrays: Arrays, parts: Sequence[str], problems: Problems) -> 
 
 
 def _counts(
-    source: str, keys: Mapping[str, str], tables: Mapping[str, Sequence[Any]], parts: Sequence[str]
+    source: str, keys: Mapping[str, str], tables: Mapping[str, Sequence[Any]], parts: Sequence[str], some: bool
 ) -> list[int]:
-    """Number of items of each part, which image, text and labels must agree on."""
+    """Number of items of each part, which image, text and labels must agree on; labels may be of ``some`` only."""
     counts = []
     for position, part in enumerate(parts):
         table = {view: tables[view][position] for view in keys}
@@ -134,11 +150,14 @@ def _counts(
                 )
         count = int(table["image"].shape[0])
         rows = {"image": count, "text": int(table["text"].shape[0])}
-        if "labels" in table:
+        if "labels" in table and not some:
             rows["labels"] = _label_rows(table["labels"], count)
         if len(set(rows.values())) > 1:
             listed = ", ".join(f"'{_name(keys[view], part)}' {number}" for view, number in rows.items())
-            raise InputError(f"{source}: arrays of different lengths: {listed} items; row i of each must be item i")
+            mend = f"; {KEEP_ROWS}, or is not named by an index '{LABELLED}'" if rows.get("labels", count) < count else ""
+            raise InputError(
+                f"{source}: arrays of different lengths: {listed} items; row i of each must be item i{mend}"
+            )
         if count == 0:
             raise InputError(f"{source}: '{_name(keys['image'], part)}' holds no items")
         counts.append(count)
@@ -236,27 +255,33 @@ def _consecutive(counts: Sequence[int], parts: Sequence[str]) -> dict[str, np.nd
     return splits
 
 
-def _indexed(arrays: Arrays, count: int, first: str) -> dict[str, np.ndarray]:
-    """Splits from index arrays, the missing ones filled in; empty if the file has none."""
+def _indices(arrays: Arrays, count: int, first: str) -> dict[str, np.ndarray]:
+    """The index arrays of the file, of splits and of the labelled items, from 0; masks become indices."""
     given = {}
-    for name in _chosen([name for name in SPLIT_NAMES if name in arrays]):
+    named = [*_chosen([name for name in SPLIT_NAMES if name in arrays]), *([LABELLED] if LABELLED in arrays else [])]
+    for name in named:
         values = arrays.read(name)
         index = as_integers(values, f"{arrays.path.name}: '{name}'")
         # More than two items cannot all be number 0 or 1: that is a mask.
         zero_one = count > 2 and bool(np.isin(index, (0, 1)).all())
         is_mask = len(index) == count and (values.dtype.kind == "b" or zero_one)
-        given[SPLIT_NAMES[name]] = (index, is_mask)
-    if not given:
-        return {}
+        given[SPLIT_NAMES.get(name, name)] = (index, is_mask)
     offset = _first_number(arrays, [index for index, is_mask in given.values() if not is_mask], count, first)
-    splits = {split: np.flatnonzero(index) if mask else index - offset for split, (index, mask) in given.items()}
-    for split, index in splits.items():
+    indices = {name: np.flatnonzero(index) if mask else index - offset for name, (index, mask) in given.items()}
+    for name, index in indices.items():
         outside = index[(index < 0) | (index >= count)]
         if len(outside):
             raise InputError(
-                f"{arrays.path.name}: '{split}' names item {outside[0] + offset} of items {offset} to "
+                f"{arrays.path.name}: '{name}' names item {outside[0] + offset} of items {offset} to "
                 f"{count - 1 + offset}; if it counts otherwise: first={1 - offset}"
             )
+    return indices
+
+
+def _filled(splits: dict[str, np.ndarray], count: int, seed: int) -> dict[str, np.ndarray]:
+    """Splits from index arrays, the missing ones filled in; a seeded fifth where the file has none."""
+    if not splits:
+        return _seeded_fifth(count, seed)
     everything = np.arange(count)
     if "query" not in splits:
         splits["query"] = np.setdiff1d(everything, np.concatenate(list(splits.values())))

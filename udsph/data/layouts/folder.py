@@ -2,7 +2,8 @@
 
 The table has the columns ``image`` (path relative to the folder), ``caption`` and ``labels`` (names parted by ``;``, or
 a list), and perhaps ``split`` (train, query or test, database) and ``id``. A file ``classes.txt`` may list the classes,
-one a line; a label that it does not list is then an error of that row.
+one a line; a label that it does not list is then an error of that row. A row whose labels are empty is a pair whose
+labels are not known.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ def load(root: Path, **settings: Any) -> Dataset:
     pairs = [pairs[position] for position in kept.tolist()]
     labels, classes = _labels(pairs, known if settings["labels"] != NO_LABELS else ())
     captions = tuple(pair.caption for pair in pairs)
-    items = Items(Modality("pixels", pictures), None, labels, classes, captions)
+    known = labels.any(axis=1)
+    if settings["labels"] != NO_LABELS and not known.all():
+        problems.remark(f"{int((~known).sum()):,} of {len(pairs):,} rows have no labels: theirs are not known")
+    items = Items(Modality("pixels", pictures), None, labels, classes, captions, known=known)
     return as_dataset("folder", items, _splits(pairs, path, settings["seed"]), settings, problems)
 
 
@@ -95,7 +99,7 @@ def _table(root: Path, name: str | None) -> Path:
 def _usable_pairs(
     path: Path, known: tuple[str, ...] | None, problems: Problems, settings: Mapping[str, Any]
 ) -> Iterator[Pair]:
-    """Rows with an image, a caption, labels and perhaps a split; the others are counted."""
+    """Rows with an image, a caption and perhaps labels and a split; the others are counted."""
     labelled = settings["labels"] != NO_LABELS
     columns = [settings[key] for key in ("image", "caption", *(["labels"] if labelled else []))]
     seen: set[str] = set()
@@ -155,8 +159,8 @@ def _labels_of(
         names = tuple(names_in(cell if isinstance(cell, str) else list(cell), separator))
     except ValueError as error:
         return (), f"labels: {error}"
-    if not names:
-        return (), "there are no labels"
+    if not names and cell != "":  # of a list that is empty, too
+        return (), "the labels name no class; an empty cell is for a pair whose labels are not known"
     strange = [] if known is None else [name for name in names if name not in known]
     return names, f"the class '{shown(strange[0])}' is not in classes.txt" if strange else ""
 

@@ -9,6 +9,7 @@ the images of the 21 most frequent classes, TC-10 (186,577) those of the 10. The
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def read_official(
     names = [place + (file if place.startswith("Flickr") else file.rpartition("/")[2]) for file in files]
     pictures, kept = images.find_images(root, names, problems, **images.options(settings))
     items = items.select(kept)
-    chosen = Items(Modality("pixels", pictures), items.text, items.labels, items.classes, items.captions)
+    chosen = replace(items, image=Modality("pixels", pictures))
     return chosen, [files[position] for position in kept.tolist()]
 
 
@@ -157,7 +158,10 @@ def read_labels(folder: Path, count: int) -> tuple[np.ndarray, tuple[str, ...]]:
     for column, path in enumerate(files):
         digits = np.concatenate(list(_digits(path)) or [np.empty(0, np.uint8)])
         if len(digits) != count:
-            raise InputError(f"nuswide: {path.name} has {len(digits):,} labels but the image list {count:,} lines")
+            raise InputError(
+                f"nuswide: {path.name} has {len(digits):,} labels but the image list {count:,} lines; each image needs "
+                f"0 or 1 (the .mat forms can leave labels open)"
+            )
         labels[:, column] = digits
     return labels, tuple(path.stem.removeprefix("Labels_") for path in files)
 

@@ -2,7 +2,7 @@
 
 The folder holds ``images/ID.jpg``, ``texts/ID.txt`` (UTF-8), ``categories.list`` and two lists of lines ``text id,
 image id, class`` parted by tabs: ``trainset_txt_img_cat.list`` (training set and database) and
-``testset_txt_img_cat.list`` (queries).
+``testset_txt_img_cat.list`` (queries). The class -1 is one that is not known.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from udsph.data.lines import check_encoding, read_lines, read_names
 from udsph.data.problems import ON_ERROR, Problems
 from udsph.data.quotes import shown
 from udsph.data.registry import Layout
+from udsph.data.supervision import UNKNOWN
 from udsph.errors import InputError
 
 SOURCE = "the folder with images/, texts/, categories.list, trainset_txt_img_cat.list and testset_txt_img_cat.list"
@@ -31,7 +32,7 @@ class Entry(NamedTuple):
 
     text: str
     image: str
-    label: int  # from 0
+    label: int | None  # from 0; None where it is not known
     split: str
 
 
@@ -59,8 +60,9 @@ def load(root: Path, **settings: Any) -> Dataset:
     train = np.array([number for number, entry in enumerate(entries) if entry.split == "train"], np.int64)
     _remark_repeated(captions, entries, problems)
     labels = np.zeros((len(entries), len(classes)), np.uint8)
-    labels[np.arange(len(entries)), [entry.label for entry in entries]] = 1
-    items = Items(Modality("pixels", pictures), None, labels, classes, captions)
+    known = np.array([entry.label is not None for entry in entries], bool)
+    labels[known, [entry.label for entry in entries if entry.label is not None]] = 1
+    items = Items(Modality("pixels", pictures), None, labels, classes, captions, known=known)
     splits = {"train": train, "database": train, "query": np.setdiff1d(np.arange(len(entries)), train)}
     return as_dataset("webnews", items, splits, settings, problems)
 
@@ -73,16 +75,18 @@ def _entries(
     for number, line in enumerate(read_lines(path, "webnews"), start=1):
         where = f"{path.name}, line {number}: '{shown(line)}'"
         fields = line.split("\t")
-        if len(fields) != 3 or not all(_is_plain(name) for name in fields[:2]) or not fields[2].strip().isdecimal():
+        unknown = fields[-1].strip() == str(UNKNOWN)
+        classed = unknown or fields[-1].strip().isdecimal()
+        if len(fields) != 3 or not all(_is_plain(name) for name in fields[:2]) or not classed:
             raise InputError(f"webnews: {where}; expected text id, image id and class, parted by tabs")
-        label = int(fields[2])
-        if not 1 <= label <= len(classes):
+        label = None if unknown else int(fields[2]) - 1
+        if label is not None and not 0 <= label < len(classes):
             problems.leave_out(f"the class is not one of 1 to {len(classes)}", where)
         elif (fields[0], fields[1]) in seen:
             problems.leave_out("the pair is listed before", where)
         else:
             seen.add((fields[0], fields[1]))
-            entries.append(Entry(fields[0], fields[1], label - 1, split))
+            entries.append(Entry(fields[0], fields[1], label, split))
     return entries
 
 

@@ -2,7 +2,7 @@
 
 N. Rasiwasia et al., "A new approach to cross-modal multimedia retrieval", ACM Multimedia 2010. 2173 training and 693
 test pairs of 10 classes. The folder holds ``raw_features.mat``, ``trainset_txt_img_cat.list``,
-``testset_txt_img_cat.list`` and ``categories.list``.
+``testset_txt_img_cat.list`` and ``categories.list``. The class -1 is one that is not known.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from udsph.data.lines import read_lines, read_names
 from udsph.data.quotes import shown
 from udsph.data.registry import Layout
 from udsph.data.settings import Setting
+from udsph.data.supervision import UNKNOWN
 from udsph.errors import InputError
 
 SETTINGS = {
@@ -50,7 +51,9 @@ def load(root: Path, *, text: str) -> Dataset:
         words = np.concatenate([_rows(arrays, _TEXT_KEYS[part], numbers) for part in text.split("+")], axis=1)
     n_train, n_test = len(numbers["train"]), len(numbers["test"])
     labels = np.zeros((n_train + n_test, len(classes)), dtype=np.uint8)
-    labels[np.arange(len(labels)), np.concatenate([numbers["train"], numbers["test"]]) - 1] = 1
+    classed = np.concatenate([numbers["train"], numbers["test"]])
+    known = classed != UNKNOWN
+    labels[known, classed[known] - 1] = 1
     return Dataset(
         name="wiki",
         image=Modality("vectors", image),
@@ -62,6 +65,7 @@ def load(root: Path, *, text: str) -> Dataset:
             "database": np.arange(n_train),
             "query": np.arange(n_train, n_train + n_test),
         },
+        known=known,
     )
 
 
@@ -73,7 +77,8 @@ def _rows(arrays: Arrays, key: str, numbers: Mapping[str, np.ndarray]) -> np.nda
         if part.ndim != 2 or len(part) != len(numbers[split]):
             raise InputError(
                 f"wiki: '{key}_{suffix}' is {' x '.join(map(str, part.shape))} "
-                f"but {split}set_txt_img_cat.list has {len(numbers[split])} lines; they must be the same items"
+                f"but {split}set_txt_img_cat.list has {len(numbers[split])} lines; they must be the same items, "
+                f"and one without a class keeps its line, with -1"
             )
         parts.append(part)
     if parts[0].shape[1] != parts[1].shape[1]:
@@ -82,12 +87,12 @@ def _rows(arrays: Arrays, key: str, numbers: Mapping[str, np.ndarray]) -> np.nda
 
 
 def _class_numbers(path: Path, classes: int) -> np.ndarray:
-    """The third column of a list, 1 to ``classes``: int64 ``(n,)``."""
+    """The third column of a list, 1 to ``classes``, or -1: int64 ``(n,)``."""
     numbers = []
     for line_number, line in enumerate(read_lines(path, "wiki"), start=1):
         fields = line.split("\t")
         number = fields[2].strip() if len(fields) == 3 else ""
-        if not number.isdecimal() or not 1 <= int(number) <= classes:
+        if number != str(UNKNOWN) and (not number.isdecimal() or not 1 <= int(number) <= classes):
             raise InputError(
                 f"wiki: line {line_number} of {path.name} is '{shown(line)}'; "
                 f"expected text, image and a class from 1 to {classes}, parted by tabs"

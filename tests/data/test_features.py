@@ -362,12 +362,12 @@ def test_rows_of_minus_one_are_not_known(write, numbers):
 
 def test_an_index_names_the_labelled_items(write):
     labels, order = sample()["labels"], np.array([9, 0, 4, 12])
-    for given in (labels, labels[order], labels[order].astype(bool)):
-        found = load(write(**sample(labels=given, labelled=order)))
+    for table in (labels, labels[order], labels[order].astype(bool)):
+        found = load(write(**sample(labels=table, labelled=order)))
         assert np.flatnonzero(found.known).tolist() == [0, 4, 9, 12]
         np.testing.assert_array_equal(found.labels[order], labels[order])
         assert not found.labels[~found.known].any()
-        assert any("are not among the labelled are not read" in note for note in found.notes) == (len(given) == N)
+        assert any("are not among the labelled are not read" in note for note in found.notes) == (len(table) == N)
     mask = np.isin(np.arange(N), order)
     assert load(write(**sample(labels=labels, labelled=mask))).known.tolist() == mask.tolist()
     numbers = load(write(**sample(labels=np.array([[3, 1, 2, 1]]), labelled=order)))

@@ -318,5 +318,5 @@ def test_rows_of_minus_one_are_not_known_and_stay(tmp_path, arrays, form):
 
 def test_labels_shorter_than_the_items_say_how_unlabelled_ones_are_written(tmp_path, arrays):
     scipy.io.savemat(tmp_path / "a.mat", {**arrays, "LAll": arrays["LAll"][:8]})
-    with pytest.raises(InputError, match="'LAll' 8 items; .*; an item without labels keeps its row, -1 all over"):
+    with pytest.raises(InputError, match=r"'LAll' 8 items; .*; an item without labels keeps its row, -1 all over"):
         data.load("mirflickr", tmp_path)

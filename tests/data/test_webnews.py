@@ -146,5 +146,5 @@ def test_the_class_minus_one_is_not_known(folder):
     assert not news.labels[[2, 4]].any() and news.labels.sum() == 10
     for wrong in ("3\t3", "3\t3\t-2", "3\t3\tx"):
         change_line(folder / "trainset_txt_img_cat.list", 3, wrong)
-        with pytest.raises(InputError, match="line 3: .* expected text id, image id and class"):
+        with pytest.raises(InputError, match=r"line 3: .* expected text id, image id and class"):
             data.load("webnews", folder, size=8)

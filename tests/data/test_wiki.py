@@ -125,5 +125,5 @@ def test_the_class_minus_one_is_not_known(folder):
     assert np.flatnonzero(~wiki.known).tolist() == [2, 4]
     assert not wiki.labels[[2, 4]].any() and wiki.labels.sum() == TRAIN + TEST - 2
     path.write_text("\n".join(lines[:-1]))
-    with pytest.raises(InputError, match="has 11 lines; they must be the same items, and one without a class keeps its"):
+    with pytest.raises(InputError, match="has 11 lines; they must be the same items, and one without a class keeps"):
         data.load("wiki", folder)

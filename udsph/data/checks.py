@@ -76,7 +76,7 @@ def as_class_labels(values: np.ndarray, what: str) -> tuple[np.ndarray, tuple[st
     numbers: np.ndarray = values if small else as_integers(values, what).reshape(values.shape)
     signed = numbers.dtype.kind == "i"
     unknown = numbers == UNKNOWN if signed else np.zeros(numbers.shape, bool)
-    known: np.ndarray = ~(unknown.all(axis=1) if numbers.ndim == 2 else unknown)
+    known = ~np.asarray(unknown.all(axis=1) if numbers.ndim == 2 else unknown)
     if numbers.size and not known.any():
         raise InputError(f"{what} is -1 throughout, so no label is known; labels=none is for pairs without labels")
     if numbers.ndim == 2:

@@ -57,7 +57,7 @@ class Items:
 
     def of_no_class(self) -> np.ndarray:
         """bool ``(n,)``: items that are known to have none of the classes."""
-        none = ~self.labels.any(axis=1)
+        none = ~np.asarray(self.labels.any(axis=1))
         return none if self.known is None else none & self.known
 
     def with_frequent_classes(self, count: int | None) -> Items:

@@ -154,7 +154,8 @@ def _counts(
             rows["labels"] = _label_rows(table["labels"], count)
         if len(set(rows.values())) > 1:
             listed = ", ".join(f"'{_name(keys[view], part)}' {number}" for view, number in rows.items())
-            mend = f"; {KEEP_ROWS}, or is not named by an index '{LABELLED}'" if rows.get("labels", count) < count else ""
+            short = rows.get("labels", count) < count
+            mend = f"; {KEEP_ROWS}, or is not named by an index '{LABELLED}'" if short else ""
             raise InputError(
                 f"{source}: arrays of different lengths: {listed} items; row i of each must be item i{mend}"
             )

@@ -72,10 +72,10 @@ def load(root: Path, **settings: Any) -> Dataset:
     pairs = [pairs[position] for position in kept.tolist()]
     labels, classes = _labels(pairs, known if settings["labels"] != NO_LABELS else ())
     captions = tuple(pair.caption for pair in pairs)
-    known = labels.any(axis=1)
-    if settings["labels"] != NO_LABELS and not known.all():
-        problems.remark(f"{int((~known).sum()):,} of {len(pairs):,} rows have no labels: theirs are not known")
-    items = Items(Modality("pixels", pictures), None, labels, classes, captions, known=known)
+    has_labels = np.asarray(labels.any(axis=1))
+    if settings["labels"] != NO_LABELS and not has_labels.all():
+        problems.remark(f"{int((~has_labels).sum()):,} of {len(pairs):,} rows have no labels: theirs are not known")
+    items = Items(Modality("pixels", pictures), None, labels, classes, captions, known=has_labels)
     return as_dataset("folder", items, _splits(pairs, path, settings["seed"]), settings, problems)
 
 

@@ -186,9 +186,9 @@ def test_what_does_not_fit_is_refused(dataset, tmp_path):
     wordless = dataclasses.replace(dataset, text=Modality("vectors", np.zeros((N, 4), np.float32)))
     with pytest.raises(InputError, match="its text has no words"):
         extract(wordless, tmp_path / "b", text=text_extractor("word2vec"))
-    with pytest.raises(InputError, match="known: keep, cnnf, huggingface, timm"):
+    with pytest.raises(InputError, match="known: keep, cnnf, efficientnet-lite0, huggingface, timm"):
         image_extractor("resnet")
-    with pytest.raises(InputError, match="known: keep, doc2vec, word2vec, huggingface"):
+    with pytest.raises(InputError, match="known: keep, doc2vec, word2vec, glove, wordllama, minilm, huggingface"):
         text_extractor("bert")
     assert not any(tmp_path.iterdir())
 

@@ -20,10 +20,13 @@ def extract(
     data: Data,
     output: Annotated[Path, Option(help="Folder for the features; --data features --root reads it")],
     root: Root = None,
-    image: Annotated[str, Option(help="cnnf, huggingface, timm, or keep")] = "keep",
+    image: Annotated[str, Option(help="cnnf, efficientnet-lite0, huggingface, timm, or keep")] = "keep",
     image_weights: Annotated[str, Option(help="imagenet-vgg-f.mat, a model folder, or a model's name")] = "",
     image_form: Annotated[Form, Option(help="regions are the cells of the last map, or the patches")] = "vectors",
-    text: Annotated[str, Option(help="doc2vec, word2vec, huggingface, or keep")] = "keep",
+    image_dims: Annotated[
+        int, Option(help="Of efficientnet-lite0's regions: principal directions that are kept", least=1)
+    ] = 64,
+    text: Annotated[str, Option(help="doc2vec, word2vec, glove, wordllama, minilm, huggingface, or keep")] = "keep",
     text_weights: Annotated[str, Option(help="A file of word vectors, or a model folder")] = "",
     text_form: Annotated[Form, Option(help="regions are one for each word")] = "vectors",
     dims: Annotated[int, Option(help="Length of the word or document vectors that are learnt", least=1)] = 200,
@@ -38,7 +41,9 @@ def extract(
     from udsph.features import extract as extract_features
     from udsph.features import image_extractor, text_extractor
 
-    images = None if image == "keep" else image_extractor(image, weights=image_weights, form=image_form)
+    images = None
+    if image != "keep":
+        images = image_extractor(image, weights=image_weights, form=image_form, dims=image_dims)
     texts = None if text == "keep" else text_extractor(text, weights=text_weights, form=text_form, dims=dims, seed=seed)
     size = None if images is None else images.size
     dataset = _load(data, root, {"on_error": on_error, "size": size}, settings_of(set_))

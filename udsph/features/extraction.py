@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from udsph.data import Dataset, Modality
 from udsph.data.supervision import with_minus_one
+from udsph.data.texts import splitter
 from udsph.errors import InputError
-from udsph.features.base import ImageExtractor, TextExtractor
+from udsph.features.base import ImageExtractor, Learning, TextExtractor
 from udsph.features.folder import FeatureFolder, Report
 
 
@@ -64,6 +65,7 @@ def extract(
     }
     folder = FeatureFolder(Path(output), description)
     if not folder.complete:
+        pictures.prepare(folder.folder)
         folder.fill("image", pictures, len(dataset), batch_size, report)
         texts.prepare(folder.folder)
         folder.fill("text", texts, len(dataset), batch_size, report)
@@ -118,9 +120,14 @@ class Pictures(Kept):
     def __init__(self, dataset: Dataset, extractor: ImageExtractor) -> None:
         if dataset.image.kind != "pixels":
             raise InputError(f"{dataset.name}: its images are {dataset.image.kind}, not pixels; keep them as they are")
-        self._modality, self._extractor = dataset.image, extractor
+        self._modality, self._extractor, self._train = dataset.image, extractor, dataset.splits["train"]
         self.description = {"kind": extractor.form, **extractor.describe()}
         self.arrays = {"": (extractor.shape, np.float32)}
+
+    def prepare(self, folder: Path) -> None:
+        if isinstance(self._extractor, Learning) and not self._extractor.load(folder):
+            self._extractor.fit(self.read, self._train)
+            self._extractor.save(folder)
 
     def features(self, items: Any, index: np.ndarray) -> dict[str, np.ndarray]:
         return {"": _finite(self._extractor(items), "image", index)}
@@ -171,9 +178,28 @@ def _texts(dataset: Dataset, reads: str) -> Sequence[Any]:
                 f"{dataset.name} has no texts as written; give text=word2vec or text=doc2vec, or keep its text"
             )
         return dataset.captions
+    if reads == "open words" and dataset.captions is not None:
+        return _WrittenWords(dataset.captions, splitter(dataset.text.words))
     if dataset.text.vocabulary is None or dataset.text.kind not in ("tokens", "vectors"):
         raise InputError(f"{dataset.name}: its text has no words (it is {dataset.text.describe()}); keep it as it is")
     return _ItemWords(dataset.text)
+
+
+class _WrittenWords(Sequence[list[str]]):
+    """The words of each text as written, split as the dataset splits its texts."""
+
+    def __init__(self, texts: Sequence[str], split: Callable[[str], list[str]]) -> None:
+        self._texts, self._split = texts, split
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, item: Any) -> Any:
+        return (
+            [self._split(text) for text in self._texts[item]]
+            if isinstance(item, slice)
+            else self._split(self._texts[item])
+        )
 
 
 class _ItemWords(Sequence[list[str]]):

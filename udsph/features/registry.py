@@ -5,11 +5,12 @@ from __future__ import annotations
 from udsph.errors import InputError
 from udsph.features.base import ImageExtractor, TextExtractor
 
-IMAGE_EXTRACTORS = ("cnnf", "huggingface", "timm")
-TEXT_EXTRACTORS = ("doc2vec", "word2vec", "huggingface")
+IMAGE_EXTRACTORS = ("cnnf", "efficientnet-lite0", "huggingface", "timm")
+TEXT_EXTRACTORS = ("doc2vec", "word2vec", "glove", "wordllama", "minilm", "huggingface")
+PACKAGED = ("glove", "wordllama", "minilm")  # whose weights lie in a package, and nowhere else
 
 
-def image_extractor(name: str, *, weights: str = "", form: str = "vectors") -> ImageExtractor:
+def image_extractor(name: str, *, weights: str = "", form: str = "vectors", dims: int = 64) -> ImageExtractor:
     """An extractor of image features.
 
     Parameters
@@ -17,14 +18,21 @@ def image_extractor(name: str, *, weights: str = "", form: str = "vectors") -> I
     name
         One of ``IMAGE_EXTRACTORS``.
     weights
-        ``imagenet-vgg-f.mat``; a folder or hub name of a Hugging Face model; the name of a timm model.
+        ``imagenet-vgg-f.mat``; a folder or hub name of a Hugging Face model; the name of a timm model; a file for
+        ``efficientnet-lite0`` if not that of its package.
     form
         ``vectors`` or ``regions``.
+    dims
+        Principal directions that are kept of the regions of ``efficientnet-lite0``.
     """
     if name == "cnnf":
         from udsph.features.cnnf import CnnfExtractor
 
         return CnnfExtractor(weights, form)
+    if name == "efficientnet-lite0":
+        from udsph.features.efficientnet import EfficientNetImages
+
+        return EfficientNetImages(weights, form, dims=dims)
     if name == "huggingface":
         from udsph.features.huggingface import HuggingFaceImages
 
@@ -56,6 +64,8 @@ def text_extractor(
         from udsph.features.huggingface import HuggingFaceTexts
 
         return HuggingFaceTexts(weights, form)
+    if name in PACKAGED:
+        return _packaged(name, weights, form)
     from udsph.features.words import Doc2Vec, Word2Vec
 
     if name == "word2vec":
@@ -67,3 +77,15 @@ def text_extractor(
             )
         return Doc2Vec(dims=dims, seed=seed)
     raise InputError(f"unknown text features '{name}'; known: keep, {', '.join(TEXT_EXTRACTORS)}")
+
+
+def _packaged(name: str, weights: str, form: str) -> TextExtractor:
+    if weights:
+        raise InputError(f"text_weights={weights}: {name} takes its weights from its package; leave it out")
+    if name == "minilm":
+        from udsph.features.minilm import MiniLM
+
+        return MiniLM(form)
+    from udsph.features.word_tables import Glove, WordLlama
+
+    return Glove(form) if name == "glove" else WordLlama(form)

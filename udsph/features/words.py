@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from udsph.data.mapped import read_description
 from udsph.errors import InputError
-from udsph.features.base import Form, Reads, check_form, missing
-from udsph.files import write_bytes, write_json
+from udsph.features.base import Form, Reads, check_form, load_stored, missing, save_stored, stored
 
 LONGEST = 64  # most words of a text in the form of regions
 Words = Sequence[str]
@@ -102,13 +100,13 @@ class Word2Vec:
 
     def save(self, folder: Path) -> None:
         """Words and vectors as ``word2vec.json`` and ``word2vec.safetensors``."""
-        _save(folder, "word2vec", {"words": list(self.words)}, {"vectors": self.vectors})
+        save_stored(folder, "word2vec", {"words": list(self.words)}, {"vectors": self.vectors})
 
     def load(self, folder: Path) -> bool:
         """What ``save`` wrote."""
-        if not _saved(folder, "word2vec"):
+        if not stored(folder, "word2vec"):
             return False
-        content, arrays = _load(folder, "word2vec")
+        content, arrays = load_stored(folder, "word2vec")
         self._take(content["words"], arrays["vectors"])
         return True
 
@@ -161,13 +159,13 @@ class Doc2Vec:
         words = self._model.wv
         counts = [int(words.get_vecattr(word, "count")) for word in words.index_to_key]
         layers = {"vectors": words.vectors, "output": self._model.syn1neg}
-        _save(folder, "doc2vec", {"words": words.index_to_key, "counts": counts}, layers)
+        save_stored(folder, "doc2vec", {"words": words.index_to_key, "counts": counts}, layers)
 
     def load(self, folder: Path) -> bool:
         """What ``save`` wrote."""
-        if not _saved(folder, "doc2vec"):
+        if not stored(folder, "doc2vec"):
             return False
-        content, arrays = _load(folder, "doc2vec")
+        content, arrays = load_stored(folder, "doc2vec")
         model = self._new(least_count=1)
         model.build_vocab_from_freq(dict(zip(content["words"], content["counts"], strict=True)))
         _reorder(model, content["words"])
@@ -209,26 +207,3 @@ def _read_vectors(path: Path) -> tuple[Sequence[str], np.ndarray]:
     except (ValueError, EOFError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"word2vec: {path.name} is no file of word vectors ({error}); .bin, .txt, .vec") from error
     return found.index_to_key, found.vectors
-
-
-def _saved(folder: Path, name: str) -> bool:
-    return (folder / f"{name}.json").exists() and (folder / f"{name}.safetensors").exists()
-
-
-def _save(folder: Path, name: str, content: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    from safetensors.numpy import save
-
-    plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-    write_bytes(folder / f"{name}.safetensors", save(plain))
-    write_json(folder / f"{name}.json", content)
-
-
-def _load(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = folder / f"{name}.safetensors"
-    try:
-        return read_description(folder / f"{name}.json"), load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error})") from None

@@ -48,7 +48,7 @@ def test_other_options_change_what_the_configuration_says(run: Path, tmp_path: P
     done = udsph("train", "--config", run / "config.json", "--output", output, *changes)
     assert done.exit_code == 0, done.output
     before, after = (json.loads((folder / "config.json").read_text()) for folder in (run, output))
-    assert after["training"] == before["training"] | {"seed": 4, "attention": False}
+    assert after["training"] == before["training"] | {"seed": 4, "attention": "none"}
     assert after["data"]["settings"] == before["data"]["settings"] | {"seed": 6}
 
 

@@ -22,8 +22,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"attention": "false"}, "attention='false': expected True or False"),
-        ({"attention": 1}, "attention=1: expected True or False"),
+        ({"augment": "false"}, "augment='false': expected True or False"),
+        ({"augment": 1}, "augment=1: expected True or False"),
+        ({"attention": 1}, "attention=1: expected one of label, uniform, none"),
+        ({"attention": "soft"}, "attention=soft: expected one of label, uniform, none"),
         ({"bits": 64.5}, r"bits=64\.5: expected a whole number"),
         ({"bits": "64"}, "bits='64': expected a whole number"),
         ({"bits": True}, "bits=True: expected a whole number"),
@@ -73,18 +75,24 @@ def test_no_field_is_one_letter_away_from_another() -> None:
 
 
 def test_numbers_of_other_libraries_become_plain_ones() -> None:
-    made = Config(bits=np.int64(16), learning_rate=np.float32(0.5), averaging=0, attention=np.True_, refit=False)
+    made = Config(bits=np.int64(16), learning_rate=np.float32(0.5), averaging=0, augment=np.True_, refit=False)
     assert json.loads(json.dumps(dataclasses.asdict(made)))["bits"] == 16
-    assert type(made.bits) is int and type(made.averaging) is float and made.attention is True
+    assert type(made.bits) is int and type(made.averaging) is float and made.augment is True
     assert made.refit == "false"
 
 
 def test_text_is_read_as_typed_on_a_command_line() -> None:
-    given = {"bits": "16", "attention": "No", "learning_rate": "1e-2", "refit": "true", "backbone": "a/b"}
-    assert Config.from_settings(given) == Config(16, attention=False, learning_rate=0.01, refit="true", backbone="a/b")
-    for name, value in {"bits": "16.5", "attention": "2", "margin": "wide"}.items():
+    given = {"bits": "16", "augment": "No", "learning_rate": "1e-2", "refit": "true", "backbone": "a/b"}
+    assert Config.from_settings(given) == Config(16, augment=False, learning_rate=0.01, refit="true", backbone="a/b")
+    for name, value in {"bits": "16.5", "augment": "2", "margin": "wide"}.items():
         with pytest.raises(InputError, match=f"{name}={value}: expected"):
             Config.from_settings({name: value})
+
+
+@pytest.mark.parametrize(("given", "form"), [(True, "label"), ("yes", "label"), (np.False_, "none"), ("False", "none"),
+                                             ("uniform", "uniform")])  # fmt: skip
+def test_attention_may_be_said_with_yes_and_no(given: Any, form: str) -> None:
+    assert Config(attention=given).attention == Config.from_settings({"attention": given}).attention == form
 
 
 def test_settings_are_parted_from_those_of_a_dataset() -> None:
@@ -136,6 +144,28 @@ def test_runs_and_shared_models_of_before_the_renaming_open(tmp_path: Path) -> N
     (tmp_path / "run" / "config.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="was written by another version: its setting 'momentum' is not known"):
         Hasher.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("matched", "parts"), [(True, 4), (False, 4), (True, 0)])
+def test_runs_of_before_the_queries_open_and_give_their_codes(tmp_path: Path, matched: bool, parts: int) -> None:
+    """Version 0.1 had ``attention`` true or false: whether parts were matched, and whether vectors had any."""
+    dataset = make_dataset(("regions", "vectors"))
+    kept = parts if matched else 0
+    settings = QUICK | {"epochs": 1, "attention": "none", "weight_match": 0.2 * matched, "parts": kept}
+    model = UDSPH(**settings).fit(dataset, output=tmp_path / "run", progress=False)
+    assert ("pair.text.encoder.columns.weight" in model.tensors()) == bool(kept)
+    assert not [name for name in model.tensors() if "queries" in name or ".attention." in name]
+    path = tmp_path / "run" / "config.json"
+    content = json.loads(path.read_text())
+    content["training"] |= {"attention": matched, "weight_match": 0.2, "parts": parts}
+    path.write_text(json.dumps(content))
+    opened = Hasher.load(tmp_path / "run")
+    assert opened.config == model.config
+    np.testing.assert_array_equal(opened.encode_text(dataset.text), model.encode_text(dataset.text))
+    np.testing.assert_array_equal(opened.encode_image(dataset.image), model.encode_image(dataset.image))
+    assert Config.of(read_recipe(tmp_path / "run")[0]) == model.config
+    with pytest.raises(InputError, match='another attention: "none", not "label"; choose another output'):
+        UDSPH(**settings | {"attention": True}).fit(dataset, output=tmp_path / "run", progress=False)
 
 
 def test_what_was_asked_stays_and_is_worked_out_anew_for_every_dataset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,20 +9,21 @@ import torch
 from torch import nn
 
 from tests.training.conftest import QUICK
-from udsph.models import Discriminator, LabelNetwork, ModalityNetwork, PixelEncoder, TokenEncoder
+from udsph.models import Discriminator, LabelNetwork, ModalityNetwork, ModalityPair, PixelEncoder, TokenEncoder
 from udsph.training import Config, objective
 
-CONFIG = Config.from_settings(QUICK)
+CONFIG = Config.from_settings(QUICK | {"weight_match": 0.2})
 N, CLASSES = 8, 4
 
 
 class Networks:
     """Everything that is trained, and what it says of one batch."""
 
-    def __init__(self, label_net: bool = True) -> None:
+    def __init__(self, label_net: bool = True, attention: str = "none") -> None:
         torch.manual_seed(0)
         self.image = ModalityNetwork(PixelEncoder(512, 16, channels=4), 16, CLASSES)
         self.text = ModalityNetwork(TokenEncoder(10, 512, 16), 16, CLASSES)
+        self.queries = ModalityPair(self.image, self.text, attention=attention).queries
         self.label = LabelNetwork(16, CLASSES)
         names = ("image", "text") if label_net else ("pair",)
         self.critics = nn.ModuleDict({name: Discriminator() for name in names})
@@ -34,6 +35,7 @@ class Networks:
     def moved(self, loss: torch.Tensor) -> set[str]:
         """Names of the networks that the gradient of a loss reaches."""
         modules = {"image": self.image, "text": self.text, "label": self.label, "critics": self.critics}
+        modules |= {"queries": self.queries} if self.queries is not None else {}
         for module in modules.values():
             module.zero_grad()
         loss.backward(retain_graph=True)
@@ -135,8 +137,18 @@ def test_every_weight_scales_its_losses():
         assert names(CONFIG) - without == {name for name in names(CONFIG) if name.endswith(part)}
 
 
-def test_the_switch_of_attention_drops_its_loss():
-    assert names(CONFIG) - names(dataclasses.replace(CONFIG, attention=False)) == {"match"}
+def test_a_network_with_attention_is_also_classified_by_what_it_attends_to():
+    networks = Networks(attention="label")
+    losses = [
+        objective.modality_losses(
+            networks.image_said, networks.text_said, networks.label_said, labels, CONFIG, single=True
+        )
+        for labels in (networks.labels, networks.labels.roll(1, 1))
+    ]
+    for name in ("image", "text"):
+        assert networks.moved(losses[0][f"{name}_attend"]) == {name, "queries"}
+        assert not torch.equal(losses[0][f"{name}_attend"], losses[1][f"{name}_attend"])
+    assert "image_attend" not in names(CONFIG)
 
 
 def test_a_loss_that_is_not_finite_is_named():

@@ -18,6 +18,9 @@ from udsph.hamming.codes import MAX_BITS
 BACKENDS = ("auto", "reference", "gram", "cpu", "cuda")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true")
 AUTO = ("auto", "true", "false")
+ATTENTION = ("label", "uniform", "none")
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 # Names that fields had in runs of earlier versions.
 RENAMED = {name: f"weight_{name}" for name in ("pairwise", "feature", "bit", "classify", "adversary", "match", "equal")}
@@ -64,7 +67,7 @@ class Config:
     weight_bit: float = option(4.0, "weight of the likelihood of the wanted bits", 0, 1e6)
     weight_classify: float = option(0.5, "weight of the classification", 0, 1e6)
     weight_adversary: float = option(0.005, "weight of the adversarial loss", 0, 1e6)
-    weight_match: float = option(0.2, "weight of the attention matching", 0, 1e6)
+    weight_match: float = option(0.0, "weight of the matching of parts across modalities", 0, 1e6)
     weight_equal: float = option(0.1, "weight of the balance of the codes", 0, 1e6)
 
     # Networks.
@@ -72,10 +75,13 @@ class Config:
     groups: int = option(8, "groups of bits with a part of the features, and layers, for themselves", 1, 1024)
     label_net: bool = option(True, "whether a label network teaches the modality networks")
     adversarial: bool = option(True, "whether discriminators take part")
-    attention: bool = option(True, "whether local parts are matched by attention")
-    backend: str = option("auto", "which implementation of the attention", choices=BACKENDS)
-    attention_pairs: int = option(32, "pairs of a batch that attention compares", 2, 1_000_000)
-    margin: float = option(0.2, "of the hinge on attention scores", 0, 10)
+    attention: str = option(
+        "label", "what looks at local parts: a query per class, the same layers without weights, nothing",
+        choices=ATTENTION,
+    )  # fmt: skip
+    backend: str = option("auto", "which implementation of the matching of parts", choices=BACKENDS)
+    attention_pairs: int = option(32, "pairs of a batch whose parts are matched", 2, 1_000_000)
+    margin: float = option(0.2, "of the hinge on matching scores", 0, 10)
     part_width: int = option(64, "columns of a local part", 1, 65_536)
     parts: int = option(0, "columns of a feature vector that stand in for its local parts; 0: none", 0, 4096)
     backbone: str = option("", "a vision model as the image encoder: a folder in the hub's form, or a name on the hub")
@@ -130,8 +136,13 @@ class Config:
 
 
 def of_earlier_version(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as an earlier version stored them, by their present names."""
-    return {RENAMED.get(name, name): value for name, value in settings.items()}
+    """Settings as an earlier version stored them, by their present names and in their present form."""
+    found = {RENAMED.get(name, name): value for name, value in settings.items()}
+    if isinstance(found.get("attention"), bool):  # it was the matching alone; without it vectors had no parts
+        if not found["attention"]:
+            found |= {"weight_match": 0.0, "parts": 0}
+        found["attention"] = "none"
+    return found
 
 
 def _allowed(field: dataclasses.Field[Any]) -> str:
@@ -168,7 +179,9 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
             raise InputError(f"{name}={value!r}: expected True or False")
         return bool(value)
     if kind == "str":
-        text = str(value).lower() if whether and about["choices"] == AUTO else value
+        text = str(value).lower() if whether and about["choices"] in (AUTO, ATTENTION) else value
+        if about["choices"] == ATTENTION and isinstance(text, str) and text.lower() in _TRUE + _FALSE:
+            text = "label" if text.lower() in _TRUE else "none"
         if not isinstance(text, str) or (about["choices"] and text not in about["choices"]):
             raise InputError(f"{name}={value}: expected {'one of ' if about['choices'] else ''}{_allowed(field)}")
         return text
@@ -183,9 +196,6 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
     if not about["least"] <= number <= about["most"]:  # NaN fails too
         raise InputError(f"{name}={value}: expected {_allowed(field)}")
     return number
-
-
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def _from_text(name: str, kind: str, value: Any) -> Any:

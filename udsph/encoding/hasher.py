@@ -15,6 +15,7 @@ from torch import Tensor
 from udsph.data import Modality
 from udsph.data.directions import MODALITIES
 from udsph.encoding import pretrained, run_folder
+from udsph.encoding.attended import Attended, attended
 from udsph.encoding.batches import sequence
 from udsph.encoding.collapse import Collapse
 from udsph.encoding.config import Config
@@ -130,6 +131,26 @@ class Hasher:
         for remark in (*remarks, *collapse.remarks()):
             log.warning(remark)
         return codes
+
+    def attended(self, name: str, items: Any, batch_size: int = 256) -> Attended:
+        """Which local parts of each item each class looked at, from the items of one modality alone.
+
+        Parameters
+        ----------
+        name
+            ``image`` or ``text``.
+        items
+            As :meth:`encode_image` and :meth:`encode_text` take them.
+
+        Raises
+        ------
+        InputError
+            If the network of the modality has no attention, or for items of another form.
+        """
+        if name not in MODALITIES:
+            raise InputError(f"name={name!r}: expected {' or '.join(MODALITIES)}")
+        modality, _ = as_modality(items, name, self.model.spec(name), self.inputs)
+        return attended(self.model, name, modality, batch_size)
 
     def codes_of(self, name: str, modality: Modality, batch_size: int = 256, precision: str = "32-true") -> np.ndarray:
         """Codes of rows that :func:`udsph.encoding.items.as_modality` gave, without remarks."""

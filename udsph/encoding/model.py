@@ -61,7 +61,6 @@ class Model:
 
     def _build(self) -> ModalityPair:
         config, classes = self.config, len(self.description.classes)
-        parts = config.parts if config.attention else 0
         built = {
             name: build_modality(
                 getattr(self.description, name),
@@ -69,7 +68,7 @@ class Model:
                 config.bits,
                 classes,
                 part_width=config.part_width,
-                parts=parts,
+                parts=config.parts,
                 width=config.width,
                 groups=config.groups,
             )
@@ -77,7 +76,7 @@ class Model:
         }
         if self.description.backbone is not None:
             built["image"].encoder = self._backbone(self.description.backbone)
-        return ModalityPair(built["image"], built["text"])
+        return ModalityPair(built["image"], built["text"], attention=config.attention)
 
     def _backbone(self, description: dict[str, Any]) -> BackboneEncoder:
         from udsph.features.huggingface import VisionBackbone

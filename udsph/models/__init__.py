@@ -1,10 +1,11 @@
 """The networks of UDSPH.
 
-``encoders.py`` turns pixels, words, regions or vectors into local parts and a global vector; ``networks.py`` puts
-codes on top of them and holds the label network and the discriminators. How they are trained stands in
-``udsph.training``.
+``encoders.py`` turns pixels, words, regions or vectors into local parts and a global vector; ``attention.py`` lets
+each class look at the parts; ``networks.py`` puts codes on top of both and holds the label network and the
+discriminators. How they are trained stands in ``udsph.training``.
 """
 
+from udsph.models.attention import Attended, ClassAttention, ClassQueries
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
 from udsph.models.networks import (
     Discriminator,
@@ -17,6 +18,9 @@ from udsph.models.networks import (
 )
 
 __all__ = [
+    "Attended",
+    "ClassAttention",
+    "ClassQueries",
     "Discriminator",
     "Encoded",
     "LabelNetwork",

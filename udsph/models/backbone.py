@@ -25,6 +25,7 @@ class BackboneEncoder(nn.Module):
 
     def __init__(self, backbone: Any, width: int, part_width: int, *, frozen: bool) -> None:
         super().__init__()
+        self.part_width = part_width
         self.backbone, self.frozen = backbone.requires_grad_(not frozen), frozen
         self.to_vector = nn.Sequential(nn.Linear(backbone.dims, width), nn.BatchNorm1d(width), nn.ReLU())
         self.to_parts = nn.Linear(backbone.region_dims, part_width)

@@ -1,8 +1,8 @@
 """Encoders: items of one kind of data in, local parts and one global vector out.
 
-Every encoder returns :class:`Encoded`. ``parts`` are what cross-modal attention compares: the grid cells of a
-convolutional map, given regions, or words. Feature vectors as a whole have no local parts; :class:`VectorEncoder`
-says what stands in.
+Every encoder returns :class:`Encoded`. ``parts`` are what attention looks at: the grid cells of a convolutional map,
+given regions, or words. Feature vectors as a whole have no local parts; :class:`VectorEncoder` says what stands in.
+An encoder's ``part_width`` is 0 where it has none.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PixelEncoder(nn.Module):
 
     def __init__(self, width: int, part_width: int, channels: int = 16) -> None:
         super().__init__()
-        c = channels
+        self.part_width, c = part_width, channels
         self.stem = nn.Sequential(_convolution(3, c, kernel=5, stride=2), _convolution(c, 2 * c, stride=2))
         self.body = nn.Sequential(
             Residual(2 * c), _convolution(2 * c, 4 * c, stride=2), Residual(4 * c), Residual(4 * c)
@@ -120,6 +120,7 @@ class VectorEncoder(nn.Module):
         self.fuse = nn.Sequential(nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(hidden_dropout))
         self.to_vector = nn.Sequential(GroupedLinear(hidden, width, groups), nn.BatchNorm1d(width), nn.ReLU())
         self.parts = min(parts, dims)
+        self.part_width = part_width if self.parts else 0
         if self.parts:
             self.columns = nn.Embedding(dims, part_width)
             self.from_parts = nn.Linear(part_width, hidden, bias=False)
@@ -162,6 +163,7 @@ class RegionEncoder(nn.Module):
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(dims))
         self.register_buffer("deviation", torch.ones(dims))
+        self.part_width = part_width
         self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dims, hidden), nn.ReLU())
         self.to_parts = nn.Linear(hidden, part_width)
         self.to_vector = nn.Sequential(nn.Linear(2 * hidden, width), nn.BatchNorm1d(width), nn.ReLU())
@@ -191,6 +193,7 @@ class TokenEncoder(nn.Module):
         self, vocabulary: int, width: int, part_width: int, *, scales: tuple[int, ...] = (1, 3, 5), dropout: float = 0.1
     ) -> None:
         super().__init__()
+        self.part_width = part_width
         self.embedding = nn.Embedding(vocabulary, part_width, padding_idx=0)
         self.dropout = nn.Dropout(dropout)
         self.context = nn.Conv1d(part_width, part_width, 3, padding=1)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from udsph.models.attention import Attended, ClassAttention, ClassQueries
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
 from udsph.models.layers import GroupedLinear, groups_of
 
@@ -24,13 +25,16 @@ class ModalitySpec:
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch: features, one logit per bit, one logit per class, and local parts."""
+    """What a network says of a batch: features, one logit per bit, one logit per class, local parts, and what each
+    class attended to among them.
+    """
 
     features: Tensor
     code_logits: Tensor
     class_logits: Tensor
     parts: Tensor | None = None
     lengths: Tensor | None = None
+    attended: Attended | None = None
 
     @property
     def codes(self) -> Tensor:
@@ -43,19 +47,38 @@ class ModalityNetwork(nn.Module):
 
     With several ``groups`` each group of bits has a part of the features for itself, and layers of its own above the
     encoder; the classes are read from all features.
+
+    Attributes
+    ----------
+    attention
+        Where :class:`ModalityPair` gave the network one: what the classes attend to among the local parts joins the
+        first layer of the features.
     """
 
     def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH, groups: int = 1) -> None:
         super().__init__()
         self.encoder = encoder
+        self.width, self.classes = width, classes
         self.to_features = nn.Sequential(GroupedLinear(width, width, groups), nn.BatchNorm1d(width), nn.ReLU())
         self.to_code = GroupedLinear(width, bits, groups)
         self.to_classes = nn.Linear(width, classes)
+        self.attention: ClassAttention | None = None
+
+    @property
+    def part_width(self) -> int:
+        """Columns of a local part; 0 where the items have none."""
+        return int(self.encoder.part_width)  # type: ignore[arg-type]
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Outputs:
         encoded: Encoded = self.encoder(values, lengths)
-        features = self.to_features(encoded.vector)
-        return Outputs(features, self.to_code(features), self.to_classes(features), encoded.parts, encoded.lengths)
+        hidden, attended = self.to_features[0](encoded.vector), None
+        if self.attention is not None and encoded.parts is not None:
+            found, attended = self.attention(encoded.parts, encoded.lengths)
+            hidden = hidden + found
+        features = self.to_features[1:](hidden)
+        return Outputs(
+            features, self.to_code(features), self.to_classes(features), encoded.parts, encoded.lengths, attended
+        )
 
 
 class LabelNetwork(nn.Module):
@@ -88,12 +111,27 @@ class Discriminator(nn.Module):
 
 
 class ModalityPair(nn.Module):
-    """The image and the text network, which are trained together but each used alone."""
+    """The image and the text network, which are trained together but each used alone.
 
-    def __init__(self, image: ModalityNetwork, text: ModalityNetwork) -> None:
+    Parameters
+    ----------
+    attention
+        ``label``: one query per class, shared by both networks, attends to the local parts of each; ``uniform``: the
+        same layers, where all parts weigh alike; ``none``. A network whose items have no parts does without.
+    """
+
+    def __init__(self, image: ModalityNetwork, text: ModalityNetwork, *, attention: str = "none") -> None:
         super().__init__()
         self.image = image
         self.text = text
+        self.queries: ClassQueries | None = None
+        networks = [network for network in (image, text) if network.part_width]
+        if attention == "none" or not networks:
+            return
+        self.queries = ClassQueries(image.classes, networks[0].part_width)
+        self.queries.requires_grad_(attention == "label")
+        for network in networks:
+            network.attention = ClassAttention(self.queries, network.width, uniform=attention == "uniform")
 
     def forward(
         self, image: tuple[Tensor, Tensor | None], text: tuple[Tensor, Tensor | None]

@@ -52,7 +52,10 @@ def modality_losses(
         found[f"{name}_bit"] = config.weight_bit * losses.bit_likelihood(said.code_logits, bits)
         found[f"{name}_classify"] = config.weight_classify * classified
         found[f"{name}_equal"] = config.weight_equal * losses.balance(said.codes)
-    if config.attention and config.weight_match and image.parts is not None and text.parts is not None:
+        if said.attended is not None:
+            attended = losses.classification(said.attended.logits, labels, single=single)
+            found[f"{name}_attend"] = config.weight_classify * attended
+    if config.weight_match and image.parts is not None and text.parts is not None:
         found["match"] = config.weight_match * matching_loss(image, text, labels, config)
     return found
 

@@ -27,7 +27,9 @@ def model(scenes: Dataset) -> UDSPH:
         network = getattr(made.model.pair, name).eval()
         with torch.no_grad():
             rows = read(getattr(scenes, name), np.arange(len(scenes)), made.model.device)
-            network.to_code.bias -= network(*rows).code_logits.median(0).values.view_as(network.to_code.bias)
+            # Midway between two scenes: on one of them rounding, which the size of a batch decides, would be its bit.
+            middle = network(*rows).code_logits.quantile(0.5, dim=0)
+            network.to_code.bias -= middle.view_as(network.to_code.bias)
         codes = made.codes_of(name, getattr(scenes, name))
         assert len(np.unique(codes, axis=0)) > 40
     return made

@@ -221,3 +221,25 @@ def test_the_scripts_of_other_shells_know_every_command() -> None:
     for shell in ("zsh", "fish"):
         script = udsph("completion", shell).stdout
         assert all(word in script for name in COMMANDS for word in name.split())
+
+
+def test_metrics_of_earlier_runs_and_of_pairs_without_labels_are_shown():
+    from udsph.cli.evaluate import metrics_rows, metrics_table
+
+    earlier = {
+        "image_to_text": {"map": 0.5}, "text_to_image": {"map": 0.25}, "bits": 64, "n_query": 10, "n_database": 1000,
+        "ties": "expected", "label_to_label": {"map": 0.75}, "chance": 0.125, "codes": {"bit_entropy": 1.0},
+    }  # fmt: skip
+    lines = metrics_table(earlier).splitlines()
+    assert lines[0] == "MAP, 64 bits, 10 queries, 1,000 items, ties expected"
+    assert [line.split()[-1] for line in lines[-4:]] == ["0.5000", "0.2500", "0.7500", "0.1250"]
+    pairs = {"pair_recall@1": 0.1, "pair_recall@5": 0.2, "pair_recall@10": 0.3, "pair_median_rank": 24.5}
+    bare = {"image_to_text": pairs, "text_to_image": pairs, "bits": 64, "n_pairs": 1000, "ties": "expected"}
+    lines = metrics_table(bare).splitlines()
+    assert lines[0] == "64 bits, R@k and median rank of the partner among 1,000 query pairs, ties expected"
+    assert lines[-1].split() == ["text", "to", "image", "0.1000", "0.2000", "0.3000", "24.5"]
+    both = {**earlier, **bare, "image_to_text": {"map": 0.5, **pairs}, "unlabelled": {"query": 3, "database": 1200}}
+    lines = metrics_table(both).splitlines()
+    assert lines[-1] == "without labels, and so not in MAP and NDCG: 3 of the query and 1,200 of the database"
+    assert lines[-2].split() == ["chance", "0.1250"] and "-" in lines[-4].split()
+    assert ("remarks", "few") in metrics_rows({**bare, "remarks": ["few"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_the_metrics_of_a_run_as_json_and_csv(run: Path, tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     metrics = json.loads(done.stdout)
     assert metrics == json.loads((run / "metrics.json").read_text())
-    rows = dict(line.split(",") for line in table.read_text().splitlines())
+    rows = dict(csv.reader(table.read_text().splitlines()))
     assert float(rows["image_to_text map"]) == metrics["image_to_text"]["map"]
     assert float(rows["chance"]) == metrics["chance"]
     refused = udsph("evaluate", run, "--cutoffs", "10")

@@ -38,6 +38,10 @@ def different(count: int, items: int) -> np.ndarray:
         (15, 40, 80, 64, False),
         (2, 100, 24, 1, False),  # a bit tells no more apart
         (1, 100, 24, 1, True),
+        (25, 100, 0, 64, True),  # without labels every pair is like no other
+        (26, 100, 0, 64, False),
+        (257, 5000, 0, 64, False),
+        (3, 100, 0, 2, False),
     ],
 )
 def test_few_codes_for_items_classes_and_bits(found: int, items: int, classes: int, bits: int, collapsed: bool) -> None:

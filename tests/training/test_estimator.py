@@ -213,8 +213,6 @@ def test_pairs_without_labels_are_refused(toy):
     bare = dataclasses.replace(toy, labels=None, classes=())
     with pytest.raises(InputError, match="toy: the pairs have no labels, and training needs them"):
         train(bare)
-    with pytest.raises(InputError, match="no labels, without which no MAP is defined"):
-        evaluate(train(toy, epochs=1), bare)
 
 
 def test_fewer_items_than_a_batch_train(toy):

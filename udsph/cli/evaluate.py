@@ -139,18 +139,54 @@ def metrics_rows(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
     """Name and value of what a run's metrics say: ``image_to_text map``, ..."""
     rows: list[tuple[str, Any]] = []
     for name, value in metrics.items():
-        rows += [(f"{name} {key}", v) for key, v in value.items()] if isinstance(value, dict) else [(name, value)]
+        if isinstance(value, dict):
+            rows += [(f"{name} {key}", v) for key, v in value.items()]
+        elif isinstance(value, list):
+            rows += [(name, one) for one in value]
+        else:
+            rows.append((name, value))
     return rows
 
 
+HEADS = {
+    "map": "MAP",
+    "ndcg_linear@100": "NDCG@100",
+    "pair_recall@1": "R@1",
+    "pair_recall@5": "R@5",
+    "pair_recall@10": "R@10",
+    "pair_median_rank": "rank",
+}
+
+
 def metrics_table(metrics: dict[str, Any]) -> str:
-    """MAP of a run, one row a direction, and what to read it against."""
+    """What a run's metrics say, one row a direction, and what to read MAP against; those of earlier runs say less."""
     from udsph.data.directions import DIRECTIONS, in_words
 
-    rows = [(in_words(direction), f"{metrics[direction]['map']:.4f}") for direction in DIRECTIONS]
+    keys = [key for key in HEADS if any(key in metrics[direction] for direction in DIRECTIONS)]
+    rows = [
+        (in_words(direction), *(_shown(key, metrics[direction].get(key)) for key in keys)) for direction in DIRECTIONS
+    ]
     for reference in ("label_to_label", "chance"):
         if reference in metrics:
             value = metrics[reference]
-            rows.append((reference.replace("_", " "), f"{value['map'] if isinstance(value, dict) else value:.4f}"))
-    size = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items"
-    return table(["direction", "MAP"], rows, f"MAP, {metrics['bits']} bits, {size}, ties {metrics['ties']}")
+            value = value["map"] if isinstance(value, dict) else value
+            rows.append((reference.replace("_", " "), f"{value:.4f}", *[""] * (len(keys) - 1)))
+    lines = [table(["direction", *(HEADS[key] for key in keys)], rows, _title(metrics, keys))]
+    if "unlabelled" in metrics:
+        left = " and ".join(f"{count:,} of the {part}" for part, count in metrics["unlabelled"].items())
+        lines.append(f"without labels, and so not in MAP and NDCG: {left}")
+    return "\n".join(lines)
+
+
+def _shown(key: str, value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if key == "pair_median_rank" else f"{value:.4f}"
+
+
+def _title(metrics: dict[str, Any], keys: list[str]) -> str:
+    """What the figures are of."""
+    parts = [f"{metrics['bits']} bits"]
+    if "map" in keys:
+        parts = [f"MAP, {metrics['bits']} bits", f"{metrics['n_query']:,} queries", f"{metrics['n_database']:,} items"]
+    if "pair_median_rank" in keys:
+        parts.append(f"R@k and median rank of the partner among {metrics['n_pairs']:,} query pairs")
+    return ", ".join([*parts, f"ties {metrics['ties']}"])

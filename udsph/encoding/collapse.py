@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 LEAST_ITEMS = 32  # of fewer nothing is said
+UNKNOWN = 1024  # classes that pairs without labels are taken to have
 ROWS = 1024  # looked at in one piece
 
 
@@ -19,14 +20,14 @@ class Collapse:
     name
         ``image`` or ``text``.
     classes
-        Number of classes of the training data.
+        Number of classes of the training data; 0 where it has none.
     bits
         Length of the codes.
     """
 
     def __init__(self, name: str, classes: int, bits: int) -> None:
         self._name, self._bits, self._items = name, bits, 0
-        self._could = min(classes, 2 ** min(bits, 30))
+        self._could = min(classes or UNKNOWN, 2 ** min(bits, 30))
         self._seen: set[bytes] = set()
 
     def add(self, codes: np.ndarray) -> None:

@@ -156,7 +156,7 @@ def _table(metrics: Mapping[str, Any]) -> str:
     if not metrics:
         return "None were given."
     lines = ["| direction | MAP |", "| --- | --- |"]
-    lines += [f"| {in_words(key)} | {metrics[key]['map']:.4f} |" for key in DIRECTIONS if key in metrics]
+    lines += [f"| {in_words(key)} | {metrics[key]['map']:.4f} |" for key in DIRECTIONS if "map" in metrics.get(key, {})]
     sizes = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items" if "n_query" in metrics else ""
     chance = f"; codes that are all equal reach {metrics['chance']:.4f}" if "chance" in metrics else ""
     ties = f"; ties: {metrics['ties']}" if "ties" in metrics else ""
@@ -165,7 +165,7 @@ def _table(metrics: Mapping[str, Any]) -> str:
 
 def _results(metrics: Mapping[str, Any], name: str, dataset: str) -> str:
     """The hub's ``model-index``, in YAML whose strings are JSON strings."""
-    found = [(in_words(key), metrics[key]["map"]) for key in DIRECTIONS if key in metrics]
+    found = [(in_words(key), metrics[key]["map"]) for key in DIRECTIONS if "map" in metrics.get(key, {})]
     if not found:
         return ""
     lines = [

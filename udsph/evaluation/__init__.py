@@ -8,7 +8,8 @@
 The order of reading: ``conventions`` (what a MAP depends on), ``counts`` and ``counting`` (two histograms per query say
 almost everything), ``metrics`` (one function per metric, over groups of tied items), ``boundary`` (the group that a
 cutoff cuts), ``gains`` (NDCG), ``ordered`` (ranks in insertion order), ``report`` (the ``Evaluation``); the ways in are
-``from_codes``, ``from_rankings`` and ``from_runs``. ``docs/evaluation.md`` explains which MAP is which.
+``from_codes``, ``from_rankings`` and ``from_runs``, and ``pairs``, which needs no labels. ``docs/evaluation.md``
+explains which MAP is which.
 """
 
 from udsph.evaluation.conventions import CONVENTIONS, Convention, Options
@@ -18,6 +19,7 @@ from udsph.evaluation.files import evaluate_files
 from udsph.evaluation.from_codes import evaluate, mean_average_precision
 from udsph.evaluation.from_rankings import evaluate_ranking, evaluate_scores
 from udsph.evaluation.from_runs import evaluate_run
+from udsph.evaluation.pairs import PairRetrieval, evaluate_pair_scores, evaluate_pairs
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, METRICS
 from udsph.evaluation.report import Evaluation
 from udsph.evaluation.trec_files import read_qrels, read_run
@@ -30,9 +32,12 @@ __all__ = [
     "Counts",
     "Evaluation",
     "Options",
+    "PairRetrieval",
     "count",
     "evaluate",
     "evaluate_files",
+    "evaluate_pair_scores",
+    "evaluate_pairs",
     "evaluate_ranking",
     "evaluate_run",
     "evaluate_scores",

@@ -52,3 +52,10 @@ def ordered_ranks(
     seen += count
     hits += found
     return ranks[rel].astype(np.int64), at_hits[rel].astype(np.int64)
+
+
+def first_partner(distance: NDArray[np.number], partner: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Of one query: items nearer than its first partner, items as near as that, and partners among the latter."""
+    least = distance[partner].min()
+    as_near = distance == least
+    return int((distance < least).sum()), int(as_near.sum()), int((as_near & partner).sum())

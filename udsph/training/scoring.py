@@ -1,4 +1,6 @@
-"""From a run to its metrics: codes of both modalities, MAP in both directions, and what to read them against."""
+"""From a run to its metrics: codes of both modalities, MAP, NDCG and recall of pairs in both directions, and what to
+read them against.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,17 @@ from udsph import data, files
 from udsph.data import Dataset
 from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.encoding import Hasher, run_folder
+from udsph.encoding.collapse import Collapse
 from udsph.errors import InputError
-from udsph.evaluation import mean_average_precision
+from udsph.evaluation import evaluate as evaluate_codes
+from udsph.evaluation import evaluate_pairs, mean_average_precision
 from udsph.hamming import FlatIndex, SearchResult
 from udsph.models.networks import LabelNetwork
 from udsph.training.plan import describe
 from udsph.training.schedule import seed_of
 from udsph.training.teacher import train_label_network
+
+NDCG = "ndcg_linear@100"  # the gain is the number of shared labels
 
 
 def load_run(run: str | os.PathLike[str]) -> tuple[Hasher, dict[str, Any], dict[str, np.ndarray]]:
@@ -55,50 +61,88 @@ def evaluate_run(
 
 
 def evaluate(model: Hasher, dataset: Dataset, *, database: str = "database") -> dict[str, Any]:
-    """MAP of both directions on a dataset, with the ceiling and the floor to read it against.
+    """What a model's codes are worth in both directions, and what to read it against.
+
+    By labels, among the items whose labels are known: MAP, and NDCG@100 whose gain is the number of shared labels, of
+    which ``n_query`` queries and ``n_database`` items count. Without labels, among the query pairs: recall within the
+    first 1, 5, 10 and median rank of each query's own partner (:func:`udsph.evaluation.evaluate_pairs`). All of them in
+    expectation over ties.
 
     ``label_to_label`` is the MAP of the label network's codes of the true labels of the same items: what perfect
-    modality networks would reach. For a model without a label network one is trained here. ``chance`` is the MAP of
-    codes that are all equal, in expectation over their order.
+    modality networks would reach. For a model without a label network one is trained here, on the labels that training
+    may use; without any there is none. ``chance`` is the MAP of codes that are all equal, in expectation over their
+    order. ``remarks`` says of codes that have collapsed.
     """
-    if not dataset.labelled:
-        raise InputError(f"{dataset.name}: the pairs have no labels, without which no MAP is defined")
-    queries, items = dataset.splits["query"], dataset.splits[database]
-    labels = dataset.labels[queries], dataset.labels[items]
+    places = {"query": dataset.splits["query"], "item": dataset.splits[database]}
     codes = {
         (name, part): getattr(model, f"encode_{name}")(getattr(dataset, name).take(index))
         for name in MODALITIES
-        for part, index in (("query", queries), ("item", items))
+        for part, index in places.items()
     }
-    bits = {part: unpacked(codes["image", part], codes["text", part], model.bits) for part in ("query", "item")}
-    found: dict[str, Any] = {
-        **{
-            direction: {"map": mean_average_precision(codes[query, "query"], codes[target, "item"], *labels)}
-            for direction, (query, target) in DIRECTIONS.items()
-        },
-        "bits": model.bits,
-        "n_query": len(queries),
-        "n_database": len(items),
-        "ties": "expected",
-    }
+    known = {part: dataset.known[index] for part, index in places.items()}
+    labelled = all(mask.any() for mask in known.values())
+    found: dict[str, Any] = {direction: {} for direction in DIRECTIONS}
+    found |= {"bits": model.bits, "ties": "expected", "n_pairs": len(places["query"])}
+    if labelled:
+        labels = tuple(dataset.labels[index[known[part]]] for part, index in places.items())
+        by_label = {(name, part): part_codes[known[part]] for (name, part), part_codes in codes.items()}
+        found |= {"n_query": len(labels[0]), "n_database": len(labels[1])}
+        for direction, (query, target) in DIRECTIONS.items():
+            found[direction] |= label_metrics(by_label[query, "query"], by_label[target, "item"], *labels)
+        found |= references(model, dataset, labels)
+    unknown = {part: int((~known[part]).sum()) for part in known}
+    if dataset.labelled and any(unknown.values()):
+        found["unlabelled"] = {"query": unknown["query"], "database": unknown["item"]}
+    for direction, (query, target) in DIRECTIONS.items():
+        found[direction] |= evaluate_pairs(codes[query, "query"], codes[target, "query"], bits=model.bits).to_dict()
+    found["codes"] = code_statistics(unpacked(codes["image", "item"], codes["text", "item"], model.bits))
+    found["remarks"] = [remark for name in MODALITIES for remark in collapse_remarks(model, name, codes[name, "item"])]
+    return found
+
+
+def label_metrics(
+    queries: np.ndarray, items: np.ndarray, query_labels: np.ndarray, item_labels: np.ndarray
+) -> dict[str, float]:
+    """MAP and graded NDCG of packed codes, in expectation over ties."""
+    found = evaluate_codes(queries, items, query_labels, item_labels, metrics=["map", NDCG], ranks=())
+    return {"map": found["map"], NDCG: found[NDCG]}
+
+
+def references(model: Hasher, dataset: Dataset, labels: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    """MAP of perfect codes and of codes that say nothing."""
+    found = {}
     taught = label_codes(model, dataset, labels)
-    found["label_to_label"] = mean_average_precision(taught[0], taught[1], *labels)
+    if taught:
+        found["label_to_label"] = mean_average_precision(taught[0], taught[1], *labels)
     blank = [np.zeros((len(part), 1), np.uint8) for part in labels]
     found["chance"] = mean_average_precision(blank[0], blank[1], *labels)
-    found["codes"] = code_statistics(bits["item"])
     return found
 
 
 def label_codes(model: Hasher, dataset: Dataset, labels: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Codes of labels by the model's label network, or, where it has none, by the one that it would have had."""
+    """Codes of labels by the model's label network, or, where it has none, by the one that it would have had.
+
+    Empty where training had no labels to learn one from.
+    """
     network, config = model.model, model.config
     if not config.label_net:
-        train = dataset.labels[dataset.splits["train"]]
+        rows = dataset.splits["train"][dataset.supervised[dataset.splits["train"]]]
+        train = dataset.labels[rows]
+        train = train[train.any(axis=1)]
+        if len(np.unique(train, axis=0)) < 2:
+            return []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(config.seed, "weights", 0))
             network.teacher = LabelNetwork(config.bits, len(dataset.classes), config.width).to(network.device)
             train_label_network(network.teacher, train, config, single=bool((train.sum(1) == 1).all()))
     return [network.encode_labels(part) for part in labels]
+
+
+def collapse_remarks(model: Hasher, name: str, codes: np.ndarray) -> list[str]:
+    """What to say of codes that hardly differ."""
+    collapse = Collapse(name, len(model.classes), model.bits)
+    collapse.add(codes)
+    return collapse.remarks()
 
 
 def retrieve(model: Hasher, dataset: Dataset, queries: np.ndarray, k: int) -> dict[str, SearchResult]:

@@ -202,8 +202,8 @@ def test_a_search_sees_the_state_at_its_start(engine, monkeypatch):
     snapshot_type = type(index._snapshot)
     allowed = snapshot_type._allowed
 
-    def add_then_go_on(self, where):
-        words = allowed(self, where)
+    def add_then_go_on(self, where, unknown):
+        words = allowed(self, where, unknown)
         index.add(codes_of(np.arange(1000)))
         return words
 

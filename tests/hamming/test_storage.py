@@ -167,9 +167,18 @@ def test_files_of_version_1_open_for_ever(engine, path):
         "version-1.index": np.arange(20),
         "version-1-removed.index": np.delete(np.arange(600), np.arange(100, 150)),
         "version-1-ids-big.index": np.arange(70) * 2**40 + 3,
+        "version-1-repeated.index": np.arange(600) // 7 * 7,
+        "version-1-strings.index": np.sort([f"é{i}" if i else "" for i in range(0, 600, 3)]),
     }[path.name]
     np.testing.assert_array_equal(ids, expected)
-    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    if "strings" in path.name:
+        ids, numbers = index.ids, np.arange(0, 600, 3)
+    elif "repeated" in path.name:
+        assert index.multi
+        ids, numbers = np.arange(0, 600, 7), np.arange(600)
+    else:
+        numbers = ids
+    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     bits = np.unpackbits((mixed ^ (mixed >> np.uint64(29))).view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
     order = "big" if "big" in path.name else "little"
     np.testing.assert_array_equal(
@@ -291,7 +300,7 @@ def stray_bit(table, data):
         (False, {"next_id": 2**63 - 1}, "next id is"),
         (False, {"next_id": 2**63}, "beyond 2"),
         (False, {"n": 2**63, "next_id": 2**63}, "beyond 2"),
-        (False, {"flags": 4}, "flags 0x4"),
+        (False, {"flags": 16}, "flags 0x10"),
         (False, {"flags": 2}, "ids are missing"),
         (False, {"edit": twice}, "there twice"),
         (False, {"edit": beyond}, "truncated"),
@@ -307,6 +316,48 @@ def test_wrong_contents_under_right_checksums_are_refused(engine, tmp_path, cust
     data = path.read_bytes()
     assert forged(data) == data
     path.write_bytes(forged(data, **fields))
+    with pytest.raises(hamming.FormatError, match=message):
+        hamming.load(path)
+
+
+def write_strings(offsets, data):
+    def edit(table, everything):
+        row = next(row for row in table if row[0].startswith(b"strings"))
+        row[2] = 8 * len(offsets) + len(data)
+        everything[row[1] :] = np.asarray(offsets, "<i8").tobytes() + data
+        return everything
+
+    return edit
+
+
+def without_strings(table, data):
+    del table[1]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"edit": write_strings([0, 1, 3, 4, 6], b"aeeuoo")}, None),
+        ({"edit": write_strings([0, 1, 3, 4], b"aeeuoo")}, "has 38 bytes, too few"),
+        ({"edit": write_strings([0], b"")}, "has 8 bytes, too few for 4 offsets"),
+        ({"edit": write_strings([0, 1, 3, 4, 7], b"aeeuoo")}, "do not part its 6 bytes"),
+        ({"edit": write_strings([0, 3, 1, 4, 6], b"aeeuoo")}, "do not part its 6 bytes"),
+        ({"edit": write_strings([1, 1, 3, 4, 6], b"aeeuoo")}, "do not part its 6 bytes"),
+        ({"edit": write_strings([0, 1, 3, 4, 6], b"aeeu\xffo")}, "is not UTF-8"),
+        ({"edit": write_strings([0, 1, 2, 4, 6], b"a\xc3\xa9uoo")}, "within a character"),
+        ({"edit": write_strings([0, 1, 2, 4, 6], b"aauboo")}, "id 'a' occurs twice"),
+        ({"edit": without_strings}, "ids are missing"),
+        ({"flags": 8}, "speak of strings, but of no ids"),
+    ],
+)
+def test_wrong_strings_under_right_checksums_are_refused(engine, tmp_path, fields, message):
+    path = tmp_path / "a"
+    make(16, 4, ids=["a", "ee", "u", "oo"]).save(path)
+    path.write_bytes(forged(path.read_bytes(), **fields))
+    if message is None:
+        assert hamming.load(path).ids.tolist() == ["a", "ee", "u", "oo"]
+        return
     with pytest.raises(hamming.FormatError, match=message):
         hamming.load(path)
 

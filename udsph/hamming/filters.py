@@ -79,6 +79,10 @@ class Alive:
         bits = self._data[inside >> 3] >> (inside & 7).astype(np.uint8) & 1
         return (positions >= self.n) | (bits.astype(np.bool_) & (positions >= 0))
 
+    def holds(self, position: int) -> bool:
+        """Whether one position, 0 or more, holds a code."""
+        return position >= self.n or bool(self._data[position >> 3] >> (position & 7) & 1)
+
     def mask(self, begin: int, end: int) -> NDArray[np.bool_]:
         """One boolean per position from ``begin`` to ``end``."""
         return self.at(np.arange(begin, end))

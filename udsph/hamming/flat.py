@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.checks import check_int
+from udsph.errors import InputError
 from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
-from udsph.hamming.ids import Ids
+from udsph.hamming.ids import Ids, Unknown, check_unknown
+from udsph.hamming.names import check_ids
 from udsph.hamming.results import RangeResult, SearchResult
-from udsph.hamming.segments import Snapshot
+from udsph.hamming.segments import Duplicates, Snapshot
 from udsph.hamming.stored import Stored
 from udsph.threads import ForkSafeLock
 
@@ -41,6 +43,9 @@ class FlatIndex(Stored):
     bitorder : {"little", "big"}
         Of the bits in a packed byte, as for ``numpy.packbits``, whose default is "big". Words and integers have no such
         choice.
+    multi : bool
+        Whether one id may be given to several codes. Each of them is then a result of its own, ``remove`` removes all
+        of an id, and ``reconstruct`` gives all, one after the other.
 
     Notes
     -----
@@ -63,10 +68,13 @@ class FlatIndex(Stored):
     array([0, 1, 2])
     """
 
-    def __init__(self, bits: int, *, bitorder: BitOrder = "little") -> None:
+    def __init__(self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False) -> None:
         self.bits = check_bits(bits)
         self.bitorder = check_bitorder(bitorder)
-        self._snapshot = Snapshot(backend.empty_segment(self.bits), (), Ids())  # replaced as a whole, never changed
+        if not isinstance(multi, (bool, np.bool_)):
+            raise TypeError(f"multi must be a bool, got {type(multi).__name__}")
+        # Replaced as a whole, never changed.
+        self._snapshot = Snapshot(backend.empty_segment(self.bits), (), Ids(multi=bool(multi)))
         self._changes = ForkSafeLock()
 
     def __len__(self) -> int:
@@ -74,6 +82,20 @@ class FlatIndex(Stored):
 
     def __repr__(self) -> str:
         return f"FlatIndex(bits={self.bits}, bitorder={self.bitorder!r}, {len(self)} codes)"
+
+    def __contains__(self, id: object) -> bool:
+        snapshot = self._snapshot
+        return snapshot.ids.holds(id, snapshot.alive)
+
+    @property
+    def multi(self) -> bool:
+        """Whether one id may have several codes."""
+        return self._snapshot.ids.multi
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """The ids of all codes in insertion order, (n,) int64, or objects where they are strings: a new array."""
+        return self._snapshot.column().array()
 
     @property
     def nbytes(self) -> int:
@@ -87,8 +109,9 @@ class FlatIndex(Stored):
         ----------
         codes : (n, width) array
             See the class for the forms.
-        ids : (n,) integers, optional
-            From 0 to 2**63 - 1, each once. Without ids a code is called by its insertion position; an index has either.
+        ids : (n,) integers or strings, optional
+            Integers from 0 to 2**63 - 1, or texts; each once, unless the index is ``multi``. Without ids a code is
+            called by its insertion position. An index has ids of one of these kinds.
 
         Raises
         ------
@@ -99,7 +122,9 @@ class FlatIndex(Stored):
         with self._changes.here:
             self._snapshot = self._snapshot.extended(rows, ids)
 
-    def search(self, queries: Any, k: int, *, where: Any = None, threads: int | None = None) -> SearchResult:
+    def search(
+        self, queries: Any, k: int, *, where: Any = None, threads: int | None = None, unknown: Unknown = "error"
+    ) -> SearchResult:
         """Find the k nearest codes of every query.
 
         Parameters
@@ -113,12 +138,14 @@ class FlatIndex(Stored):
             ids, each once.
         threads : int, optional
             Default: ``UDSPH_NUM_THREADS``, else ``OMP_NUM_THREADS``, else every core, but 1 in a worker process.
+        unknown : {"error", "ignore"}
+            What an id in ``where`` is that no code has.
 
         Returns
         -------
         SearchResult
             ``distances`` (nq, k) or (k,) int32 and ``ids`` likewise int64, sorted by (distance, insertion order) and
-            padded with ``2**31 - 1`` and -1.
+            padded with ``2**31 - 1`` and -1. Ids that are strings come as an array of objects, padded with None.
 
         Raises
         ------
@@ -128,9 +155,13 @@ class FlatIndex(Stored):
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
         if type(k) is not int or not 1 <= k <= _MOST_NEIGHBOURS:
             k = check_int(k, "k", 1, _MOST_NEIGHBOURS)
-        return snapshot.search(rows, k, where, snapshot.threads(rows, threads))
+        if unknown != "error":
+            check_unknown(unknown)
+        return snapshot.search(rows, k, where, snapshot.threads(rows, threads), unknown)
 
-    def range_search(self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None) -> RangeResult:
+    def range_search(
+        self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None, unknown: Unknown = "error"
+    ) -> RangeResult:
         """Find every code within a radius of every query.
 
         Parameters
@@ -139,7 +170,7 @@ class FlatIndex(Stored):
             See the class for the forms.
         radius : int
             Largest distance that counts, 0 or more.
-        where, threads : optional
+        where, threads, unknown : optional
             As for ``search``.
 
         Returns
@@ -155,29 +186,80 @@ class FlatIndex(Stored):
         """
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
         radius = min(check_int(radius, "radius", 0), self.bits)
-        return snapshot.range_search(rows, radius, where, snapshot.threads(rows, threads))
+        return snapshot.range_search(rows, radius, where, snapshot.threads(rows, threads), check_unknown(unknown))
 
     def reconstruct(self, ids: Any) -> NDArray[np.uint8]:
         """Return the packed codes of ids, (n, (bits + 7) // 8) uint8 in the index's bit order.
 
+        Where one id has several codes, they follow one another in insertion order (``count`` says how many).
+
         Raises
         ------
         TypeError, ValueError
-            Ids that are not integers, or unknown.
+            Ids of another kind than the index has, or unknown.
         """
         rows = self._snapshot.read(ids)
         return rows if self.bitorder == "little" else reverse_bits(rows)
 
-    def remove(self, ids: Any) -> None:
-        """Remove codes; the others keep their ids and their order.
+    def count(self, ids: Any) -> NDArray[np.int64]:
+        """How many codes each id has, (n,) int64: 0 where it is unknown, more than 1 only if the index is ``multi``.
 
         Raises
         ------
         TypeError, ValueError
-            Ids that are not integers, or unknown: then nothing is removed.
+            Ids of another kind than the index has.
         """
+        snapshot, wanted = self._snapshot, check_ids(ids)
+        return np.bincount(snapshot.ids.lookup(wanted, snapshot.alive)[0], minlength=len(wanted))
+
+    def remove(self, ids: Any, *, unknown: Unknown = "error") -> None:
+        """Remove all codes of ids; the others keep their ids and their order.
+
+        Parameters
+        ----------
+        ids : (n,) integers or strings
+        unknown : {"error", "ignore"}
+            What an id is that no code has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Ids of another kind than the index has, or unknown: then nothing is removed.
+        """
+        check_unknown(unknown)
         with self._changes.here:
-            self._snapshot = self._snapshot.without(ids)
+            self._snapshot = self._snapshot.without(ids, unknown)
+
+    def clear(self) -> None:
+        """Remove all codes: the index is as if new, and its ids may be of another kind from now on."""
+        with self._changes.here:
+            self._snapshot = self._snapshot.cleared()
+
+    def merge(self, other: FlatIndex, *, duplicates: Duplicates = "error") -> None:
+        """Append the codes of another index with their ids, or, where ids are positions, at the positions that follow.
+
+        Parameters
+        ----------
+        other : FlatIndex or Index
+            Of the same width; it stays as it is.
+        duplicates : {"error", "keep", "replace"}
+            What happens where both have an id: nothing is merged; this index keeps its code; or that of the other takes
+            its place, at the end. An index that is ``multi`` takes all codes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Another width, ids of another kind, or ids that both have: then nothing is merged.
+        """
+        if not isinstance(other, FlatIndex):
+            raise TypeError(f"other must be a FlatIndex or an Index, got {type(other).__name__}")
+        if duplicates not in ("error", "keep", "replace"):
+            raise InputError(f"duplicates must be 'error', 'keep' or 'replace', got {duplicates!r}")
+        if other.bits != self.bits:
+            raise InputError(f"other must have codes of {self.bits} bits, it has {other.bits}")
+        theirs = other._snapshot
+        with self._changes.here:
+            self._snapshot = self._snapshot.merged(theirs, duplicates)
 
     def _codes(self, values: Any, name: str) -> NDArray[np.uint8]:
         return as_codes(values, self.bits, self.bitorder, name)
@@ -193,8 +275,8 @@ def load(file: str | os.PathLike[str] | Any, *, mmap: bool = True, verify: bool 
     mmap : bool
         Search straight from the file of a path, which must then stay as it is. Otherwise read it into memory.
     verify : bool
-        Compare checksums of the contents and see that no id occurs twice, which reads the file once. Sizes and the
-        header are always checked.
+        Compare checksums of the contents and look at the ids, none of which may occur twice, which reads the file once.
+        Sizes and the header are always checked.
 
     Raises
     ------

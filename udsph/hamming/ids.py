@@ -2,121 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udsph.hamming.codes import as_array
+from udsph.errors import InputError
+from udsph.hamming.chunks import RECENT, Chunk, Recent, joined
 from udsph.hamming.filters import Alive
+from udsph.hamming.names import MAX_ID, Column, Integers, Strings, Texts, Wanted, check_ids
 
-MAX_ID = np.iinfo(np.int64).max
+Unknown = Literal["error", "ignore"]
+Positions = NDArray[np.int64]
 
-_RECENT = 1024  # ids that are looked up one by one before they become a chunk
-
-
-def check_ids(ids: Any, name: str = "ids") -> NDArray[np.int64]:
-    """Return ids as a one-dimensional int64 array of numbers of 0 or more."""
-    array = as_array(ids, name)
-    if array.size == 0 and array.ndim == 1:
-        return np.empty(0, np.int64)  # an empty list is an array of floats
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have shape (n,), got {array.shape}")
-    if int(array.max()) > MAX_ID or int(array.min()) < 0:
-        raise ValueError(f"{name} must be from 0 to 2**63 - 1, got {array.min()} to {array.max()}")
-    return np.ascontiguousarray(array, np.int64)
+_FEW = 16  # ids that are looked up one by one
 
 
-class _Chunk:
-    """Ids of consecutive positions, and a way to find them. ``order`` sorts those that were alive when it was made."""
-
-    __slots__ = ("_order", "_sorted", "ids")
-
-    def __init__(self, ids: NDArray[np.int64]) -> None:
-        self.ids = ids
-        self._order: NDArray[np.int64] | None = None
-        self._sorted: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def nbytes(self) -> int:
-        arrays = (self.ids, self._order, self._sorted)
-        return sum(array.nbytes for array in arrays if array is not None)
-
-    def sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids in ascending order, and their places. Two threads may both make it, and make the same."""
-        ordered, order = self._sorted, self._order
-        if ordered is None or order is None:
-            order = np.argsort(self.ids)  # ids of one chunk are distinct
-            ordered = self.ids[order]
-            self._order, self._sorted = order, ordered
-        return ordered, order
-
-    def find(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Places of ids in this chunk, -1 where it has none."""
-        ordered, order = self.sorted()
-        if len(ordered) == 0:
-            return np.full(len(ids), -1)
-        place = np.minimum(np.searchsorted(ordered, ids), len(ordered) - 1)
-        return np.where(ordered[place] == ids, order[place], -1)
-
-    def joined(self, other: _Chunk, alive: NDArray[np.bool_] | None) -> _Chunk:
-        """This chunk and the one that follows; of an id that was removed and given again, the one alive is found."""
-        both = _Chunk(np.concatenate([self.ids, other.ids]))
-        (left, left_order), (right, right_order) = self.sorted(), other.sorted()
-        order = np.concatenate([left_order, right_order + len(self)])
-        ordered = np.concatenate([left, right])
-        if alive is not None:
-            kept = alive[order]
-            order, ordered = order[kept], ordered[kept]
-        merged = np.argsort(ordered, kind="stable")  # two sorted runs: one pass
-        both._order, both._sorted = order[merged], ordered[merged]
-        return both
-
-
-class _Recent:
-    """The last ids, given a few at a time: a buffer that one ``Ids`` after the other sees more of.
-
-    Entries are written once, beyond what any ``Ids`` sees, so that reading needs no lock. Only the newest may write.
-    """
-
-    __slots__ = ("ids", "places", "used")
-
-    def __init__(self) -> None:
-        self.ids = np.empty(_RECENT, np.int64)
-        self.places: dict[int, int] = {}
-        self.used = 0
-
-    def takes(self, new: list[int], seen: int) -> bool:
-        """Whether these can be appended: the caller is the newest, there is room, no place of an id is forgotten."""
-        return self.used == seen and seen + len(new) <= _RECENT and not any(id in self.places for id in new)
-
-    def append(self, new: list[int]) -> None:
-        begin = self.used
-        self.used += len(new)  # first: after Ctrl-C or a MemoryError in what follows nobody may write here again
-        self.ids[begin : self.used] = new
-        self.places.update(zip(new, range(begin, self.used), strict=True))
+def check_unknown(unknown: Any) -> Unknown:
+    """Return what is done with unknown ids."""
+    if unknown not in ("error", "ignore"):
+        raise InputError(f"unknown must be 'error' or 'ignore', got {unknown!r}")
+    return unknown
 
 
 class Ids:
     """Ids by position. Never changes: ``extended`` gives another, which shares what it can.
 
-    ``custom`` says whether a caller gave them. Without chunks every id is its position. With them, few large chunks and
-    a buffer of recent ids hold them, so that an addition copies little and a lookup searches few.
+    ``custom`` says whether a caller gave them, ``multi`` whether one id may have several codes. Without chunks every id
+    is its position. With them, few large chunks and a buffer of recent ids hold them, so that an addition copies little
+    and a lookup searches few.
     """
 
     def __init__(
-        self, n: int = 0, explicit: NDArray[np.int64] | None = None, *, custom: bool = False, next_id: int = 0
+        self,
+        n: int = 0,
+        explicit: Column | None = None,
+        *,
+        custom: bool = False,
+        next_id: int = 0,
+        multi: bool = False,
     ) -> None:
         self.n = n
         self.custom = custom
         self.next_id = next_id  # of the next code without an id of its own
-        self._chunks: tuple[_Chunk, ...] | None = None if explicit is None else (_Chunk(explicit),)
-        self._recent: _Recent | None = None
+        self.multi = multi
+        self._form: type[Integers] | type[Strings] = Strings if isinstance(explicit, Strings) else Integers
+        self._chunks: tuple[Chunk, ...] | None = None if explicit is None else (Chunk(explicit),)
+        self._recent: Recent | None = None
         self._seen = 0  # entries of _recent, the last ids of all
 
     @property
@@ -125,9 +57,14 @@ class Ids:
         return self._chunks is None
 
     @property
+    def kind(self) -> str:
+        """What ids are: "positions", "integers" or "strings"."""
+        return self._form.kind if self.custom else "positions"
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the ids take."""
-        recent = 0 if self._recent is None else self._recent.ids.nbytes
+        recent = 0 if self._recent is None else self._recent.nbytes
         return recent + sum(chunk.nbytes for chunk in self._chunks or ())
 
     def extended(self, count: int, ids: Any, alive: Alive | None) -> Ids:
@@ -143,11 +80,11 @@ class Ids:
                 raise ValueError("this index has ids of its own: give ids for these codes too")
             if self.next_id > MAX_ID - count:
                 raise ValueError(f"no ids are left for {count} codes after {self.next_id}")
-            more = Ids(self.n + count, custom=self.custom, next_id=self.next_id + count)
+            more = self._like(self.n + count, next_id=self.next_id + count)
             if self._chunks is not None:
-                self._append(more, _Chunk(np.arange(self.next_id, self.next_id + count)), alive)
+                self._append(more, Chunk(Integers(np.arange(self.next_id, self.next_id + count))), alive)
             return more
-        new = _Chunk(check_ids(ids).copy())
+        new = check_ids(ids)
         if len(new) != count:
             raise ValueError(f"ids must have one entry per code: {len(new)} ids for {count} codes")
         if self.n > 0 and not self.custom:
@@ -156,128 +93,216 @@ class Ids:
             )
         if count == 0:
             return self
-        self._check_new(new, alive)
-        more = Ids(self.n + count, custom=True, next_id=self.next_id)
-        self._append(more, new, alive)
+        self._check_kind(new, "ids")
+        chunk = Chunk(new.column())
+        self._check_new(chunk, new, alive)
+        more = self._like(self.n + count, custom=True)
+        more._form = Strings if isinstance(new, Texts) else Integers
+        before = self if self.n else Ids()  # of an index without codes; its ids may have been of another kind
+        before._append(more, chunk, alive)
         return more
 
     def shared(self, alive: Alive | None) -> Ids:
         """The same for an index that goes its own way: it has no buffer that another writes to."""
         if self._recent is None:
             return self
-        same = Ids(self.n, custom=self.custom, next_id=self.next_id)
+        same = self._like(self.n)
         same._chunks = self._sealed(alive)
         return same
 
-    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Ids at positions; -1 stays -1."""
-        if self._chunks is None or positions.size == 0:
+    def cleared(self) -> Ids:
+        """No ids."""
+        return Ids(multi=self.multi)
+
+    def at(self, positions: Positions) -> NDArray[Any]:
+        """Ids at positions. At -1, the end of a row, there is none: -1 again, or None among strings."""
+        if self._chunks is None:
             return positions
-        if len(self._chunks) == 1 and self._recent is None and len(self._chunks[0]):
-            return np.where(positions < 0, -1, self._chunks[0].ids[positions])
-        out = np.full(positions.shape, -1, np.int64)
+        if len(self._chunks) == 1 and self._recent is None and positions.size:
+            last = positions[..., -1]
+            if last >= 0 if positions.ndim == 1 else (last >= 0).all():
+                return self._chunks[0].values.take(positions)
+        out = np.full(positions.shape, self._form.missing, self._form.dtype)
         begin = 0
-        for ids in self._arrays():
-            here = (positions >= begin) & (positions < begin + len(ids))
-            out[here] = ids[positions[here] - begin]
-            begin += len(ids)
+        for column in self._columns():
+            here = (positions >= begin) & (positions < begin + len(column))
+            if here.any():
+                out[here] = column.take(positions[here] - begin)
+            begin += len(column)
         return out
 
-    def positions(self, ids: NDArray[np.int64], alive: Alive | None) -> NDArray[np.int64]:
-        """Positions of ids.
+    def lookup(self, wanted: Wanted, alive: Alive | None, name: str = "ids") -> tuple[NDArray[np.int64], Positions]:
+        """Which of the ids are there and at which positions, in this order; those of ``multi`` may be at several."""
+        if len(wanted) == 0 or self.n == 0:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        self._check_kind(wanted, name)
+        if self._chunks is None:
+            assert isinstance(wanted, Integers)
+            found = wanted.values
+            inside = found < self.n if alive is None else (found < self.n) & alive.at(np.minimum(found, self.n))
+            which = np.flatnonzero(inside)
+            return which, found[which]
+        if len(wanted) <= _FEW:
+            pairs = [(i, p) for i, key in enumerate(wanted.tolist()) for p in self._positions_of(key, alive)]
+            both = np.array(pairs, np.int64).reshape(-1, 2)
+            return both[:, 0], both[:, 1]
+        return self._lookup_many(wanted, alive)
+
+    def holds(self, wanted: object, alive: Alive | None) -> bool:
+        """Whether a code is called so."""
+        if isinstance(wanted, (bool, np.bool_)) or not isinstance(wanted, (str, int, np.integer)):
+            return False
+        if isinstance(wanted, str) != (self._form is Strings):
+            return False
+        if self._chunks is None:
+            position = -1 if isinstance(wanted, str) else int(wanted)
+            return 0 <= position < self.n and (alive is None or alive.holds(position))
+        return bool(self._positions_of(wanted if isinstance(wanted, str) else int(wanted), alive))
+
+    def positions(
+        self, wanted: Wanted, alive: Alive | None, name: str = "ids", unknown: Unknown = "error"
+    ) -> Positions:
+        """Positions of ids, in their order.
 
         Raises
         ------
+        TypeError
+            Ids of another kind.
         ValueError
-            An id that no code has.
+            An id that no code has, unless unknown ones are ignored.
         """
-        found = self._find(ids, alive)
-        if (found < 0).any():
-            raise ValueError(f"id {ids[found < 0][0]} is not in the index")
-        return found
+        if len(wanted) <= _FEW and self.n and self._chunks is not None:
+            self._check_kind(wanted, name)
+            found: list[int] = []
+            for id in wanted.tolist():
+                here = self._positions_of(id, alive)
+                if not here and unknown == "error":
+                    raise ValueError(f"id {id!r} is not in the index")
+                found += here
+            return np.array(found, np.int64)
+        which, positions = self.lookup(wanted, alive, name)
+        if unknown == "error" and len(wanted):
+            known = np.zeros(len(wanted), np.bool_)
+            known[which] = True
+            if not known.all():
+                raise ValueError(f"id {wanted.tolist()[int(np.argmin(known))]!r} is not in the index")
+        return positions
 
-    def subset(self, positions: NDArray[np.int64]) -> Ids:
+    def subset(self, positions: Positions) -> Ids:
         """Ids of the codes that stay, in their order."""
-        return Ids(len(positions), self.at(positions), custom=self.custom, next_id=self.next_id)
+        if self._chunks is None:
+            explicit: Column = Integers(positions)
+        else:
+            explicit = self.column().subset(positions)
+        same = self._like(len(positions))
+        same._chunks = (Chunk(explicit),)
+        return same
+
+    def column(self) -> Column:
+        """The ids of all positions."""
+        columns = self._columns()
+        if self._chunks is None:
+            return Integers(np.arange(self.n))
+        return columns[0] if len(columns) == 1 else self._form.joined(columns)
 
     def check_distinct(self) -> None:
-        """Raise ``ValueError`` if an id occurs twice in a chunk."""
+        """Raise ``ValueError`` if an id occurs twice in a chunk and may not."""
         for chunk in self._chunks or ():
-            ordered, _ = chunk.sorted()
-            twice = np.flatnonzero(ordered[1:] == ordered[:-1])
-            if twice.size:
-                raise ValueError(f"id {ordered[twice[0]]} occurs twice")
+            twice = None if self.multi else chunk.repeated()
+            if twice is not None:
+                raise ValueError(f"id {twice!r} occurs twice")
 
-    def _arrays(self) -> list[NDArray[np.int64]]:
+    def _like(self, n: int, *, custom: bool | None = None, next_id: int | None = None) -> Ids:
+        """Without ids, the rest as here."""
+        same = Ids(
+            n,
+            custom=self.custom if custom is None else custom,
+            next_id=self.next_id if next_id is None else next_id,
+            multi=self.multi,
+        )
+        same._form = self._form
+        return same
+
+    def _columns(self) -> list[Column]:
         """The ids of all positions, one after the other."""
-        arrays = [chunk.ids for chunk in self._chunks or ()]
-        return arrays if self._recent is None else [*arrays, self._recent.ids[: self._seen]]
+        columns = [chunk.values for chunk in self._chunks or ()]
+        return columns if self._recent is None else [*columns, self._recent.column(self._seen)]
 
-    def _append(self, more: Ids, new: _Chunk, alive: Alive | None) -> None:
+    def _append(self, more: Ids, new: Chunk, alive: Alive | None) -> None:
         """Fill ``more`` with these ids and new ones."""
-        few = new.ids.tolist() if len(new) <= _RECENT // 4 else None
-        if few is not None and self._recent is not None and self._recent.takes(few, self._seen):
+        few = new.values.tolist() if len(new) <= RECENT // 4 else None
+        if few is not None and self._recent is not None and self._recent.takes(len(few), self._seen):
             recent, more._chunks, more._seen = self._recent, self._chunks, self._seen + len(few)
         else:
             more._chunks = self._sealed(alive)
             if few is None:
-                more._chunks = _joined((*more._chunks, new), alive)
+                more._chunks = joined((*more._chunks, new), alive)
                 return
-            recent, more._seen = _Recent(), len(few)
+            recent, more._seen = Recent(more._form), len(few)
         recent.append(few)
         more._recent = recent
 
-    def _sealed(self, alive: Alive | None) -> tuple[_Chunk, ...]:
+    def _sealed(self, alive: Alive | None) -> tuple[Chunk, ...]:
         """All ids in chunks."""
         chunks = self._chunks or ()
         if self._recent is None or self._seen == 0:
             return chunks
-        return _joined((*chunks, _Chunk(self._recent.ids[: self._seen].copy())), alive)
+        return joined((*chunks, Chunk(self._recent.column(self._seen))), alive)
 
-    def _find(self, ids: NDArray[np.int64], alive: Alive | None) -> NDArray[np.int64]:
-        """Positions of ids, -1 for those that no code has."""
-        if self._chunks is None:
-            found = np.where(ids < self.n, ids, -1)
-            return found if alive is None else np.where(alive.at(found), found, -1)
+    def _positions_of(self, wanted: Any, alive: Alive | None) -> list[int]:
+        """Positions of one id, ascending."""
         begin = self.n - self._seen
-        found = self._find_recent(ids, begin, alive)
-        for chunk in reversed(self._chunks):  # an id that was removed and given again has its place in the later one
+        found: list[int] = []
+        if self._recent is not None:
+            found = [begin + place for place in self._recent.places.get(wanted, ()) if place < self._seen]
+            if found and alive is not None:
+                found = [position for position in found if alive.holds(position)]
+        for chunk in reversed(self._chunks or ()):
+            if found and not self.multi:
+                break
             begin -= len(chunk)
-            place = chunk.find(ids)
-            place = np.where(place < 0, -1, place + begin)
-            if alive is not None:
-                place = np.where(alive.at(place), place, -1)
-            found = np.where(found < 0, place, found)
+            here = [begin + place for place in chunk.places_of(wanted)]
+            if here:
+                found = here + found if alive is None else [p for p in here if alive.holds(p)] + found
         return found
 
-    def _find_recent(self, ids: NDArray[np.int64], begin: int, alive: Alive | None) -> NDArray[np.int64]:
-        if self._recent is None:
-            return np.full(len(ids), -1)
-        if len(ids) > _RECENT:
-            place = _Chunk(self._recent.ids[: self._seen]).find(ids)
-        else:
-            places = self._recent.places
-            place = np.fromiter((places.get(id, -1) for id in ids.tolist()), np.int64, len(ids))
-            place[place >= self._seen] = -1  # given after this
-        found = np.where(place < 0, -1, place + begin)
-        return found if alive is None else np.where(alive.at(found), found, -1)
+    def _lookup_many(self, wanted: Wanted, alive: Alive | None) -> tuple[NDArray[np.int64], Positions]:
+        begin = self.n - self._seen
+        chunks = list(self._chunks or ())
+        if self._recent is not None and self._seen:
+            begin = self.n
+            chunks.append(Chunk(self._recent.column(self._seen)))
+        distinct = not self.multi and isinstance(wanted, Integers)
+        parts = []
+        for chunk in reversed(chunks):
+            begin -= len(chunk)
+            which, places = chunk.find(wanted, distinct=distinct)
+            positions = places + begin
+            if alive is not None:
+                kept = alive.at(positions)
+                which, positions = which[kept], positions[kept]
+            parts.append((which, positions))
+        if len(parts) == 1 and distinct:
+            return parts[0]
+        all_which = np.concatenate([which for which, _ in parts])
+        all_positions = np.concatenate([positions for _, positions in parts])
+        order = np.lexsort((all_positions, all_which))
+        return all_which[order], all_positions[order]
 
-    def _check_new(self, new: _Chunk, alive: Alive | None) -> None:
-        """Raise if an id occurs twice or is in use."""
-        ordered, _ = new.sorted()
-        twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if twice.size == 0 and self._chunks is not None:
-            twice = ordered[self._find(ordered, alive) >= 0]
-        if twice.size:
-            raise ValueError(f"id {twice[0]} is given twice or already in the index")
+    def _check_kind(self, wanted: Wanted, name: str) -> None:
+        kind = self.kind
+        if self.n and len(wanted) and wanted.kind != ("integers" if kind == "positions" else kind):
+            are = "the positions of its codes" if kind == "positions" else kind
+            verb = "are" if name == "ids" else "holds"
+            raise TypeError(f"{name} {verb} {wanted.kind}, the ids of this index are {are}; give ids of that kind")
 
-
-def _joined(chunks: tuple[_Chunk, ...], alive: Alive | None) -> tuple[_Chunk, ...]:
-    """The chunks with the last ones joined until each is several times as large as the next: few, and rarely copied."""
-    *before, last = chunks
-    begin = sum(map(len, before))
-    while before and len(before[-1]) < 4 * len(last):
-        begin -= len(before[-1])
-        end = begin + len(before[-1]) + len(last)
-        last = before.pop().joined(last, None if alive is None else alive.mask(begin, end))
-    return (*before, last)
+    def _check_new(self, chunk: Chunk, new: Wanted, alive: Alive | None) -> None:
+        """Raise if an id occurs twice or is in use and may not."""
+        if self.multi:
+            return
+        twice = chunk.repeated()
+        if twice is None and self._chunks is not None and self.n:
+            which, _ = self.lookup(new, alive)
+            twice = new.tolist()[which[0]] if len(which) else None
+        if twice is not None:
+            raise InputError(f"id {twice!r} is given twice or already in the index")

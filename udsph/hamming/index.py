@@ -37,6 +37,8 @@ class Index(FlatIndex):
         As for ``FlatIndex``.
     kind : {"auto", "flat", "multi"}
         What ``optimize`` does: builds tables where they help queries that are like the codes, never, or always.
+    multi : bool
+        Whether one id may have several codes, as for ``FlatIndex``.
 
     Notes
     -----
@@ -57,10 +59,10 @@ class Index(FlatIndex):
     array([0, 1, 2])
     """
 
-    def __init__(self, bits: int, *, bitorder: BitOrder = "little", kind: Kind = "auto") -> None:
+    def __init__(self, bits: int, *, bitorder: BitOrder = "little", kind: Kind = "auto", multi: bool = False) -> None:
         if kind not in ("auto", "flat", "multi"):
             raise InputError(f"kind must be 'auto', 'flat' or 'multi', got {kind!r}")
-        super().__init__(bits, bitorder=bitorder)
+        super().__init__(bits, bitorder=bitorder, multi=multi)
         self.kind = kind
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ class SearchResult(NamedTuple):
     """Nearest neighbours, sorted by (distance, insertion order); of one query by itself, without the first dimension.
 
     distances : (nq, k) int32, ``2**31 - 1`` where there are fewer than k codes
-    ids : (nq, k) int64, -1 there
+    ids : (nq, k) int64, -1 there; or an array of str objects, None there
     """
 
     distances: Distances
-    ids: NDArray[np.int64]
+    ids: NDArray[Any]
 
 
 class RangeResult(NamedTuple):
@@ -32,12 +32,12 @@ class RangeResult(NamedTuple):
 
     offsets : (nq + 1,) int64
     distances : (total,) int32, per query sorted by (distance, insertion order)
-    ids : (total,) int64
+    ids : (total,) int64, or str objects
     """
 
     offsets: Offsets
     distances: Distances
-    ids: NDArray[np.int64]
+    ids: NDArray[Any]
 
 
 def merge_search(parts: Sequence[tuple[Distances, Positions]], bases: Sequence[int]) -> tuple[Distances, Positions]:

@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udsph.hamming.codes import as_array
-from udsph.hamming.filters import BLOCK, Alive, Bitmap, Words, words_of_mask, words_of_positions
-from udsph.hamming.ids import Ids, check_ids
-from udsph.hamming.results import RangeResult, SearchResult, merge_range, merge_search
+from udsph.hamming.filters import BLOCK, Alive, Words
+from udsph.hamming.ids import Ids, Unknown
+from udsph.hamming.names import Column, check_ids
+from udsph.hamming.results import NO_ID, RangeResult, SearchResult, merge_range, merge_search
+from udsph.hamming.where import Few, resolve
 from udsph.threads import thread_count
 
 Codes = NDArray[np.uint8]
 Positions = NDArray[np.int64]
+Duplicates = Literal["error", "keep", "replace"]
 
 _WORTH_THREADS = 1 << 27  # bits compared, below which native code starts no second thread (csrc/hamming/job.cpp)
 _BYTES_PER_STEP = 1 << 24  # of codes that are copied or written at a time
@@ -111,11 +113,16 @@ class Snapshot:
     def __len__(self) -> int:
         return self.n - (0 if self.alive is None else self.alive.dead)
 
-    def search(self, queries: Codes, k: int, where: Any, threads: int) -> SearchResult:
+    def search(self, queries: Codes, k: int, where: Any, threads: int, unknown: Unknown = "error") -> SearchResult:
         """The k nearest codes, by id."""
-        allowed = None if where is None and self.alive is None else self._allowed(where)
+        allowed = None if where is None and self.alive is None else self._allowed(where, unknown)
         searched = self._searched or self.searched()
-        if len(searched) == 1:
+        if isinstance(allowed, Few):
+            near, places = self._segment_of(allowed.positions).search(queries, k, None, threads)
+            positions = np.full(places.shape, NO_ID, np.int64)
+            found = places >= 0
+            positions[found] = allowed.positions[places[found]]
+        elif len(searched) == 1:
             near, positions = searched[0][0].search(queries, k, allowed, threads)
         else:
             rows = np.atleast_2d(queries)
@@ -125,11 +132,17 @@ class Snapshot:
                 near, positions = near[0], positions[0]
         return SearchResult(near, positions if self.ids.positional else self.ids.at(positions))
 
-    def range_search(self, queries: Codes, radius: int, where: Any, threads: int) -> RangeResult:
+    def range_search(
+        self, queries: Codes, radius: int, where: Any, threads: int, unknown: Unknown = "error"
+    ) -> RangeResult:
         """All codes within the radius, by id."""
-        allowed = self._allowed(where)
-        parts = [part.range_search(queries, radius, words, threads) for part, words in self._parts(allowed)]
-        offsets, near, positions = merge_range(parts, [base for _, base in self.searched()])
+        allowed = self._allowed(where, unknown)
+        if isinstance(allowed, Few):
+            offsets, near, places = self._segment_of(allowed.positions).range_search(queries, radius, None, threads)
+            positions = allowed.positions[places]
+        else:
+            parts = [part.range_search(queries, radius, words, threads) for part, words in self._parts(allowed)]
+            offsets, near, positions = merge_range(parts, [base for _, base in self.searched()])
         return RangeResult(offsets, near, self.ids.at(positions))
 
     def threads(self, queries: Codes, asked: int | None) -> int:
@@ -149,14 +162,38 @@ class Snapshot:
             return Snapshot(self.empty, self.segments, named, self.alive, self.closings)
         return Snapshot(self.empty, extended(self.segments, self.empty, rows), named, self.alive, self.closings)
 
-    def without(self, ids: Any) -> Snapshot:
+    def without(self, ids: Any, unknown: Unknown = "error") -> Snapshot:
         """This state less the codes of these ids; where less than half of the positions hold a code, they close up."""
-        gone = self.ids.positions(check_ids(ids), self.alive)
+        gone = self.ids.positions(check_ids(ids), self.alive, unknown=unknown)
         if len(gone) == 0:
             return self
         alive = Alive.without(self.alive, self.n, gone)
         rest = Snapshot(self.empty, self.segments, self.ids, alive, self.closings)
         return rest.compacted() if 2 * alive.dead > self.n else rest
+
+    def cleared(self) -> Snapshot:
+        """A state without codes, whose positions begin anew."""
+        return Snapshot(self.empty, (), self.ids.cleared(), None, self.closings + 1)
+
+    def merged(self, other: Snapshot, duplicates: Duplicates) -> Snapshot:
+        """This state and the codes of another."""
+        places = other.positions()
+        if len(places) == 0:
+            return self
+        ours, theirs = self.ids.kind if len(self) else None, other.ids.kind
+        if ours is not None and ours != theirs:
+            kinds = [kind if kind != "positions" else "positions of their codes" for kind in (ours, theirs)]
+            raise TypeError(f"the ids of this index are {kinds[0]}, those of the other {kinds[1]}; give all one kind")
+        if theirs == "positions":
+            return self.extended(other.read_positions(places), None)
+        base, ids = self, other.ids.column().subset(places).array()
+        if not self.ids.multi and duplicates != "error" and len(self):
+            both, _ = self.ids.lookup(check_ids(ids), self.alive)
+            if duplicates == "replace":
+                base = self.without(ids[both])
+            else:
+                places, ids = np.delete(places, both), np.delete(ids, both)
+        return base.extended(other.read_positions(places), ids)
 
     def shared(self) -> Snapshot:
         """The same state for another index, which goes its own way."""
@@ -171,6 +208,11 @@ class Snapshot:
         for rows in self._rows(kept):
             segments = extended(segments, self.empty, rows)
         return Snapshot(self.empty, segments, self.ids.subset(kept), None, self.closings + 1)
+
+    def column(self) -> Column:
+        """The ids of all codes."""
+        column = self.ids.column()
+        return column if self.alive is None else column.subset(self.positions())
 
     def positions(self) -> Positions:
         """Positions that hold a code."""
@@ -196,14 +238,20 @@ class Snapshot:
 
     def read_positions(self, positions: Positions) -> Codes:
         """Packed rows at positions."""
+        searched = self._searched or self.searched()
+        if len(searched) == 1:
+            return searched[0][0].read(positions)
         rows = np.empty((len(positions), (self.bits + 7) // 8), np.uint8)
-        begin = 0
-        for segment in self.segments:
-            here = np.flatnonzero((positions >= begin) & (positions < begin + len(segment)))
-            if len(here):
-                rows[here] = segment.read(positions[here] - begin)
-            begin += len(segment)
+        owners = np.searchsorted([base for _, base in searched], positions, side="right") - 1
+        for owner in np.unique(owners):
+            part, base = searched[owner]
+            here = np.flatnonzero(owners == owner)
+            rows[here] = part.read(positions[here] - base)
         return rows
+
+    def _segment_of(self, positions: Positions) -> Segment:
+        """A segment of the codes at these positions."""
+        return self.empty.extended(self.read_positions(positions))
 
     def searched(self) -> tuple[tuple[Segment, int], ...]:
         """The segments that a search goes through, as few as share their memory, and the positions where they begin."""
@@ -222,46 +270,11 @@ class Snapshot:
             first = base // 64
             yield part, None if allowed is None else allowed[first : first + -(-len(part) // BLOCK) * (BLOCK // 64)]
 
-    def _allowed(self, where: Any) -> Words | None:
-        """Words with a bit per position that may be returned; None: all.
+    def _allowed(self, where: Any, unknown: Unknown) -> Words | Few | None:
+        return resolve(self, where, unknown)
 
-        Raises
-        ------
-        TypeError, ValueError
-            A mask or bitmap of another length than the index, an id that is unknown or repeated, or something else.
-        """
-        if where is None:
-            return self._alive()
-        if not isinstance(where, Bitmap):
-            array = as_array(where, "where")
-            if array.dtype == np.bool_:
-                if array.shape != (len(self),):
-                    raise ValueError(f"where must have shape ({len(self)},), one entry per code, got {array.shape}")
-                return self._words_of_mask(array)
-            elif array.dtype.kind in "iu" or array.size == 0:
-                return self._words_of_ids(check_ids(where, "where"))
-            else:
-                raise TypeError(f"where must be a boolean mask, a Bitmap or an array of ids, got dtype {array.dtype}")
-        if len(where) != len(self):
-            raise ValueError(f"where must have one bit per code: it has {len(where)}, the index {len(self)} codes")
-        return where.words() if self.alive is None else self._words_of_mask(where.mask())
-
-    def _words_of_mask(self, mask: NDArray[np.bool_]) -> Words:
-        """Of one boolean per code."""
-        if self.alive is None:
-            return words_of_mask(mask)
-        all_positions = self.alive.mask(0, self.n)
-        all_positions[all_positions] = mask
-        return words_of_mask(all_positions)
-
-    def _words_of_ids(self, ids: NDArray[np.int64]) -> Words:
-        ordered = np.sort(ids)
-        twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if twice.size:
-            raise ValueError(f"where names the id {twice[0]} twice; give each id once, and a mask as booleans")
-        return words_of_positions(self.ids.positions(ids, self.alive), self.n)
-
-    def _alive(self) -> Words | None:
+    def alive_words(self) -> Words | None:
+        """A bit per position that holds a code; None: all."""
         if self.alive is not None and self._alive_words is None:
             self._alive_words = self.alive.words(self.n)
         return self._alive_words

@@ -20,7 +20,8 @@ from udsph.files import PathLike, replacing
 from udsph.hamming import backend
 from udsph.hamming.codes import MAX_BITS, BitOrder
 from udsph.hamming.filters import BLOCK
-from udsph.hamming.ids import MAX_ID, Ids
+from udsph.hamming.ids import Ids
+from udsph.hamming.names import MAX_ID, Column, Integers, Strings
 from udsph.hamming.segments import Segment, Snapshot, extended
 
 MAGIC = b"UDSPHIDX"
@@ -30,7 +31,7 @@ ALIGNMENT = 4096  # sections begin at pages, so that a mapped block is aligned
 # magic, version, bytes of header and table, bits, flags, codes, next id, sections, checksum of the rest of both
 _HEADER = struct.Struct("<8sIIIIQQII")
 _SECTION = struct.Struct("<8sQQIIQ")  # name, offset, length, checksum, reserved, reserved
-_BIG_BITORDER, _CUSTOM_IDS = 1, 2
+_BIG_BITORDER, _CUSTOM_IDS, _REPEATED_IDS, _STRINGS = 1, 2, 4, 8
 _MAX_SECTIONS = 64
 
 Image = NDArray[np.uint8]
@@ -105,11 +106,10 @@ def parse(image: Image, name: str, *, verify: bool) -> Contents:
     """Read the image of an index, which stays in use; raises ``FormatError`` where it is not what ``write`` leaves."""
     header, sections = _read_header(image, name)
     codes = _section(sections, "codes", -(-header.n // BLOCK) * header.bits * (BLOCK // 8), image, name)
-    stored = _section(sections, "ids", 8 * header.n, image, name) if "ids" in sections else None
     if verify:
         for section in sections.values():
             _verify(image, section, name)
-    ids = _read_ids(header, None if stored is None else stored.view(np.int64), name, verify)
+    ids = _read_ids(header, _read_column(header, sections, image, name, verify), name, verify)
     empty, segments = _segments(header, codes.view(np.uint64), name)
     bitorder: BitOrder = "big" if header.flags & _BIG_BITORDER else "little"
     return Contents(bitorder, Snapshot(empty, segments, ids))
@@ -118,19 +118,21 @@ def parse(image: Image, name: str, *, verify: bool) -> Contents:
 def _write(file: Any, contents: Contents) -> None:
     snapshot = contents.snapshot
     ids, n, start = snapshot.ids, len(snapshot), file.tell()
-    stored = None
+    contained: dict[str, Any] = {"codes": snapshot.blocks()}
     if not ids.positional or snapshot.alive is not None:
-        stored = ids.at(snapshot.positions())
-    names = ["codes"] if stored is None else ["codes", "ids"]
-    place = _HEADER.size + len(names) * _SECTION.size
+        column = snapshot.column()
+        if isinstance(column, Strings):
+            contained["strings"] = [column.offsets, column.data]
+        else:
+            contained["ids"] = [column.values]
+    place = _HEADER.size + len(contained) * _SECTION.size
     file.write(bytes(place))
     sections = []
-    for name in names:
+    for name, pieces in contained.items():
         file.write(bytes(-place % ALIGNMENT))
         place = offset = place + -place % ALIGNMENT
         checksum = 0
-        for piece in snapshot.blocks() if name == "codes" else [stored]:
-            assert piece is not None
+        for piece in pieces:
             little = piece.astype(piece.dtype.newbyteorder("<"), copy=False)
             data = np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
             checksum = zlib.crc32(data, checksum)
@@ -139,7 +141,9 @@ def _write(file: Any, contents: Contents) -> None:
         sections.append(_Section(name, offset, place - offset, checksum))
     file.write(bytes(max(0, ALIGNMENT - place)))
     end = file.tell()
-    flags = (_BIG_BITORDER if contents.bitorder == "big" else 0) | (_CUSTOM_IDS if ids.custom else 0)
+    flags = _BIG_BITORDER if contents.bitorder == "big" else 0
+    flags |= (_CUSTOM_IDS if ids.custom else 0) | (_REPEATED_IDS if ids.multi else 0)
+    flags |= _STRINGS if ids.kind == "strings" else 0
     table = b"".join(_SECTION.pack(s.name.encode(), s.offset, s.length, s.checksum, 0, 0) for s in sections)
     length = _HEADER.size + len(table)
     fields = (MAGIC, VERSION, length, snapshot.bits, flags, n, ids.next_id, len(sections))
@@ -167,7 +171,7 @@ def _read_header(image: Image, file: str) -> tuple[_Header, dict[str, _Section]]
         raise FormatError(f"{file}: the header is damaged (its checksum differs)")
     if not 1 <= bits <= MAX_BITS:
         raise FormatError(f"{file}: {bits} bits are not a width from 1 to {MAX_BITS}")
-    if flags & ~(_BIG_BITORDER | _CUSTOM_IDS):
+    if flags & ~(_BIG_BITORDER | _CUSTOM_IDS | _REPEATED_IDS | _STRINGS):
         raise FormatError(f"{file}: the flags {flags:#x} have a meaning that this release does not know")
     if n > MAX_ID or next_id > MAX_ID:
         raise FormatError(f"{file}: {n} codes with {next_id} as the next id are beyond 2**63 - 1")
@@ -199,9 +203,46 @@ def _verify(image: Image, section: _Section, file: str) -> None:
         raise FormatError(f"{file}: the section {section.name!r} is damaged (its checksum differs)")
 
 
-def _read_ids(header: _Header, stored: NDArray[np.int64] | None, file: str, verify: bool) -> Ids:
+def _read_column(
+    header: _Header, sections: dict[str, _Section], image: Image, file: str, verify: bool
+) -> Column | None:
+    """The ids that are stored, or None."""
+    if header.flags & _STRINGS:
+        return _read_strings(header, sections, image, file, verify)
+    if "ids" not in sections:
+        return None
+    return Integers(_section(sections, "ids", 8 * header.n, image, file).view("<i8").astype(np.int64))
+
+
+def _read_strings(
+    header: _Header, sections: dict[str, _Section], image: Image, file: str, verify: bool
+) -> Strings | None:
+    if not header.flags & _CUSTOM_IDS:
+        raise FormatError(f"{file}: the flags {header.flags:#x} speak of strings, but of no ids that were given")
+    if "strings" not in sections:
+        return None
+    length = sections["strings"].length
+    if length < 8 * (header.n + 1):
+        raise FormatError(f"{file}: the strings section has {length} bytes, too few for {header.n} offsets")
+    section = _section(sections, "strings", length, image, file)
+    offsets = section[: 8 * (header.n + 1)].view("<i8").astype(np.int64, copy=False)
+    data = section[8 * (header.n + 1) :]
+    if offsets[0] != 0 or offsets[-1] != len(data) or (offsets[1:] < offsets[:-1]).any():
+        raise FormatError(f"{file}: the strings section has offsets that do not part its {len(data)} bytes")
+    if verify:
+        begins = offsets[:-1][offsets[:-1] < len(data)]
+        try:
+            str(data.data, "utf-8")
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{file}: the strings section is not UTF-8: {error.reason}") from None
+        if (data[begins] & 0xC0 == 0x80).any():
+            raise FormatError(f"{file}: the strings section has offsets within a character")
+    return Strings(offsets, data)
+
+
+def _read_ids(header: _Header, stored: Column | None, file: str, verify: bool) -> Ids:
     """The ids, if they can be those of an index."""
-    custom = bool(header.flags & _CUSTOM_IDS)
+    custom, multi = bool(header.flags & _CUSTOM_IDS), bool(header.flags & _REPEATED_IDS)
     if stored is None:
         if custom and header.n:
             raise FormatError(f"{file}: the ids are missing")
@@ -209,22 +250,28 @@ def _read_ids(header: _Header, stored: NDArray[np.int64] | None, file: str, veri
             raise FormatError(
                 f"{file}: the next id is {header.next_id} after {header.n} codes, whose ids are their positions"
             )
-        return Ids(header.n, custom=custom, next_id=header.next_id)
-    explicit = stored.astype(np.int64)  # its own memory
-    if header.n and int(explicit.min()) < 0:
-        raise FormatError(f"{file}: the ids section holds a negative id")
-    if not custom and header.n:
-        if (explicit[1:] <= explicit[:-1]).any():
-            raise FormatError(f"{file}: the ids section holds ids of the index's own that do not ascend")
-        if header.next_id <= int(explicit[-1]):
-            raise FormatError(f"{file}: the next id {header.next_id} is not beyond the id {explicit[-1]}")
-    ids = Ids(header.n, explicit, custom=custom, next_id=header.next_id)
+        return Ids(header.n, custom=custom, next_id=header.next_id, multi=multi)
+    if isinstance(stored, Integers):
+        _check_integers(header, stored.values, custom, file)
+    ids = Ids(header.n, stored, custom=custom, next_id=header.next_id, multi=multi)
     if verify and custom:
         try:
             ids.check_distinct()
         except ValueError as error:
-            raise FormatError(f"{file}: the ids section is wrong: {error}") from None
+            raise FormatError(f"{file}: the ids are wrong: {error}") from None
     return ids
+
+
+def _check_integers(header: _Header, values: NDArray[np.int64], custom: bool, file: str) -> None:
+    if header.n == 0:
+        return
+    if int(values.min()) < 0:
+        raise FormatError(f"{file}: the ids section holds a negative id")
+    if not custom:
+        if (values[1:] <= values[:-1]).any():
+            raise FormatError(f"{file}: the ids section holds ids of the index's own that do not ascend")
+        if header.next_id <= int(values[-1]):
+            raise FormatError(f"{file}: the next id {header.next_id} is not beyond the id {values[-1]}")
 
 
 def _segments(header: _Header, words: NDArray[np.uint64], file: str) -> tuple[Segment, tuple[Segment, ...]]:

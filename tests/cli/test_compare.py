@@ -55,3 +55,13 @@ def test_a_second_call_in_a_folder_at_the_same_time_is_one_line(tmp_path):
         found = udsph("compare", *ARGUMENTS, "--output", out, "--processes", "1")
     assert found.exit_code == 2 and "is held by process" in found.stderr and found.stderr.count("\n") == 1
     assert [path.name for path in out.iterdir()] == [".lock"]
+
+
+def test_what_the_methods_learn_from_is_said_before(tmp_path):
+    few = ["--methods", "random,scm-seq", "--set", "labelled=20", "--processes", "1"]
+    found = udsph("compare", *ARGUMENTS, *few, "--output", tmp_path / "few")
+    assert found.exit_code == 0, found.stderr
+    assert "of 72 training pairs 20 have labels for training; from these alone learn: scm-seq\n" in found.stderr
+    none = ["--methods", "random,scm-seq", "--set", "labelled=0"]
+    found = udsph("compare", *ARGUMENTS, *none, "--output", tmp_path / "none")
+    assert found.exit_code == 2 and found.stderr.count("\n") == 1 and "scm-seq needs labels" in found.stderr

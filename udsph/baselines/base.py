@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -9,12 +10,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from udsph.baselines.features import Describer
-from udsph.baselines.inputs import Range, View, check_labels, check_view, len_rows
+from udsph.baselines.inputs import Range, View, check_labels, check_view, labelled_rows, len_rows
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.hamming.codes import MAX_BITS
 
 COMMON = {"bits": Range(1, MAX_BITS, whole=True), "random_state": Range(0, whole=True)}
+log = logging.getLogger("udsph.baselines")
 Kind = Literal["floor", "unsupervised", "supervised", "deep"]
 
 
@@ -61,9 +63,26 @@ class Method(BaseEstimator):
         for name, allowed in {**COMMON, **self.ranges}.items():
             allowed.check(getattr(self, name), name)
 
-    def _check_supervision(self, labels: Any) -> None:
-        if self.supervised and not self.semi_supervised and labels is None:
-            raise InputError(f"{type(self).__name__} is supervised: give labels to fit")
+    def _labelled(self, labels: Any, rows: int) -> np.ndarray | None:
+        """The pairs that the method learns from, where these are not all of them; it is logged.
+
+        Raises
+        ------
+        InputError
+            If the method needs labels and there are none.
+        """
+        if not self.supervised or self.semi_supervised:
+            return None
+        known = labelled_rows(labels)
+        if known is None:
+            from udsph.baselines.registry import name_of, without_labels
+
+            others = ", ".join(without_labels())
+            raise InputError(f"{name_of(type(self))} is supervised: give labels to fit; without labels: {others}")
+        if len(known) == rows or len(np.asarray(labels)) != rows:  # of another length, check_labels says so
+            return None
+        log.info(f"{type(self).__name__} learns from the {len(known):,} of {rows:,} pairs that have labels")
+        return known
 
     def _check_fitted(self) -> None:
         if not getattr(self, "fitted_", False):
@@ -87,6 +106,7 @@ class ShallowMethod(Method):
             ``(n, dims)`` dense or sparse, or a :class:`~udsph.data.Modality` of any kind; row i of both is one pair.
         labels
             ``(n, classes)`` multi-hot or ``(n,)`` class numbers; needed by supervised methods, ignored by the others.
+            A pair whose labels are not known has -1, in every column; supervised methods leave it out.
 
         Raises
         ------
@@ -94,7 +114,6 @@ class ShallowMethod(Method):
             For views of different length, NaN, constant features, missing labels, fewer than two pairs.
         """
         self._check_settings()
-        self._check_supervision(labels)
         rng = np.random.default_rng(self.random_state)
         self.image_features_, self.text_features_ = Describer(images), Describer(texts)
         image_rows = check_view(self.image_features_(images), "images")
@@ -102,8 +121,13 @@ class ShallowMethod(Method):
         rows = len_rows(image_rows)
         if rows != len_rows(text_rows):
             raise InputError(f"{rows} images but {len_rows(text_rows)} texts; row i of both must be one pair")
+        known = self._labelled(labels, rows)
+        if known is not None:
+            image_rows, text_rows, labels = image_rows[known], text_rows[known], np.asarray(labels)[known]
+            rows = len(known)
         if rows < 2:
-            raise InputError("one pair is not enough to learn from; give at least two")
+            which = "pair" if known is None else "pair with labels"
+            raise InputError(f"one {which} is not enough to learn from; give at least two")
         wanted = check_labels(labels, rows) if self.supervised else None
         self.image_view_ = View(image_rows, "images", rng)
         self.text_view_ = View(text_rows, "texts", rng)

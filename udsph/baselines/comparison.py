@@ -13,6 +13,7 @@ from typing import Any
 
 from udsph._version import __version__
 from udsph.baselines import registry
+from udsph.baselines.planning import usable
 from udsph.baselines.registry import create, methods
 from udsph.baselines.scoring import Views, chance, judge
 from udsph.checks import check_int
@@ -181,6 +182,7 @@ class ComparisonFolder:
     def __init__(self, comparison: Comparison, output: Path, processes: int) -> None:
         self.output = output
         self.dataset = comparison.load()
+        comparison = replace(comparison, names=usable(comparison.names, self.dataset))
         self.comparison = comparison.resolved(self.dataset)
         self.jobs = self.comparison.jobs(self.dataset)
         work = Work(self.comparison, self.dataset)

@@ -80,6 +80,32 @@ def check_view(values: Any, name: str, *, empty: bool = False) -> Any:
     return matrix
 
 
+UNKNOWN = -1  # in place of a class number, or all over a row: nothing is known of the labels of that pair
+
+
+def labelled_rows(labels: Any) -> np.ndarray | None:
+    """Which rows of labels are known, ascending: all but those that hold -1; None where there are no labels at all.
+
+    None, labels without columns ``(n, 0)`` and labels of which none is known are no labels.
+    """
+    if labels is None:
+        return None
+    check_unmasked(labels, "labels")
+    values = np.asarray(labels)
+    if values.dtype.kind not in "buif" or values.ndim not in (1, 2):
+        return np.arange(len(values)) if values.ndim else None  # check_labels says what is wrong with them
+    rows = values[:, None] if values.ndim == 1 else values
+    found = np.flatnonzero(~(rows == UNKNOWN).all(axis=1)) if rows.shape[1] else np.zeros(0, np.int64)
+    return found if len(found) else None
+
+
+def given_labels(labels: np.ndarray, usable: np.ndarray) -> np.ndarray | None:
+    """Labels as ``fit`` takes them: rows of -1 where training may not use them, None where it may use none."""
+    if not usable.any() or not labels.shape[1]:
+        return None
+    return labels if usable.all() else np.where(usable[:, None], labels.astype(np.int8), np.int8(UNKNOWN))
+
+
 def check_labels(labels: Any, rows: int) -> np.ndarray:
     """Labels as float64 multi-hot ``(n, classes)``; class numbers ``(n,)`` or ``(n, 1)`` are converted."""
     check_unmasked(labels, "labels")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from udsph.baselines.base import Kind, Method
+from udsph.baselines.base import Kind, Method, log
 from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, Range, check_labels, check_view
 from udsph.data import Modality
 from udsph.data.directions import MODALITIES
@@ -26,10 +26,10 @@ from udsph.encoding.items import as_modality as as_rows
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.models import ModalityPair, Outputs, build_modality
-from udsph.training.batches import augment, pieces, statistics
+from udsph.training.batches import augment, number_of_pieces, pieces, statistics
 from udsph.training.launch import launch, undisturbed
 from udsph.training.phase import GRADIENT_NORM
-from udsph.training.plan import default_epochs
+from udsph.training.plan import default_epochs, why_so_many
 from udsph.training.schedule import one_cycle
 
 PART_WIDTH = 64
@@ -55,7 +55,8 @@ class DeepMethod(Method):
     bits, random_state
         Length of the codes; seed of weights, order and augmentation.
     epochs
-        Passes over the pairs; 0 chooses by the kind and the amount of data, as UDSPH does.
+        Passes over the pairs; 0 chooses by the kind and the amount of data, as UDSPH does. Where a supervised method
+        learns from the pairs with labels only, these get as many passes as make the same number of steps.
     batch_size, learning_rate, weight_decay
         Of the optimiser.
     device
@@ -104,6 +105,9 @@ class DeepMethod(Method):
         """The losses of a batch; their sum is minimised."""
         raise NotImplementedError
 
+    def _finish(self, image: Modality, text: Modality) -> None:
+        """What is left to do with the pairs that were learnt from, once the networks are trained."""
+
     # -- the loop -------------------------------------------------------------------------------------------------
 
     def fit(self, images: Any, texts: Any, labels: Any = None) -> DeepMethod:
@@ -117,24 +121,42 @@ class DeepMethod(Method):
             If a loss stops being finite.
         """
         self._check_settings()
-        self._check_supervision(labels)
         image, text = as_modality(images, "images"), as_modality(texts, "texts")
         for modality, name in ((image, "images"), (text, "texts")):
             check_varied(modality, name)
         if len(image) != len(text):
             raise InputError(f"{len(image)} images but {len(text)} texts; row i of both must be one pair")
+        pairs, known = len(image), self._labelled(labels, len(image))
+        if known is not None:
+            image, text, labels = image.take(known), text.take(known), np.asarray(labels)[known]
         if len(image) < 4:
-            raise InputError(f"{len(image)} pairs are too few for a deep method; give at least 4")
+            what = "pairs" if known is None else "pairs with labels"
+            raise InputError(f"{len(image)} {what} are too few for a deep method; give at least 4")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision={self.precision}: expected one of {', '.join(PRECISIONS)}")
         wanted = check_labels(labels, len(image)) if self.supervised else None
+        self.epochs_ = self._planned(image, text, pairs)
         self.device_ = launch(Config(device=self.device)).device
         with undisturbed(self.device_):
             torch.manual_seed(self.random_state)
             self._build(image, text, wanted)
             self._train(image, text, wanted)
         self.fitted_ = True
+        self._finish(image, text)
         return self
+
+    def _planned(self, image: Modality, text: Modality, pairs: int) -> int:
+        """Passes over the pairs to learn from, in as many steps as ``pairs`` would take; it is logged."""
+        size = self.batch_size
+        chosen = "" if self.epochs else why_so_many(image, text, pairs, size)
+        epochs = self.epochs or default_epochs(image, text, pairs, size)
+        steps = number_of_pieces(len(image), size)
+        if len(image) < pairs:
+            epochs = -(-epochs * number_of_pieces(pairs, size) // steps)
+            chosen = f"as many steps as {pairs:,} pairs would take"
+        why = f" ({chosen})" if chosen else ""
+        log.info(f"{type(self).__name__}: {len(image):,} pairs, {epochs:,} epochs of {steps:,} steps{why}")
+        return epochs
 
     def _build(self, image: Modality, text: Modality, labels: np.ndarray | None) -> None:
         self.specs_ = {"image": spec_of(image), "text": spec_of(text)}
@@ -163,7 +185,7 @@ class DeepMethod(Method):
             modules.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         rng = np.random.default_rng(self.random_state)
-        epochs = self.epochs or default_epochs(image, text, len(image), self.batch_size)
+        epochs = self.epochs_
         marks = np.zeros((len(image), 1)) if labels is None else labels
         self.history_: list[float] = []
         for epoch in range(epochs):

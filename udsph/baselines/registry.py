@@ -108,6 +108,16 @@ def unknown(name: str) -> str:
     return f"unknown method '{name}'; known: {', '.join(names())}{left_out}"
 
 
+def without_labels() -> tuple[str, ...]:
+    """Names of the methods that need no labels."""
+    return tuple(name for name, method in methods().items() if not method.supervised or method.semi_supervised)
+
+
+def name_of(method: type[Method]) -> str:
+    """The name under which a method is known, or that of its class."""
+    return next((name for name, known in methods().items() if known is method), method.__name__)
+
+
 def forget() -> None:
     """Look for the files and entry points anew."""
     _built_in.cache_clear()

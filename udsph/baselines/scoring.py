@@ -10,6 +10,7 @@ import numpy as np
 
 from udsph.baselines.base import Method
 from udsph.baselines.features import Describer
+from udsph.baselines.inputs import given_labels
 from udsph.data import Dataset, Modality
 from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.evaluation import evaluate, evaluate_scores, mean_average_precision
@@ -26,6 +27,8 @@ class Views:
 
     def __init__(self, dataset: Dataset, *, fixed_features: bool) -> None:
         self.labels = {split: dataset.labels[index] for split, index in dataset.splits.items()}
+        train = dataset.splits["train"]
+        self.given = given_labels(dataset.labels[train], dataset.supervised[train])  # what fit may see
         self.parts = {}
         for view in MODALITIES:
             modality = getattr(dataset, view)
@@ -39,7 +42,7 @@ def judge(method: Method, views: Views) -> dict[str, Any]:
     """Fit a method and say what it took and what its codes are worth: times, and scores of both directions."""
     parts = views.parts
     started, worked = time.perf_counter(), time.process_time()
-    method.fit(parts["image", "train"], parts["text", "train"], views.labels["train"])
+    method.fit(parts["image", "train"], parts["text", "train"], views.given)
     row: dict[str, Any] = {"train_seconds": time.perf_counter() - started}
     row["train_cpu_seconds"] = time.process_time() - worked  # of all threads; says more where jobs share a machine
     started = time.perf_counter()

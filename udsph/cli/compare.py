@@ -29,6 +29,7 @@ def compare(
     """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
     from udsph.baselines import names
     from udsph.baselines.comparison import Comparison, ComparisonFolder
+    from udsph.baselines.planning import remarks
     from udsph.report.figures import draw_figures
     from udsph.report.tables import markdown_table, summarise, write_tables
 
@@ -44,6 +45,9 @@ def compare(
         precision=precision,
     )
     folder = ComparisonFolder(comparison, output, processes or cores())
+    epochs = folder.comparison.epochs
+    for line in remarks(comparison.names, folder.dataset, epochs=epochs, chosen=not comparison.epochs):
+        log.info(line)
     failed = _run(folder)
     rows, chance, caption = folder.collect(), folder.chance, folder.caption()
     written = [

@@ -58,9 +58,7 @@ class Plan:
         description = with_backbone(describe(dataset), config.backbone)
         data = {"name": dataset.name, "root": dataset.root, "settings": dict(dataset.settings)}
         fitted, held = split_validation(train, config.validation, config.seed)
-        chosen = ""
-        if not asked.epochs and config.epochs > usual_epochs(dataset.image, dataset.text):
-            chosen = f"as many as give {LEAST_STEPS} steps; epochs=N for another number"
+        chosen = "" if asked.epochs else why_so_many(dataset.image, dataset.text, len(train), config.batch_size)
         return cls(config, description, data, fitted, held, train, chosen)
 
     def items(self, phase: str) -> np.ndarray:
@@ -100,6 +98,13 @@ def default_epochs(image: Modality, text: Modality, pairs: int, batch_size: int)
 def usual_epochs(image: Modality, text: Modality) -> int:
     """Passes over pairs of these kinds, where they are not few."""
     return max(DEFAULT_EPOCHS[image.kind], DEFAULT_EPOCHS[text.kind])
+
+
+def why_so_many(image: Modality, text: Modality, pairs: int, batch_size: int) -> str:
+    """Why :func:`default_epochs` gives so few pairs more passes than usual, in words; nothing where it does not."""
+    if default_epochs(image, text, pairs, batch_size) == usual_epochs(image, text):
+        return ""
+    return f"as many as give {LEAST_STEPS} steps; epochs=N for another number"
 
 
 def describe(dataset: Dataset) -> Description:

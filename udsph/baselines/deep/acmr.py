@@ -56,11 +56,9 @@ class ACMR(DeepMethod):
         found["triplet_back"] = self.weight * triplet(views["text"], views["image"], apart, self.margin)
         return found
 
-    def fit(self, images: Any, texts: Any, labels: Any = None) -> ACMR:
-        """Learn from pairs, then take the medians of the training embeddings as thresholds."""
-        super().fit(images, texts, labels)
-        self.medians_ = {view: np.median(self._project(view, x), 0) for view, x in (("image", images), ("text", texts))}
-        return self
+    def _finish(self, image: Modality, text: Modality) -> None:
+        """The medians of the training embeddings are the thresholds."""
+        self.medians_ = {view: np.median(self._project(view, x), 0) for view, x in (("image", image), ("text", text))}
 
     def encode_image(self, images: Any) -> np.ndarray:
         """Packed codes of images alone: uint8 ``(n, ceil(bits / 8))``."""

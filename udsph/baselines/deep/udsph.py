@@ -50,12 +50,14 @@ class FullUDSPH(Method):
     def fit(self, images: Any, texts: Any, labels: Any = None) -> FullUDSPH:
         """Learn from pairs with labels; nothing but these pairs is looked at, the validation part is cut from them."""
         self._check_settings()
-        self._check_supervision(labels)
         image, text = as_modality(images, "images"), as_modality(texts, "texts")
         if len(image) != len(text):
             raise InputError(f"{len(image)} images but {len(text)} texts; row i of both must be one pair")
         check_varied(image, "images")
         check_varied(text, "texts")
+        known = self._labelled(labels, len(image))
+        if known is not None:
+            image, text, labels = image.take(known), text.take(known), np.asarray(labels)[known]
         wanted = check_labels(labels, len(image)).astype(np.uint8)
         # A dataset needs a query that is not trained on, though training never reads it: the first pair once more.
         everything, rows = np.arange(len(image)), np.append(np.arange(len(image)), 0)

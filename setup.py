@@ -198,8 +198,8 @@ class BuildNative(build_ext):
 
 setup(
     ext_modules=[
-        native_extension("udsph.hamming._native", "csrc/hamming", *BIT_SLICES),
         # No fused operations: sums of floating-point numbers have the same bits at every level.
+        native_extension("udsph.hamming._native", "csrc/hamming", "-ffp-contract=off", *BIT_SLICES),
         native_extension("udsph.evaluation._native", "csrc/evaluation", "-ffp-contract=off", *BIT_SLICES),
         # Square roots and comparisons of whole vectors: no errno, no floating-point traps.
         native_extension("udsph.attention._native", "csrc/attention", "-fno-math-errno", "-fno-trapping-math"),

@@ -7,7 +7,7 @@ import numpy as np
 from udsph import hamming
 
 from .common import size, skip_unsupported_level
-from .sources import make_source, near_duplicates
+from .sources import fingerprints, make_source, near_duplicates
 
 
 class _Operation:
@@ -39,3 +39,23 @@ class Pairs(_Operation):
         return sum(len(block.left) for block in hamming.pairs(self.codes, radius))
 
     track_pairs.unit = "pairs"
+
+
+class Similarity(_Operation):
+    """Tanimoto among fingerprints of 2048 bits like Morgan's: 256 queries at once, or one."""
+
+    repeat = (2, 5, 4.0)
+    params = ((100_000, 1_000_000), (1, 256))
+    param_names = ("n", "nq")
+
+    def setup(self, n, nq):
+        skip_unsupported_level()
+        self.index = hamming.SimilarityIndex(2048)
+        self.index.add(fingerprints(np.random.default_rng(0), size(n)))
+        self.queries = fingerprints(np.random.default_rng(1), nq)
+
+    def time_search(self, n, nq):
+        self.index.search(self.queries, 10)
+
+    def time_range_search(self, n, nq):
+        self.index.range_search(self.queries, 0.7)

@@ -55,3 +55,23 @@ def near_duplicates(rng: np.random.Generator, n: int) -> np.ndarray:
         bits = rng.integers(0, 64, len(rows))
         codes[rows, bits // 8] ^= (1 << bits % 8).astype(np.uint8)
     return codes
+
+
+def fingerprints(rng: np.random.Generator, n: int, bits: int = 2048) -> np.ndarray:
+    """Codes like Morgan fingerprints: some 45 bits of very unequal frequency, in families with half of them in common."""
+    fixed = np.random.default_rng(12345)
+    share = 1 / (8 + np.arange(bits)) ** 0.8
+    chances = np.cumsum(fixed.permutation(share / share.sum()))
+    scaffolds = [np.searchsorted(chances, fixed.random(25)) for _ in range(2000)]
+    codes = np.zeros((n, bits // 8), np.uint8)
+    for begin in range(0, n, 65536):
+        rows = min(65536, n - begin)
+        values = np.zeros((rows, bits), np.uint8)
+        common = np.stack([scaffolds[i] for i in rng.integers(0, len(scaffolds), rows)])
+        np.put_along_axis(values, common, (rng.random(common.shape) < 0.95).astype(np.uint8), axis=1)
+        own = np.searchsorted(chances, rng.random((rows, 70)))
+        count = np.clip(rng.normal(28, 11, rows), 3, 70)
+        line = np.repeat(np.arange(rows)[:, None], 70, axis=1)[np.arange(70) < count[:, None]]
+        values[line, own[np.arange(70) < count[:, None]]] = 1
+        codes[begin : begin + rows] = np.packbits(values, axis=1, bitorder="little")
+    return codes

@@ -10,7 +10,8 @@
 namespace udsph {
 
 enum : size_t {
-  MAX_TILE = 1024,  // queries that share a table, which is of COLUMN bits of a code
+  MAX_TILE = 1024,     // queries that share a table, which is of COLUMN bits of a code
+  SHARED_PLANES = 14,  // of counts of shared bits
 };
 
 // Codes are searched by a form for their width class: codes of up to 2^class bits; class 13 is for all beyond 1024. A sum of bias
@@ -77,6 +78,11 @@ struct Kernels {
 
   // Scan blocks [begin, end) for every query of the tile: many queries share a table per block, few go without.
   void (*scan)(const BlockView &codes, size_t begin, size_t end, Tile &tile);
+
+  // Which lanes of a block share at least `limit` bits with a query, whose n bits are the slices at `offsets` (in words): BLOCK_WORDS words
+  // of `near`. `counts` gets the numbers of all lanes in planes, BLOCK_WORDS words each; returns how many planes, or 0 if no lane is near.
+  // The limit must be below 2**13. Both are aligned to 64 bytes, `counts` is of SHARED_PLANES planes.
+  size_t (*shared)(const uint64_t *block, const uint32_t *offsets, size_t n, size_t limit, uint64_t *near, uint64_t *counts);
 
   WordKernels words;
 };

@@ -1,10 +1,15 @@
-// NumPy arrays in, NumPy arrays out, for what is done with codes beside searching: pairs and components.
+// NumPy arrays in, NumPy arrays out, for what is done with codes beside searching: pairs, components,
+// similarities.
 #include "hamming/operations_bindings.h"
 
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <optional>
 
 #include "hamming/levels.h"
 #include "hamming/pairs.h"
+#include "hamming/similarity.h"
 
 namespace py = pybind11;
 
@@ -56,10 +61,64 @@ py::array_t<int64_t> labels(udsph::Components &components) {
   return labels;
 }
 
+// The arguments of both searches by similarity, checked.
+struct SimilarityArguments {
+  const Array<uint32_t> &sizes;
+  const Array<int64_t> &positions;
+  const Array<uint8_t> &queries;
+  const std::optional<Array<uint64_t>> &allowed;
+  double alpha, beta, threshold;
+  size_t threads;
+
+  udsph::SimilarityJob job(const udsph::Segment &segment) const {
+    udsph::kernels();
+    const size_t n = segment.size();
+    if (static_cast<size_t>(sizes.size()) != n || static_cast<size_t>(positions.size()) != n)
+      throw py::value_error("sizes and positions must be of the length of the segment");
+    if (queries.ndim() != 2 || static_cast<size_t>(queries.shape(1)) != (segment.bits() + 7) / 8)
+      throw py::value_error("queries must be packed rows of " + std::to_string(segment.bits()) + " bits");
+    if (allowed && static_cast<size_t>(allowed->size()) != segment.block_count() * udsph::BLOCK_WORDS)
+      throw py::value_error("allowed must have a bit for every code, in whole blocks");
+    if (threads == 0) throw py::value_error("threads must be at least 1");
+    return {segment, sizes.data(), positions.data(), allowed ? allowed->data() : nullptr, queries.data(), static_cast<size_t>(queries.shape(0)),
+            alpha,   beta,         threshold,        threads, check_signals};
+  }
+};
+
+py::tuple most_similar(const udsph::Segment &segment, const Array<uint32_t> &sizes, const Array<int64_t> &positions,
+                       const Array<uint8_t> &queries, size_t k, double threshold, double alpha, double beta,
+                       const std::optional<Array<uint64_t>> &allowed, size_t threads) {
+  const udsph::SimilarityJob job = SimilarityArguments{sizes, positions, queries, allowed, alpha, beta, threshold, threads}.job(segment);
+  py::array_t<float> similarities({job.n_queries, k});
+  py::array_t<int64_t> found({job.n_queries, k});
+  float *s = similarities.mutable_data();
+  int64_t *p = found.mutable_data();
+  {
+    py::gil_scoped_release released;
+    udsph::most_similar(job, k, s, p);
+  }
+  return py::make_tuple(similarities, found);
+}
+
+py::tuple all_similar(const udsph::Segment &segment, const Array<uint32_t> &sizes, const Array<int64_t> &positions,
+                      const Array<uint8_t> &queries, double threshold, double alpha, double beta,
+                      const std::optional<Array<uint64_t>> &allowed, size_t threads) {
+  const udsph::SimilarityJob job = SimilarityArguments{sizes, positions, queries, allowed, alpha, beta, threshold, threads}.job(segment);
+  udsph::SimilarityResult result;
+  {
+    py::gil_scoped_release released;
+    result = udsph::all_similar(job);
+  }
+  return py::make_tuple(to_array(std::move(result.offsets)), to_array(std::move(result.similarities)),
+                        to_array(std::move(result.positions)));
+}
+
 }  // namespace
 
 void bind_operations(py::module_ &module) {
   module.def("join_pairs", &join_pairs);
+  module.def("most_similar", &most_similar);
+  module.def("all_similar", &all_similar);
   py::class_<udsph::Components>(module, "Components")
       .def(py::init<size_t>())
       .def("link", &link_pairs)

@@ -18,6 +18,7 @@ from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.index import Index
 from udsph.hamming.joins import Pairs, groups, pairs
 from udsph.hamming.results import RangeResult, SearchResult
+from udsph.hamming.similarity import SimilarityIndex, SimilarityRange, SimilarityResult
 from udsph.hamming.storage import FormatError
 
 __all__ = [
@@ -28,6 +29,9 @@ __all__ = [
     "Pairs",
     "RangeResult",
     "SearchResult",
+    "SimilarityIndex",
+    "SimilarityRange",
+    "SimilarityResult",
     "build_info",
     "distances",
     "groups",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.errors import InputError
 from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_pair
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.results import SearchResult
+from udsph.hamming.similarity import SimilarityIndex, SimilarityResult, check_metric
 from udsph.threads import thread_count
 
 
@@ -43,15 +45,46 @@ def distances(
     return backend.module().distances(queries, codes, thread_count(threads))
 
 
+@overload
 def search(
     queries: Any,
     codes: Any,
     k: int,
     *,
+    metric: Literal["hamming"] = ...,
     bits: int | None = None,
     bitorder: BitOrder = "little",
     threads: int | None = None,
-) -> SearchResult:
+) -> SearchResult: ...
+
+
+@overload
+def search(
+    queries: Any,
+    codes: Any,
+    k: int,
+    *,
+    metric: Literal["tanimoto", "jaccard", "dice", "containment", "tversky"],
+    alpha: float | None = None,
+    beta: float | None = None,
+    bits: int | None = None,
+    bitorder: BitOrder = "little",
+    threads: int | None = None,
+) -> SimilarityResult: ...
+
+
+def search(
+    queries: Any,
+    codes: Any,
+    k: int,
+    *,
+    metric: str = "hamming",
+    alpha: float | None = None,
+    beta: float | None = None,
+    bits: int | None = None,
+    bitorder: BitOrder = "little",
+    threads: int | None = None,
+) -> SearchResult | SimilarityResult:
     """Find the k nearest codes of every query, without keeping an index.
 
     Parameters
@@ -60,6 +93,10 @@ def search(
         In the forms of ``FlatIndex``.
     k : int
         Neighbours wanted, at least 1; more than n are padded.
+    metric : {"hamming", "tanimoto", "jaccard", "dice", "containment", "tversky"}
+        The distance, or a similarity of ``SimilarityIndex``.
+    alpha, beta : float
+        Weights of "tversky".
     bits : int, optional
         Width of a code; by default all bits of the rows of ``codes``.
     bitorder : {"little", "big"}
@@ -71,13 +108,23 @@ def search(
     -------
     SearchResult
         ``distances`` (nq, k) int32 and ``ids`` (nq, k) int64, the row numbers of ``codes``, sorted by (distance, id).
+    SimilarityResult
+        For every metric but "hamming": ``similarities`` (nq, k) float32, descending, and ``ids``.
 
     Raises
     ------
     TypeError, ValueError
-        Wrong dtype or dimension, widths that differ, or k below 1.
+        Wrong dtype or dimension, widths that differ, k below 1, an unknown metric or weights that it does not take.
     """
+    if metric != "hamming":
+        check_metric(metric, alpha, beta)
+    elif alpha is not None or beta is not None:
+        raise InputError("alpha and beta are of metric='tversky', metric='hamming' has no weights")
     queries, codes, width = as_pair(queries, codes, bits, bitorder)
-    index = FlatIndex(width)
-    index.add(codes)
-    return index.search(queries, k, threads=threads)
+    if metric == "hamming":
+        index = FlatIndex(width)
+        index.add(codes)
+        return index.search(queries, k, threads=threads)
+    sets = SimilarityIndex(width)
+    sets.add(codes)
+    return sets.search(queries, k, metric=metric, alpha=alpha, beta=beta, threads=threads)

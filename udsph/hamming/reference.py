@@ -13,7 +13,7 @@ from udsph.hamming.results import NO_DISTANCE, NO_ID
 
 _PAIRS_PER_STEP = 1 << 22  # distances held at a time
 
-_POPCOUNT = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
+POPCOUNT = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 Mask = NDArray[np.bool_]
 
@@ -23,7 +23,7 @@ def distances(queries: NDArray[np.uint8], codes: NDArray[np.uint8], threads: int
     out = np.zeros((len(queries), len(codes)), np.int32)
     for row, query in zip(out, queries, strict=True):
         for byte in range(codes.shape[1]):
-            row += _POPCOUNT[codes[:, byte] ^ query[byte]]
+            row += POPCOUNT[codes[:, byte] ^ query[byte]]
     return out
 
 

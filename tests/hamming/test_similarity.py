@@ -1,0 +1,166 @@
+"""Similarities of sets of bits, against RDKit and against all pairs by the formula."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from udsph import hamming
+from udsph.errors import InputError
+from udsph.hamming.sets import similarities_of
+from udsph.hamming.similarity import check_metric
+
+WEIGHTS = {"tanimoto": {}, "dice": {}, "containment": {}, "tversky": {"alpha": 0.3, "beta": 1.7}}
+
+
+def sparse(n, bits, rng, share=0.05):
+    """Fingerprints: sets of quite different sizes, some alike, one empty, one full."""
+    chance = rng.gamma(2, share / 2, (n, 1)).clip(0, 1)
+    values = rng.random((n, bits)) < chance
+    alike = rng.integers(0, n, n // 3)
+    values[: n // 3] = values[alike] & (rng.random((n // 3, bits)) < 0.9)
+    values[n // 2] = False
+    values[n // 2 + 1 :][:1] = True
+    return hamming.pack(values)
+
+
+def truth(queries, codes, weights, threshold=0.0, allowed=None):
+    """Per query: similarities as float32 and positions, sorted by the definition."""
+    for row in similarities_of(queries, codes, weights):
+        near = np.flatnonzero(row >= threshold if allowed is None else (row >= threshold) & allowed)
+        value = row[near].astype(np.float32)
+        order = np.lexsort((near, -value))
+        yield value[order], near[order]
+
+
+def check(index, queries, codes, k, threshold, metric, allowed=None, ids=None, threads=None):
+    options = {"metric": metric, **WEIGHTS[metric], "where": allowed, "threads": threads}
+    weights = check_metric(metric, options.get("alpha"), options.get("beta"))
+    best, every = (
+        index.search(queries, k, threshold=threshold, **options),
+        index.range_search(queries, threshold, **options),
+    )
+    assert best.similarities.dtype == every.similarities.dtype == np.float32
+    assert best.ids.dtype == every.ids.dtype == every.offsets.dtype == np.int64
+    for q, (value, place) in enumerate(truth(queries, codes, weights, threshold, allowed)):
+        named = place if ids is None else ids[place]
+        begin, end = every.offsets[q : q + 2]
+        np.testing.assert_array_equal(every.similarities[begin:end], value)
+        np.testing.assert_array_equal(every.ids[begin:end], named)
+        padding = max(0, k - len(value))
+        np.testing.assert_array_equal(best.similarities[q], np.r_[value[:k], np.full(padding, -1, np.float32)])
+        np.testing.assert_array_equal(best.ids[q], np.r_[named[:k], np.full(padding, -1)])
+
+
+@pytest.mark.parametrize("metric", WEIGHTS)
+@pytest.mark.parametrize("bits", [13, 166, 1024, 2048])
+def test_searches_give_what_the_formula_gives(engine, bits, metric):
+    rng = np.random.default_rng(bits)
+    codes = sparse(1300, bits, rng)
+    queries = np.concatenate([codes[::90], codes[650:652], sparse(4, bits, rng, 0.2)])
+    index = hamming.SimilarityIndex(bits)
+    index.add(codes)
+    for k, threshold in ((1, 0.0), (10, 0.0), (1500, 0.0), (10, 0.7), (2, 1.0)):
+        check(index, queries, codes, k, threshold, metric)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("nq", [1, 5, 200])
+def test_threads_and_batches_change_nothing(threads, nq):
+    rng = np.random.default_rng(nq)
+    codes = sparse(3000, 200, rng)
+    index = hamming.SimilarityIndex(200)
+    index.add(codes)
+    check(index, codes[:nq], codes, 7, 0.5, "tanimoto", threads=threads)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_sets_of_every_density(engine, share):
+    rng = np.random.default_rng(1)
+    codes = hamming.pack(rng.random((700, 1200)) < share)
+    index = hamming.SimilarityIndex(1200)
+    index.add(codes)
+    check(index, codes[:9], codes, 5, 0.0, "tanimoto")
+
+
+def test_pieces_ids_and_filters(engine):
+    rng = np.random.default_rng(2)
+    codes, ids = sparse(1500, 166, rng), rng.permutation(9000)[:1500]
+    index = hamming.SimilarityIndex(166)
+    begin = 0
+    for end in (700, 701, 760, 760, 1100, 1500):
+        index.add(codes[begin:end], ids=ids[begin:end])
+        begin = end
+    assert len(index) == 1500 and index.nbytes > codes.nbytes
+    allowed = rng.random(1500) < 0.2
+    for where in (None, allowed):
+        check(index, codes[:20], codes, 9, 0.4, "tanimoto", where, ids)
+    by_mask = index.search(codes[:5], 4, where=allowed)
+    for where in (ids[allowed], hamming.Bitmap.from_mask(allowed)):
+        np.testing.assert_array_equal(index.search(codes[:5], 4, where=where).ids, by_mask.ids)
+    np.testing.assert_array_equal(index.reconstruct(ids[[3, 1400, 730]]), codes[[3, 1400, 730]])
+    other = pickle.loads(pickle.dumps(index))
+    np.testing.assert_array_equal(other.search(codes[:5], 4).ids, index.search(codes[:5], 4).ids)
+    with pytest.raises(ValueError, match="already"):
+        index.add(codes[:1], ids=ids[:1])
+
+
+def test_an_index_without_codes_finds_nothing(engine):
+    index = hamming.SimilarityIndex(64)
+    similarities, ids = index.search(np.zeros((2, 8), np.uint8), 3)
+    assert (similarities == -1).all() and (ids == -1).all()
+    assert index.range_search(np.zeros((2, 8), np.uint8), 0.0).offsets.tolist() == [0, 0, 0]
+
+
+def test_rdkit_gives_the_same_similarities():
+    data = pytest.importorskip("rdkit.DataStructs")
+    rng = np.random.default_rng(3)
+    codes = sparse(400, 256, rng, 0.2)
+    vectors = [data.CreateFromBitString("".join(map(str, row))) for row in hamming.unpack(codes, 256)]
+    index = hamming.SimilarityIndex(256)
+    index.add(codes)
+    theirs = {
+        "tanimoto": lambda a: data.BulkTanimotoSimilarity(a, vectors),
+        "dice": lambda a: data.BulkDiceSimilarity(a, vectors),
+        "containment": lambda a: data.BulkTverskySimilarity(a, vectors, 1.0, 0.0),
+        "tversky": lambda a: data.BulkTverskySimilarity(a, vectors, 0.25, 0.5),
+    }
+    for metric, similarity in theirs.items():
+        weights = {"alpha": 0.25, "beta": 0.5} if metric == "tversky" else {}
+        for q in (0, 7, 200, 201):  # 200 is empty, 201 is full
+            wanted = np.array(similarity(vectors[q]), np.float32)
+            order = np.argsort(-wanted, kind="stable")
+            found = index.search(codes[q : q + 1], 400, metric=metric, **weights)
+            np.testing.assert_array_equal(found.similarities[0], wanted[order])
+            np.testing.assert_array_equal(found.ids[0], order)
+
+
+def test_one_call_without_an_index():
+    rng = np.random.default_rng(4)
+    codes = sparse(500, 166, rng)
+    index = hamming.SimilarityIndex(166)
+    index.add(codes)
+    found = hamming.search(codes[:5], codes, 4, bits=166, metric="dice")
+    for ours, theirs in zip(found, index.search(codes[:5], 4, metric="dice"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"metric": "cosine"}, InputError, "metric must be one of 'tanimoto'"),
+        ({"metric": "tversky", "alpha": 1}, InputError, "needs alpha= and beta="),
+        ({"metric": "tversky", "alpha": 1, "beta": -1}, InputError, "beta must be a number of 0 or more"),
+        ({"alpha": 1}, InputError, "alpha and beta are of metric='tversky'"),
+        ({"threshold": 1.2}, InputError, "threshold must be from 0 to 1"),
+        ({"threshold": float("nan")}, InputError, "threshold must be from 0 to 1"),
+        ({"threshold": "0.7"}, TypeError, "threshold must be a number"),
+        ({"where": np.ones(3, bool)}, InputError, r"where must have shape \(2,\)"),
+        ({"where": [1, 1]}, InputError, "names the id 1 twice"),
+    ],
+)
+def test_wrong_options_are_named(options, error, message):
+    index = hamming.SimilarityIndex(64)
+    index.add(np.zeros((2, 8), np.uint8))
+    with pytest.raises(error, match=message):
+        index.search(np.zeros((1, 8), np.uint8), 1, **options)

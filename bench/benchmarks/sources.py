@@ -58,7 +58,7 @@ def near_duplicates(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def fingerprints(rng: np.random.Generator, n: int, bits: int = 2048) -> np.ndarray:
-    """Codes like Morgan fingerprints: some 45 bits of very unequal frequency, in families with half of them in common."""
+    """Codes like Morgan fingerprints: some 50 bits of very unequal frequency, half of them those of a family."""
     fixed = np.random.default_rng(12345)
     share = 1 / (8 + np.arange(bits)) ** 0.8
     chances = np.cumsum(fixed.permutation(share / share.sum()))

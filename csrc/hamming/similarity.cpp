@@ -31,6 +31,8 @@ inline int64_t position_of(uint64_t key) { return static_cast<int64_t>(key & ((u
 
 // What one query has found so far: its best k, or all.
 struct Query {
+  Query(const SimilarityJob &job, size_t k) : job(&job), k(k) {}
+
   const SimilarityJob *job;
   size_t k;  // 0: all
   uint32_t size = 0;
@@ -129,7 +131,7 @@ class SimilaritySearch {
     const size_t bits = job_.codes.bits(), bytes = (bits + 7) / 8;
     std::vector<Query> tile;
     for (size_t i = begin; i < end; i++) {
-      Query query{&job_, k_};
+      Query query(job_, k_);
       query.size = sizes_[order_[i]];
       const uint8_t *row = job_.queries + order_[i] * bytes;
       for (size_t bit = 0; bit < bits; bit++)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.errors import InputError
-from udsph.hamming import backend
+from udsph.hamming import apart, backend
 from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
 from udsph.hamming.ids import Ids, Unknown, check_unknown
 from udsph.hamming.names import check_ids
@@ -135,7 +135,8 @@ class FlatIndex(Stored):
             Neighbours wanted, at least 1.
         where : optional
             Codes that may be returned: a boolean mask (n,) or a ``Bitmap``, both by insertion order, or an array of
-            ids, each once.
+            ids, each once. Or a list of one of these (or None) per query, or a boolean mask (nq, n); queries whose
+            filter is the same object are searched together.
         threads : int, optional
             Default: ``UDSPH_NUM_THREADS``, else ``OMP_NUM_THREADS``, else every core, but 1 in a worker process.
         unknown : {"error", "ignore"}
@@ -157,10 +158,13 @@ class FlatIndex(Stored):
             k = check_int(k, "k", 1, _MOST_NEIGHBOURS)
         if unknown != "error":
             check_unknown(unknown)
-        return snapshot.search(rows, k, where, snapshot.threads(rows, threads), unknown)
+        count = snapshot.threads(rows, threads)
+        if where is not None and apart.has_own_filters(where):
+            return apart.search(snapshot, rows, k, where, count, unknown)
+        return snapshot.search(rows, k, where, count, unknown)
 
     def range_search(
-        self, queries: Any, radius: int, *, where: Any = None, threads: int | None = None, unknown: Unknown = "error"
+        self, queries: Any, radius: Any, *, where: Any = None, threads: int | None = None, unknown: Unknown = "error"
     ) -> RangeResult:
         """Find every code within a radius of every query.
 
@@ -168,8 +172,8 @@ class FlatIndex(Stored):
         ----------
         queries : (nq, width) array, or one packed code, (bytes,)
             See the class for the forms.
-        radius : int
-            Largest distance that counts, 0 or more.
+        radius : int, or (nq,) integers
+            Largest distance that counts, 0 or more: of all queries, or of each.
         where, threads, unknown : optional
             As for ``search``.
 
@@ -185,8 +189,11 @@ class FlatIndex(Stored):
             As for ``search``; a negative radius.
         """
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
-        radius = min(check_int(radius, "radius", 0), self.bits)
-        return snapshot.range_search(rows, radius, where, snapshot.threads(rows, threads), check_unknown(unknown))
+        radius, count = apart.check_radius(radius, rows, self.bits), snapshot.threads(rows, threads)
+        check_unknown(unknown)
+        if isinstance(radius, int) and (where is None or not apart.has_own_filters(where)):
+            return snapshot.range_search(rows, radius, where, count, unknown)
+        return apart.range_search(snapshot, rows, radius, where, count, unknown)
 
     def reconstruct(self, ids: Any) -> NDArray[np.uint8]:
         """Return the packed codes of ids, (n, (bits + 7) // 8) uint8 in the index's bit order.

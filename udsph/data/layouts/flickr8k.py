@@ -35,8 +35,8 @@ from udsph.data.settings import Setting
 from udsph.errors import InputError
 
 SOURCE = (
-    "Flickr8k_Dataset.zip (the images) and Flickr8k_text.zip (Flickr8k.token.txt and the lists), unpacked side by side; "
-    "labels.npz (names, labels, label_names) is no part of them, labels=none does without"
+    "Flickr8k_Dataset.zip (the images) and Flickr8k_text.zip (Flickr8k.token.txt and the lists), unpacked side by "
+    "side; labels.npz (names, labels, label_names) is no part of them, labels=none does without"
 )
 SETTINGS = {
     "labels": Setting(
@@ -47,7 +47,9 @@ SETTINGS = {
         "all", str, "which of an image's captions are its text: all joined, first, or random: one drawn by the seed",
         choices=("all", "first", "random"),
     ),
-    "queries": Setting("test", str, "the part whose images are queries: test, or dev to choose by", choices=("test", "dev")),
+    "queries": Setting(
+        "test", str, "the part whose images are queries: test, or dev to choose by", choices=("test", "dev")
+    ),
     "split": Setting(
         "official", str, "official: the lists; fifth: a seeded fifth are queries", choices=("official", "fifth")
     ),
@@ -130,13 +132,12 @@ def _prepared(path: Path, problems: Problems) -> list[Photo]:
 
 
 def _once(photos: list[Photo], source: str, problems: Problems) -> list[Photo]:
-    """Each image once."""
-    seen: set[str] = set()
+    """Each image once, where it is named first."""
+    found: dict[str, Photo] = {}
     for photo in photos:
-        if photo.name in seen:
+        if found.setdefault(photo.name, photo) is not photo:
             problems.leave_out("the image is listed before", f"{source}: {photo.name}")
-        seen.add(photo.name)
-    return list({photo.name: photo for photo in reversed(photos)}.values())[::-1]
+    return list(found.values())
 
 
 def _official(root: Path, listed: bool, problems: Problems) -> list[Photo]:
@@ -227,8 +228,8 @@ def _labels(root: Path, photos: Sequence[Photo], problems: Problems) -> tuple[np
     path = root / LABELS
     if not path.is_file():
         raise InputError(
-            f"flickr8k: '{LABELS}' is missing in '{root}', and the official files have no labels; labels=none loads the "
-            f"pairs alone"
+            f"flickr8k: '{LABELS}' is missing in '{root}', and the official files have no labels; labels=none loads "
+            f"the pairs alone"
         )
     with Arrays(path) as arrays:
         names, table = [str(name) for name in arrays.read("names")], arrays.read("labels")

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "common/memory.h"
+#include "hamming/forecast.h"
 #include "hamming/search.h"
 
 namespace udsph {
@@ -51,6 +52,7 @@ class Tables {
     }
   };
 
+  double scan_cost(double queries) const;
   void take_rows(const Segment &codes);
   double distinct_share() const;
   void make_distinct();
@@ -62,6 +64,7 @@ class Tables {
   Memory<uint32_t> first_, postings_;  // of distinct codes: positions at postings_[first_[i]] to [first_[i + 1]], ascending
   std::vector<Table> tables_;
   Costs costs_;
+  mutable Forecast forecast_;  // searches add to it
 };
 
 }  // namespace udsph

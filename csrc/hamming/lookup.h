@@ -1,0 +1,101 @@
+// One thread's part of a search through tables.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "hamming/levels.h"
+#include "hamming/tables.h"
+
+namespace udsph {
+
+constexpr size_t LOOKUP_BATCH = 64;  // queries whose lookups share a stream
+constexpr size_t LEAST_TIMED = 8;    // of them that say what one takes among many
+
+class Lookup {
+ public:
+  // For the k nearest, or, where k is 0, for all codes within `limit`. In nanoseconds: what a query that is handed over costs a scan, and
+  // what each would cost if all were scanned, infinite where earlier queries' times say nothing of these.
+  Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, const uint64_t *allowed,
+         double scan_cost, double all_scanned);
+
+  // Look up queries [begin, end), at most LOOKUP_BATCH; give(query, keys) gets the keys (distance << 48 | position) of each in ascending
+  // order, hand(query) those that a scan shall take.
+  typedef std::function<void(size_t, const std::vector<uint64_t> &)> Give;
+  typedef std::function<void(size_t)> Hand;
+  void run(size_t begin, size_t end, const Give &give, const Hand &hand);
+
+  uint64_t met[4] = {0, 0, 0, 0};  // lookups, candidates, hits, queries handed over
+
+ private:
+  struct Hit {
+    uint32_t distance, chunk, place;  // in the chunk's order
+  };
+  struct State {
+    size_t query;
+    std::vector<uint64_t> row;      // the query in words
+    std::vector<int> done;          // radius looked up per chunk, -1 at first
+    std::vector<double> expected;   // items of a bucket near the query, per chunk
+    std::vector<uint64_t> keys;     // distance << 48 | position
+    std::vector<uint32_t> counts;   // of the hits so far by distance
+    std::vector<Hit> hits;          // whose positions are still to be read
+    size_t limit, total;            // wanted are distances up to the limit; hits counted
+    uint64_t worst;                 // keys from here on are not among the k
+    int64_t guarantee;
+    double spent;                   // on steps, by the costs
+    double found;                   // on positions, likewise
+    bool measured;
+  };
+  struct Step {
+    State *state;
+    size_t t;
+  };
+  struct Probe {
+    const Step *step;
+    uint64_t key;
+    size_t bucket;
+    uint32_t begin, end;
+  };
+
+  // lookup_plan.cpp: which chunk is next, and whether a scan would be faster.
+  void expect(double all_scanned);
+  void start(State &state, size_t query) const;
+  bool is_scanned() const;
+  double cost(const State &state, size_t t, size_t radius) const;
+  size_t cheapest(State &state) const;
+  void measure(State &state) const;
+  bool too_dear(State &state, size_t t) const;
+  double cost_up_to(State &state, size_t limit) const;
+
+  // lookup.cpp: looking up, comparing, collecting.
+  void stream();
+  bool next_step(size_t step, uint64_t &mask, uint64_t &left, uint64_t &key) const;
+  void open(Probe &probe) const;
+  void compare(State &state, size_t t, uint64_t key, uint32_t begin, uint32_t end);
+  void hit(State &state, size_t t, uint64_t key, uint32_t distance, uint32_t at);
+  void count(State &state, uint32_t distance) const;
+  void keep(State &state, uint32_t distance, uint32_t position) const;
+  void read_positions(State &state) const;
+  bool take(State &state, uint32_t distance, uint32_t position, size_t taken) const;
+  void drop(State &state) const;
+  bool is_allowed(uint32_t position) const { return allowed_ == nullptr || (allowed_[position / 64] >> (position % 64) & 1) != 0; }
+
+  const Tables &tables_;
+  const Kernels &level_;
+  const uint8_t *queries_;
+  const size_t bytes_, k_, limit_;
+  const uint64_t *allowed_;
+  const double scan_cost_;
+  size_t likely_ = 0;     // distance of the k-th code by earlier queries, where they are many
+  bool scanned_ = false;  // whether nearly all queries go to the scan
+  std::vector<State> states_;
+  std::vector<State *> active_;
+  std::vector<Step> steps_;
+  std::vector<int32_t> near_;
+  std::vector<uint64_t> spare_;
+};
+
+// Ways to choose k of n.
+double choose_of(size_t n, size_t k);
+
+}  // namespace udsph

@@ -1,0 +1,111 @@
+// Searches of tables as a whole: queries shared out to threads, and what lookups and the scan of the rest bring put together.
+#include <algorithm>
+#include <atomic>
+#include <limits>
+
+#include "common/parallel.h"
+#include "hamming/lookup.h"
+
+namespace udsph {
+namespace {
+
+constexpr double NEVER = std::numeric_limits<double>::infinity();
+constexpr uint64_t POSITION = (uint64_t{1} << POSITION_BITS) - 1;
+
+void add_to(uint64_t *met, const uint64_t *more) {
+  if (met == nullptr) return;
+  for (size_t i = 0; i < 4; i++) __atomic_fetch_add(&met[i], more[i], __ATOMIC_RELAXED);
+}
+
+// Rows of some queries, one after the other.
+std::vector<uint8_t> rows_of(const uint8_t *queries, const std::vector<size_t> &which, size_t bytes) {
+  std::vector<uint8_t> rows(which.size() * bytes);
+  for (size_t i = 0; i < which.size(); i++) std::copy_n(queries + which[i] * bytes, bytes, rows.data() + i * bytes);
+  return rows;
+}
+
+// Run batches of queries in threads; every thread has its own Lookup, made by `make`. Returns the queries handed over, in order.
+template <class Make, class Give>
+std::vector<size_t> look_up(size_t n_queries, size_t threads, Poll poll, uint64_t *met, const Make &make, const Give &give) {
+  const size_t batches = (n_queries + LOOKUP_BATCH - 1) / LOOKUP_BATCH;
+  Workers workers(std::max<size_t>(1, std::min(threads, batches)), poll);
+  std::atomic<size_t> next{0};
+  std::vector<char> handed(n_queries, 0);
+  workers.run([&](size_t worker) {
+    auto lookup = make();
+    for (size_t b; (b = next++) < batches && workers.proceed(worker);)
+      lookup.run(b * LOOKUP_BATCH, std::min(n_queries, (b + 1) * LOOKUP_BATCH), give, [&](size_t query) { handed[query] = 1; });
+    add_to(met, lookup.met);
+  });
+  std::vector<size_t> rest;
+  for (size_t q = 0; q < n_queries; q++)
+    if (handed[q] != 0) rest.push_back(q);
+  return rest;
+}
+
+}  // namespace
+
+// Nanoseconds that a scan takes for each of so many queries: the codes are read once for all.
+double Tables::scan_cost(double queries) const {
+  return static_cast<double>(n_codes_) * std::min(costs_.scan_one, costs_.scan_many + costs_.scan_one / queries);
+}
+
+void Tables::search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
+                    Poll poll, int32_t *distances, int64_t *positions, uint64_t *met) const {
+  const double handed = std::max(1.0, static_cast<double>(forecast_.handed_over(k)) * static_cast<double>(n_queries));
+  const bool many = n_queries >= LEAST_TIMED;  // what a query among many takes says nothing of one by itself
+  const double scan = scan_cost(handed), all = many ? scan_cost(static_cast<double>(n_queries)) : NEVER;
+  const std::vector<size_t> rest = look_up(
+      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, k, bits_, allowed, scan, all); },
+      [&](size_t query, const std::vector<uint64_t> &keys) {
+        for (size_t i = 0; i < k; i++) {
+          distances[query * k + i] = i < keys.size() ? static_cast<int32_t>(keys[i] >> POSITION_BITS) : INT32_MAX;
+          positions[query * k + i] = i < keys.size() ? static_cast<int64_t>(keys[i] & POSITION) : -1;
+        }
+      });
+  if (allowed == nullptr && n_queries > 0) forecast_.add_handed_over(k, rest.size(), n_queries);
+  if (rest.empty()) return;
+  const std::vector<uint8_t> rows = rows_of(queries, rest, (bits_ + 7) / 8);
+  std::vector<int32_t> near(rest.size() * k);
+  std::vector<int64_t> places(rest.size() * k);
+  udsph::search(codes, rows.data(), rest.size(), k, allowed, threads, poll, near.data(), places.data());
+  for (size_t i = 0; i < rest.size(); i++) {
+    std::copy_n(near.data() + i * k, k, distances + rest[i] * k);
+    std::copy_n(places.data() + i * k, k, positions + rest[i] * k);
+    if (allowed == nullptr) forecast_.add(k, std::min(static_cast<size_t>(near[i * k + k - 1]), bits_));
+  }
+}
+
+RangeResult Tables::range_search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t radius,
+                                 const uint64_t *allowed, size_t threads, Poll poll, uint64_t *met) const {
+  const double scan = scan_cost(static_cast<double>(n_queries));
+  std::vector<std::vector<uint64_t>> found(n_queries);
+  const std::vector<size_t> rest = look_up(
+      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, 0, std::min(radius, bits_), allowed, scan, NEVER); },
+      [&](size_t query, const std::vector<uint64_t> &keys) { found[query] = keys; });
+  RangeResult scanned;
+  if (!rest.empty()) {
+    const std::vector<uint8_t> rows = rows_of(queries, rest, (bits_ + 7) / 8);
+    scanned = udsph::range_search(codes, rows.data(), rest.size(), radius, allowed, threads, poll);
+  }
+  RangeResult result;
+  result.offsets.assign(n_queries + 1, 0);
+  for (size_t q = 0; q < n_queries; q++) result.offsets[q + 1] = static_cast<int64_t>(found[q].size());
+  for (size_t i = 0; i < rest.size(); i++) result.offsets[rest[i] + 1] = scanned.offsets[i + 1] - scanned.offsets[i];
+  for (size_t q = 0; q < n_queries; q++) result.offsets[q + 1] += result.offsets[q];
+  result.distances.resize(static_cast<size_t>(result.offsets[n_queries]));
+  result.positions.resize(static_cast<size_t>(result.offsets[n_queries]));
+  for (size_t q = 0; q < n_queries; q++)
+    for (size_t i = 0; i < found[q].size(); i++) {
+      result.distances[static_cast<size_t>(result.offsets[q]) + i] = static_cast<int32_t>(found[q][i] >> POSITION_BITS);
+      result.positions[static_cast<size_t>(result.offsets[q]) + i] = static_cast<int64_t>(found[q][i] & POSITION);
+    }
+  for (size_t i = 0; i < rest.size(); i++) {
+    const auto from = static_cast<std::ptrdiff_t>(scanned.offsets[i]), to = static_cast<std::ptrdiff_t>(scanned.offsets[i + 1]);
+    std::copy(scanned.distances.begin() + from, scanned.distances.begin() + to, result.distances.begin() + result.offsets[rest[i]]);
+    std::copy(scanned.positions.begin() + from, scanned.positions.begin() + to, result.positions.begin() + result.offsets[rest[i]]);
+  }
+  return result;
+}
+
+}  // namespace udsph

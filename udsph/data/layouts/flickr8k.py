@@ -175,9 +175,9 @@ def _captions(root: Path, problems: Problems) -> dict[str, list[str]]:
     tokens, table = _find(root, TOKENS), _find(root, TABLE)
     if tokens is not None:
         for line in read_each_line(tokens):
-            name, tab, caption = line.text.partition("\t")
-            place, mark, _ = name.rpartition("#")
-            if line.fault or not (tab and mark and place):
+            name, _, caption = line.text.partition("\t")
+            place, _, number = name.rpartition("#")
+            if line.fault or not (place and number.strip().isdecimal()):
                 problems.leave_out("the line is no 'NAME.jpg#0', tab, caption", f"{TOKENS}, line {line.number}")
             else:
                 found.setdefault(composed(place.strip()), []).append(caption.strip())

@@ -154,10 +154,23 @@ std::shared_ptr<udsph::Segment> part(const udsph::Segment &segment, size_t begin
   return std::make_shared<udsph::Segment>(segment.part(begin, end));
 }
 
-std::shared_ptr<udsph::Tables> make_tables(const udsph::Segment &segment, size_t chunks, size_t threads) {
+// `tell` is called with the share of the work that is done, or is None; what it raises ends the work.
+std::shared_ptr<udsph::Tables> make_tables(const udsph::Segment &segment, size_t chunks, size_t threads, const py::object &tell) {
   udsph::kernels();
+  udsph::Tables::Tell share;
+  if (!tell.is_none()) {
+    share = [&tell](double done) {
+      py::gil_scoped_acquire held;
+      tell(done);
+    };
+  }
   py::gil_scoped_release released;
-  return std::make_shared<udsph::Tables>(segment, chunks, threads, check_signals);
+  return std::make_shared<udsph::Tables>(segment, chunks, threads, check_signals, share);
+}
+
+py::tuple size_of_tables(size_t n, size_t bits, size_t chunks, size_t threads) {
+  const auto size = udsph::Tables::size_of(n, bits, chunks, threads);
+  return py::make_tuple(size.chunks, size.bytes, size.peak);
 }
 
 py::tuple search_tables(const udsph::Tables &tables, const udsph::Segment &segment, const Codes &queries, size_t k, const Bitmap &allowed,
@@ -252,7 +265,8 @@ PYBIND11_MODULE(_native, module) {
       .def("part", &part)
       .def("sum_words", &sum_words);
   py::class_<udsph::Tables, std::shared_ptr<udsph::Tables>>(module, "Tables")
-      .def(py::init(&make_tables))
+      .def(py::init(&make_tables), py::arg("segment"), py::arg("chunks"), py::arg("threads"), py::arg("tell") = py::none())
+      .def_static("size_of", &size_of_tables)
       .def_property_readonly("nbytes", &udsph::Tables::bytes)
       .def_property_readonly("chunks", &udsph::Tables::chunks)
       .def_property_readonly("items", &udsph::Tables::items)

@@ -8,6 +8,8 @@
 // distance are known, and the smallest positions win as in a scan. Where that would take longer than a scan, the scan takes over.
 #pragma once
 
+#include <functional>
+
 #include "common/memory.h"
 #include "hamming/forecast.h"
 #include "hamming/search.h"
@@ -17,8 +19,16 @@ namespace udsph {
 class Tables {
  public:
   // Over all codes of a segment, which must be fewer than 2**32, in `chunks` chunks of at most 64 bits, or as many as suit the number of
-  // codes where it is 0. Where many codes are equal each is kept once, with its positions beside. Throws std::bad_alloc; `poll` may throw.
-  Tables(const Segment &codes, size_t chunks, size_t threads, Poll poll);
+  // codes where it is 0. Where many codes are equal each is kept once, with its positions beside. Throws std::bad_alloc; `poll` may throw,
+  // and so may `tell`, to which the calling thread says now and then which share of the work is done.
+  typedef std::function<void(double)> Tell;
+  Tables(const Segment &codes, size_t chunks, size_t threads, Poll poll, const Tell &tell = {});
+
+  // What tables over n codes take, in chunks, bytes that stay, and bytes while they are built; where codes are equal they take less.
+  struct Size {
+    size_t chunks, bytes, peak;
+  };
+  static Size size_of(size_t n, size_t bits, size_t chunks, size_t threads);
 
   size_t bytes() const;
   size_t chunks() const { return tables_.size(); }
@@ -53,10 +63,12 @@ class Tables {
   };
 
   double scan_cost(double queries) const;
-  void take_rows(const Segment &codes);
+  class Course;
+
+  void take_rows(const Segment &codes, Course &course);
   double distinct_share() const;
   void make_distinct();
-  void build(Table &table) const;
+  void build(Table &table, Course &course, size_t worker) const;
 
   size_t bits_, words_, n_ = 0, n_codes_;
   bool beside_;           // rows lie beside the items of every table

@@ -195,3 +195,25 @@ def test_measured_costs_are_positive():
 def test_an_unknown_kind_is_named():
     with pytest.raises(InputError, match="kind must be 'auto', 'flat' or 'multi', got 'tree'"):
         hamming.Index(64, kind="tree")
+
+
+@native
+@pytest.mark.parametrize(("n", "bits", "chunks"), [(70_000, 64, 0), (3000, 64, 5), (2000, 320, 0), (1500, 100, 0)])
+def test_the_size_of_tables_is_known_beforehand(n, bits, chunks):
+    codes = np.random.default_rng(n).integers(0, 256, (n, -(-bits // 8)), dtype=np.uint8)
+    codes[:, -1] &= (1 << (bits % 8 or 8)) - 1
+    tables_type = backend.module().Tables
+    count, size, peak = tables_type.size_of(n, bits, chunks, 2)
+    tables = tables_type(backend.empty_segment(bits).extended(codes), chunks, 2)
+    assert (tables.chunks, tables.nbytes) == (count, size)
+    assert peak >= size
+
+
+@native
+def test_building_tells_how_far_it_is_and_ends_with_what_the_listener_raises():
+    codes = np.random.default_rng(0).integers(0, 256, (1_200_000, 8), dtype=np.uint8)
+    segment, shares = backend.empty_segment(64).extended(codes), []
+    backend.module().Tables(segment, 0, 2, shares.append)
+    assert shares and shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
+    with pytest.raises(ZeroDivisionError):
+        backend.module().Tables(segment, 0, 2, lambda share: 1 / 0)

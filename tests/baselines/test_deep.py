@@ -31,7 +31,7 @@ def short(name, bits=16, seed=0, epochs=EPOCHS):
 
 
 def test_all_deep_methods_are_there():
-    assert set(DEEP) == {"cmnnh", "dcmh", "cmdvh", "acmr", "acmr-real", "ucch", "ugach", "ssah", "udsph"}
+    assert set(DEEP) == {"cmnnh", "dcmh", "cmdvh", "acmr", "acmr-real", "mith", "ucch", "ugach", "ssah", "udsph"}
 
 
 @pytest.mark.parametrize("name", DEEP)

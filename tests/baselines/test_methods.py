@@ -253,11 +253,6 @@ IMPOSSIBLE = {
     "batch_size": (0, 12.5),
     "learning_rate": (-0.001, np.nan, "fast"),
     "weight_decay": (-1.0, np.inf),
-    "temperature": (0.0, -1.0),
-    "momentum": (-0.1, 1.5),
-    "share": (-0.1, 1.5),
-    "margin": (-1.0,),
-    "shift": (-1.0,),
     "regularisation": (0.0, -1.0, np.nan, "much"),
 }
 

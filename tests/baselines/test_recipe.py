@@ -19,7 +19,8 @@ from udsph.errors import InputError
 from .test_comparison import small_set
 from .views import both_directions, planted
 
-RECIPE = (Path(__file__).parents[2] / "docs" / "baselines.md").read_text("utf-8").partition("## Adding a method")[2]
+ROOT = Path(__file__).parents[2]
+RECIPE = (ROOT / "docs" / "baselines.md").read_text("utf-8").partition("## Adding a method")[2]
 
 
 def block(containing: str) -> str:
@@ -166,6 +167,14 @@ def test_a_broken_file_is_named_in_one_line_and_hides_no_other(tmp_path, monkeyp
         InputError, match=rf"unknown method 'b'.*left out: udsph/baselines/shallow/broken.py \({reason}"
     ):
         create("b")
+
+
+def test_the_documents_name_and_count_every_method():
+    page, _, _ = (ROOT / "docs" / "baselines.md").read_text("utf-8").partition("## What is the same for all")
+    listed = {name for line in page.splitlines() if line.startswith("| `") for name in re.findall(r"`([a-z-]+)`", line)}
+    assert set(names()) <= listed
+    words = {19: "eighteen", 20: "nineteen", 21: "twenty", 22: "twenty-one", 23: "twenty-two"}
+    assert f"the model and {words[len(names())]} other methods" in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_no_file_of_the_package_is_left_out():

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from udsph.baselines import create
+from udsph.baselines.deep.mith import alignment, concept_alignment, distillation, gather, likelihood, waves
 from udsph.baselines.deep.ucch import contrast, ranking
 from udsph.data import Modality
 
@@ -87,3 +88,112 @@ def test_no_gradient_of_ucch_reaches_the_codes():
     views, keys = unit(4, 8, 0).requires_grad_(), unit(4, 8, 1).requires_grad_()
     contrast(views, keys, torch.arange(4), 0.9).backward()
     assert views.grad.abs().sum() > 0 and keys.grad is None
+
+
+def test_the_concepts_of_mith_gather_the_parts_that_have_them():
+    rng = torch.Generator().manual_seed(0)
+    parts, amounts = torch.randn(3, 4, 5, generator=rng), torch.tanh(torch.randn(3, 4, 6, generator=rng))
+    amounts[2] = -0.5  # an item of which no part has any concept
+    valid = torch.arange(4) < torch.tensor([4, 2, 3])[:, None]
+    found = gather(parts, amounts, valid, 2)
+    for item in range(3):
+        for concept in range(6):
+            counted = []
+            for part in range(4):
+                foremost = sorted(amounts[item, part].tolist(), reverse=True)[:2]
+                if valid[item, part] and amounts[item, part, concept] > 0 and amounts[item, part, concept] in foremost:
+                    counted.append(part)
+            weights = [math.exp(amounts[item, part, concept]) for part in counted]
+            expected = torch.zeros(5)
+            for part, weight in zip(counted, weights, strict=True):
+                expected += weight / sum(weights) * parts[item, part]
+            torch.testing.assert_close(found[item, concept], expected)
+    assert not found[2].any() and found[0].any()
+
+
+def test_the_likelihood_of_mith_is_its_formula():
+    codes, remembered = 3 * unit(4, 8, 0), 3 * unit(6, 8, 1)
+    similar = (torch.rand(4, 6, generator=torch.Generator().manual_seed(2)) < 0.5).float()
+    total = 0.0
+    for i in range(4):
+        for j in range(6):
+            theta = float(codes[i] @ remembered[j]) / 2
+            total += math.log(1 + math.exp(theta)) - float(similar[i, j]) * theta
+    assert float(likelihood(codes, remembered, similar)) == pytest.approx(total / 24, rel=1e-5)
+
+
+def test_the_alignments_of_mith_are_their_formulas():
+    image, text = unit(5, 8, 0), unit(5, 8, 1)
+
+    def contrasts(first, second):
+        """Of each row of ``first`` against all of ``second``, in which its own has the same number."""
+        scores = [[math.exp(float(a @ b) / 0.07) for b in second] for a in first]
+        return [-math.log(row[i] / sum(row)) for i, row in enumerate(scores)]
+
+    both = contrasts(image, text) + contrasts(text, image)
+    assert float(alignment(image, text)) == pytest.approx(sum(both) / 10, rel=1e-4)
+    first, second = unit(6, 8, 2).reshape(2, 3, 8), unit(6, 8, 3).reshape(2, 3, 8)
+    within = [
+        one for k in range(2) for pair in ((first, second), (second, first)) for one in contrasts(*(x[k] for x in pair))
+    ]
+    assert float(concept_alignment(first, second)) == pytest.approx(sum(within) / 12, rel=1e-4)
+
+
+def test_a_tenth_of_the_distillation_of_mith_reaches_the_whole():
+    whole, local = unit(3, 8, 0).requires_grad_(), unit(3, 8, 1).requires_grad_()
+    found = distillation(whole, local, 0.1)
+    assert found.item() == pytest.approx(1.1 * (whole - local).square().sum().item() / 3, rel=1e-5)
+    found.backward()
+    torch.testing.assert_close(whole.grad, -0.1 * local.grad)
+
+
+def test_the_losses_of_mith_are_weighed_and_remember_what_was_said():
+    method, batch = prepared("mith")
+    image, text = method._said("image", batch.image), method._said("text", batch.text)
+    found = method._losses(batch)
+    assert torch.equal(method.extra_.memory.image_whole, image.whole) and torch.equal(
+        method.extra_.memory.text_local, text.local
+    )
+    similar = (batch.labels @ batch.labels.T > 0).float()
+    torch.testing.assert_close(found["image_whole"], 10 * likelihood(image.whole, text.whole, similar))
+    torch.testing.assert_close(found["text_local"], likelihood(text.local, text.local, similar))
+    wanted = (0.99 * (image.whole + text.whole) + 0.01 * (image.local + text.local)).sign()
+    for view, said in (("image", image), ("text", text)):
+        distance = ((said.whole + said.local) / 2 - wanted).square().sum() / wanted.numel()
+        torch.testing.assert_close(found[f"{view}_quantise"], 8 * distance)
+    torch.testing.assert_close(found["align"], 50 * alignment(image.vector, text.vector))
+    torch.testing.assert_close(found["concepts"], 0.5 * concept_alignment(image.concepts, text.concepts))
+    sum(found.values()).backward()
+    sides = dict(method.extra_.named_parameters())
+    assert all(
+        value.grad is not None and value.grad.any()
+        for name, value in sides.items()
+        if value.requires_grad and "from_parts" not in name
+    )
+
+
+def test_places_are_told_apart():
+    places = waves(64, 64)
+    assert places.shape == (64, 64) and torch.cdist(places, places).fill_diagonal_(1).min() > 0.1
+    np.testing.assert_allclose(
+        places[3, 4:6], np.array([math.sin(3 * 1e4 ** (-4 / 64)), math.cos(3 * 1e4 ** (-4 / 64))]) / 8, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["mith", "ucch"])
+def test_items_with_parts_are_coded_one_by_one(name):
+    """Padding behind the valid parts and the other items of a batch change no code."""
+    images, texts, labels = planted(n=40)
+    rng = np.random.default_rng(0)
+    regions = np.repeat(images[:, None], 3, axis=1) + 0.1 * rng.standard_normal((40, 3, 24))
+    view = Modality("regions", regions.astype(np.float32), rng.integers(1, 4, 40).astype(np.int32))
+    method = create(name, 16, 0, epochs=3, device="cpu").fit(view, texts, labels)
+    together = method.encode_image(view)
+    apart = np.concatenate([method.encode_image(view.take(np.array([row]))) for row in range(6)])
+    np.testing.assert_array_equal(together[:6], apart)
+    spoilt = regions.copy()
+    for row, length in enumerate(view.lengths):
+        spoilt[row, length:] = 1e3
+    np.testing.assert_array_equal(
+        method.encode_image(Modality("regions", spoilt.astype(np.float32), view.lengths)), together
+    )

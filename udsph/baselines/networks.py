@@ -261,7 +261,9 @@ class DeepMethod(Method):
 
 
 def _as_float(outputs: Outputs) -> Outputs:
-    return Outputs(outputs.features.float(), outputs.code_logits.float(), outputs.class_logits.float())
+    parts = None if outputs.parts is None else outputs.parts.float()
+    logits = outputs.code_logits.float(), outputs.class_logits.float()
+    return Outputs(outputs.features.float(), *logits, parts, outputs.lengths)
 
 
 def rows_of(modality: Modality) -> np.ndarray:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from udsph.baselines.inputs import Range
 from udsph.baselines.networks import Batch, DeepMethod
 from udsph.data import Modality
 
@@ -37,48 +34,14 @@ class UCCH(DeepMethod):
 
     Deviations: the encoders, the optimiser and the number of epochs are those of the whole comparison; the drawn others
     are the same for all pairs of a batch (published: drawn for each), all pairs where there are not more.
-
-    Parameters
-    ----------
-    temperature, momentum, share
-        ``T``, ``u`` and ``a``.
-    margin, shift
-        Of the ranking.
     """
 
     supervised = False
+    temperature = 0.9  # T
+    momentum = 0.4  # u
+    share = 0.9  # a
+    margin, shift = 0.2, 1.0  # of the ranking
     drawn = 4096  # other pairs that a pair is told from
-    ranges: ClassVar[Mapping[str, Range]] = {
-        **DeepMethod.ranges,
-        "temperature": Range(0, above=True),
-        "momentum": Range(0, 1),
-        "share": Range(0, 1),
-        "margin": Range(0),
-        "shift": Range(0),
-    }
-
-    def __init__(
-        self,
-        bits: int = 64,
-        random_state: int = 0,
-        epochs: int = 0,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        device: str = "auto",
-        precision: str = "32-true",
-        temperature: float = 0.9,
-        momentum: float = 0.4,
-        share: float = 0.9,
-        margin: float = 0.2,
-        shift: float = 1.0,
-    ) -> None:
-        super().__init__(bits, random_state, epochs, batch_size, learning_rate, weight_decay, device, precision)
-        self.temperature = temperature
-        self.momentum = momentum
-        self.share = share
-        self.margin = margin
-        self.shift = shift
 
     def _prepare(self, image: Modality, text: Modality, labels: np.ndarray | None) -> nn.Module:
         memory = nn.Module()

@@ -200,14 +200,14 @@ def test_a_search_sees_the_state_at_its_start(engine, monkeypatch):
     index = hamming.FlatIndex(BITS)
     index.add(codes_of(np.arange(3)))
     snapshot_type = type(index._snapshot)
-    allowed = snapshot_type._allowed
+    allowed = snapshot_type.allowed
 
     def add_then_go_on(self, where, unknown):
         words = allowed(self, where, unknown)
         index.add(codes_of(np.arange(1000)))
         return words
 
-    monkeypatch.setattr(snapshot_type, "_allowed", add_then_go_on)
+    monkeypatch.setattr(snapshot_type, "allowed", add_then_go_on)
     assert index.search(codes_of([1]), 5, where=np.array([1, 2])).ids[0].tolist() == [1, 2, -1, -1, -1]
     assert index.range_search(codes_of([1]), BITS, where=np.array([True, True, False] + 1000 * [False])).ids.size == 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from udsph.hamming.stored import Stored
 from udsph.threads import ForkSafeLock
 
 _MOST_NEIGHBOURS = (1 << 48) - 1  # as many as an index can hold codes
+
+
+if TYPE_CHECKING:
+    from udsph.hamming.explain import Explanation
 
 
 class FlatIndex(Stored):
@@ -67,6 +71,8 @@ class FlatIndex(Stored):
     >>> ids[:, 0]
     array([0, 1, 2])
     """
+
+    _why = "a FlatIndex scans"  # its codes, says explain
 
     def __init__(self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False) -> None:
         self.bits = check_bits(bits)
@@ -194,6 +200,48 @@ class FlatIndex(Stored):
         if isinstance(radius, int) and (where is None or not apart.has_own_filters(where)):
             return snapshot.range_search(rows, radius, where, count, unknown)
         return apart.range_search(snapshot, rows, radius, where, count, unknown)
+
+    def explain(
+        self,
+        queries: Any,
+        *,
+        k: int | None = None,
+        radius: int | None = None,
+        where: Any = None,
+        threads: int | None = None,
+        unknown: Unknown = "error",
+    ) -> Explanation:
+        """Search, and say how and why so: which codes are scanned or looked up, with estimated and measured cost.
+
+        Parameters
+        ----------
+        queries : (nq, width) array, or one packed code, (bytes,)
+        k, radius : int
+            One of both: as for ``search``, or as for ``range_search``.
+        where, threads, unknown : optional
+            As for ``search``; one filter for all queries.
+
+        Returns
+        -------
+        Explanation
+            A dict whose ``str`` is a text.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``search``; both k and radius, or neither.
+        """
+        from udsph.hamming import explain
+
+        if (k is None) == (radius is None):
+            raise InputError("explain takes either k= or radius=")
+        if k is not None:
+            wanted = {"k": check_int(k, "k", 1, _MOST_NEIGHBOURS)}
+        else:
+            wanted = {"radius": min(check_int(radius, "radius", 0), self.bits)}
+        rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
+        count = snapshot.threads(rows, threads)
+        return explain.explain(snapshot, rows, wanted, where, count, check_unknown(unknown), self._why)
 
     def reconstruct(self, ids: Any) -> NDArray[np.uint8]:
         """Return the packed codes of ids, (n, (bits + 7) // 8) uint8 in the index's bit order.

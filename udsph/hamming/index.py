@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
+from udsph import memory
 from udsph.errors import InputError
 from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder
@@ -20,6 +23,10 @@ Kind = Literal["auto", "flat", "multi"]
 _LEAST = 1 << 14  # codes below which a scan takes microseconds
 _MOST = (1 << 32) - 1  # codes of one set of tables
 _WIDEST = 1024  # bits
+_BUILDING = 0.9  # of the work of optimize; the rest measures
+_UNASKED = "optimize was not called"
+
+Progress = Callable[[float, str], object]
 
 
 class Index(FlatIndex):
@@ -64,6 +71,7 @@ class Index(FlatIndex):
             raise InputError(f"kind must be 'auto', 'flat' or 'multi', got {kind!r}")
         super().__init__(bits, bitorder=bitorder, multi=multi)
         self.kind = kind
+        self._why = _UNASKED
 
     def __repr__(self) -> str:
         tables = sum(len(part) for part in self._snapshot.segments if isinstance(part, Multi))
@@ -72,43 +80,107 @@ class Index(FlatIndex):
             f"{tables} in tables)"
         )
 
-    def optimize(self, *, threads: int | None = None) -> None:
+    def optimize(self, *, threads: int | None = None, progress: Progress | bool | None = None) -> None:
         """Build tables over all codes, in place of those there are.
 
-        Other threads search and change the index meanwhile. Ctrl-C or a lack of memory leave it as it was. Tables of
-        64-bit codes take up to 48 bytes a code beside the codes, and during the building twice as much.
+        Other threads search and change the index meanwhile. Ctrl-C, a lack of memory or an exception of ``progress``
+        leave it as it was. Tables of 64-bit codes take up to 48 bytes a code beside the codes, and half as much again
+        while they are built: how much is said before it is taken.
 
         Parameters
         ----------
         threads : int, optional
             Default: see ``FlatIndex.search``.
+        progress : callable or True, optional
+            Called as ``progress(share, what)`` with the share of the work that is done, from 0 to 1, and a text; first
+            with the memory that the tables will take. True writes to stderr.
+
+        Raises
+        ------
+        MemoryError
+            The tables need more memory than there is; nothing was begun.
         """
-        count = thread_count(threads)
+        count, tell = thread_count(threads), _listener(progress)
         while True:
             with self._changes.here:
                 self._snapshot = snapshot = self._snapshot.compacted()
-            built = self._built(snapshot, count)
+            reason = self._reason_to_scan(snapshot)
+            if reason is None:
+                built, reason = self._built(snapshot, count, tell)
+            else:
+                built = None
             if built is None:
+                self._why = reason
+                tell(1.0, f"codes are scanned: {reason}")
                 return
             with self._changes.here:
                 now = self._snapshot
                 if now.closings == snapshot.closings:  # positions are those of the tables
                     self._snapshot = _with_tables(now, built)
-                    return
+                    self._why = reason
+                    break
+        tell(1.0, f"{len(built):,} codes are in tables")
 
-    def _built(self, snapshot: Snapshot, threads: int) -> Segment | None:
-        """The whole blocks of all segments with tables, or None where there shall be none."""
+    def _reason_to_scan(self, snapshot: Snapshot) -> str | None:
+        """Why no tables shall be built, if so."""
+        if self.kind == "flat":
+            return "kind='flat'"
+        if backend.name() != "native":
+            return f"tables need native code, and {backend.name()} serves here"
+        if self.bits > _WIDEST:
+            return f"codes have more than {_WIDEST} bits"
+        least = _LEAST if self.kind == "auto" else BLOCK
+        if snapshot.n < least:
+            return f"there are fewer than {least:,} codes"
+        if snapshot.n > _MOST:
+            return "there are more than 2**32 - 1 codes"
+        return None
+
+    def _built(
+        self, snapshot: Snapshot, threads: int, tell: Callable[[float, str], object]
+    ) -> tuple[Segment | None, str]:
+        """The whole blocks of all segments with tables, or None where a scan is better, and why."""
         blocks = snapshot.n // BLOCK
-        if self.kind == "flat" or self.bits > _WIDEST or blocks == 0 or blocks * BLOCK > _MOST:
-            return None
-        if backend.name() != "native" or (self.kind == "auto" and snapshot.n < _LEAST):
-            return None
+        codes = f"{blocks * BLOCK:,} codes"
+        _, size, peak = backend.module().Tables.size_of(blocks * BLOCK, self.bits, 0, threads)
+        needed = f"tables over {codes} take up to {memory.size(size)}, and {memory.size(peak)} while they are built"
+        left = memory.available()
+        if left is not None and peak > left:
+            raise MemoryError(f"{needed}, but {memory.size(left)} are free; free some, or leave the scan as it is")
+        tell(0.0, needed)
         plain = [part.segment if isinstance(part, Multi) else part for part in snapshot.segments]
-        return build(snapshot.empty.joined(plain).part(0, blocks), threads, always=self.kind == "multi")
+        whole = snapshot.empty.joined(plain).part(0, blocks)
+        built = build(
+            whole, threads, always=self.kind == "multi", tell=lambda share: tell(_BUILDING * share, "building")
+        )
+        if built is whole:
+            return None, "in a sample of queries like the codes, a scan is faster for nearly all"
+        return (
+            built,
+            "kind='multi'" if self.kind == "multi" else "in a sample of queries like the codes, tables are faster",
+        )
 
     def _take(self, contents: Any) -> None:
         super()._take(contents)
         self.kind = "auto"
+        self._why = _UNASKED
+
+
+def _listener(progress: Any) -> Callable[[float, str], object]:
+    """What is called with share and text."""
+    if progress is None or progress is False:
+        return lambda share, what: None
+    if progress is True:
+        return _print
+    if not callable(progress):
+        raise TypeError(f"progress must be a callable or True, got {type(progress).__name__}")
+    return progress
+
+
+def _print(share: float, what: str) -> None:
+    end = "\r" if sys.stderr.isatty() and share < 1 else "\n"
+    if share in (0, 1) or end == "\r":
+        print(f"{share:4.0%} {what:75}", end=end, file=sys.stderr, flush=True)
 
 
 def _with_tables(now: Snapshot, built: Segment) -> Snapshot:

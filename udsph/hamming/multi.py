@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,25 @@ _MOST_HANDED_OVER = 0.9  # share of sample queries beyond which tables are not w
 _PRICELESS = 1e12  # ns: nothing is handed over to a scan that costs this
 
 
+class Costs(NamedTuple):
+    """What searching costs on this machine, in ns of one thread."""
+
+    lookup: float
+    candidate: float  # a code that is compared
+    hit: float  # a code that is near enough
+    scan_one: float  # a code of a scan for one of few queries
+    scan_many: float  # and of many
+
+
 class Multi:
     """A native segment of whole blocks and tables over it; see ``segments.Segment`` and ``csrc/hamming/tables.h``."""
 
     full = True
 
-    def __init__(self, segment: Any, tables: Any) -> None:
+    def __init__(self, segment: Any, tables: Any, costs: Costs | None = None) -> None:
         self.segment = segment
         self.tables = tables
+        self.costs = costs
 
     @property
     def bits(self) -> int:
@@ -74,21 +85,21 @@ class Multi:
         return self.segment.words(begin, end)
 
 
-def build(segment: Any, threads: int, *, always: bool) -> Any:
+def build(segment: Any, threads: int, *, always: bool, tell: Callable[[float], object] | None = None) -> Any:
     """Tables over a native segment of whole blocks, with costs measured here and now.
 
     Returns the segment itself where a scan would serve nearly all queries like its own codes, asked one at a time,
-    unless ``always``.
+    unless ``always``. ``tell`` is told which share of the building is done, and ends it by raising.
     """
-    tables = backend.module().Tables(segment, 0, threads)
+    tables = backend.module().Tables(segment, 0, threads, tell)
     queries = _sample(segment)
-    _measure(segment, tables, queries)
+    costs = _measure(segment, tables, queries)
     met = np.zeros(4, np.uint64)
     for query in queries[:_ASKED]:
         tables.search(segment, query[None], _K, None, 1, met)
     if not always and met[3] > _MOST_HANDED_OVER * _ASKED:
         return segment
-    return Multi(segment, tables)
+    return Multi(segment, tables, costs)
 
 
 def _sample(segment: Any) -> Codes:
@@ -101,8 +112,8 @@ def _sample(segment: Any) -> Codes:
     return queries
 
 
-def _measure(segment: Any, tables: Any, queries: Codes) -> None:
-    """Set what a lookup, a candidate, a hit and a scanned code cost on this machine, in ns of one thread."""
+def _measure(segment: Any, tables: Any, queries: Codes) -> Costs:
+    """Set and return what a lookup, a candidate, a hit and a scanned code cost on this machine, in ns of one thread."""
     part = segment.part(0, min(len(segment) // BLOCK, _SCANNED))
     many = _seconds(lambda: part.search(queries, _K, None, 1)) / (len(queries) * len(part))
     one = min(_seconds(lambda: segment.search(queries[:1], _K, None, 1)) for _ in range(3)) / len(segment)
@@ -115,7 +126,9 @@ def _measure(segment: Any, tables: Any, queries: Codes) -> None:
         far[:, -1] &= (1 << segment.bits % 8) - 1
     lookup = _left(tables, segment, far, np.array([0, candidate, 0, 0]), 0)
     hit = _left(tables, segment, queries, np.array([lookup, candidate, 0, 0]), 2)
-    tables.set_costs(*(1e9 * cost for cost in (lookup, candidate, hit, one, many)))
+    costs = Costs(*(1e9 * cost for cost in (lookup, candidate, hit, one, many)))
+    tables.set_costs(*costs)
+    return costs
 
 
 def _left(tables: Any, segment: Any, queries: Codes, known: NDArray[np.float64], place: int) -> float:

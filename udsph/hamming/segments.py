@@ -115,10 +115,10 @@ class Snapshot:
 
     def search(self, queries: Codes, k: int, where: Any, threads: int, unknown: Unknown = "error") -> SearchResult:
         """The k nearest codes, by id."""
-        allowed = None if where is None and self.alive is None else self._allowed(where, unknown)
+        allowed = None if where is None and self.alive is None else self.allowed(where, unknown)
         searched = self._searched or self.searched()
         if isinstance(allowed, Few):
-            near, places = self._segment_of(allowed.positions).search(queries, k, None, threads)
+            near, places = self.segment_of(allowed.positions).search(queries, k, None, threads)
             positions = np.full(places.shape, NO_ID, np.int64)
             found = places >= 0
             positions[found] = allowed.positions[places[found]]
@@ -126,7 +126,7 @@ class Snapshot:
             near, positions = searched[0][0].search(queries, k, allowed, threads)
         else:
             rows = np.atleast_2d(queries)
-            parts = [part.search(rows, k, words, threads) for part, words in self._parts(allowed)]
+            parts = [part.search(rows, k, words, threads) for part, words in self.parts(allowed)]
             near, positions = merge_search(parts, [base for _, base in searched])
             if queries.ndim == 1:
                 near, positions = near[0], positions[0]
@@ -136,12 +136,12 @@ class Snapshot:
         self, queries: Codes, radius: int, where: Any, threads: int, unknown: Unknown = "error"
     ) -> RangeResult:
         """All codes within the radius, by id."""
-        allowed = self._allowed(where, unknown)
+        allowed = self.allowed(where, unknown)
         if isinstance(allowed, Few):
-            offsets, near, places = self._segment_of(allowed.positions).range_search(queries, radius, None, threads)
+            offsets, near, places = self.segment_of(allowed.positions).range_search(queries, radius, None, threads)
             positions = allowed.positions[places]
         else:
-            parts = [part.range_search(queries, radius, words, threads) for part, words in self._parts(allowed)]
+            parts = [part.range_search(queries, radius, words, threads) for part, words in self.parts(allowed)]
             offsets, near, positions = merge_range(parts, [base for _, base in self.searched()])
         return RangeResult(offsets, near, self.ids.at(positions))
 
@@ -249,7 +249,7 @@ class Snapshot:
             rows[here] = part.read(positions[here] - base)
         return rows
 
-    def _segment_of(self, positions: Positions) -> Segment:
+    def segment_of(self, positions: Positions) -> Segment:
         """A segment of the codes at these positions."""
         return self.empty.extended(self.read_positions(positions))
 
@@ -265,12 +265,14 @@ class Snapshot:
             self._searched = tuple(zip(parts, bases, strict=True))
         return self._searched
 
-    def _parts(self, allowed: Words | None) -> Iterator[tuple[Segment, Words | None]]:
+    def parts(self, allowed: Words | None) -> Iterator[tuple[Segment, Words | None]]:
+        """The segments that a search goes through, each with its piece of the filter."""
         for part, base in self.searched():
             first = base // 64
             yield part, None if allowed is None else allowed[first : first + -(-len(part) // BLOCK) * (BLOCK // 64)]
 
-    def _allowed(self, where: Any, unknown: Unknown) -> Words | Few | None:
+    def allowed(self, where: Any, unknown: Unknown) -> Words | Few | None:
+        """What a caller's filter lets through; None: all."""
         return resolve(self, where, unknown)
 
     def alive_words(self) -> Words | None:

@@ -14,7 +14,7 @@ from udsph.hamming.segments import Snapshot
 from udsph.threads import ForkSafeLock
 
 _Index = TypeVar("_Index", bound="Stored")
-_REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes"})  # copied and pickled in ways of their own
+_REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes", "_why"})  # copied and pickled in ways of their own
 
 
 class Stored:

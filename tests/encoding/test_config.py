@@ -95,6 +95,13 @@ def test_attention_may_be_said_with_yes_and_no(given: Any, form: str) -> None:
     assert Config(attention=given).attention == Config.from_settings({"attention": given}).attention == form
 
 
+@pytest.mark.parametrize(("given", "form"), [(True, "codes"), ("no", "none"), ("features", "features")])
+def test_the_adversary_may_be_said_with_yes_and_no(given: Any, form: str) -> None:
+    assert Config(adversarial=given).adversarial == Config.from_settings({"adversarial": given}).adversarial == form
+    assert config.of_earlier_version({"adversarial": True})["adversarial"] == "features"
+    assert config.of_earlier_version({"adversarial": False})["adversarial"] == "none"
+
+
 def test_settings_are_parted_from_those_of_a_dataset() -> None:
     assert Config.part({"bits": "16", "pairs": "80", "seed": 1}) == ({"bits": "16", "seed": 1}, {"pairs": "80"})
     with pytest.raises(InputError, match="the weight of that loss is called 'weight_pairwise'"):

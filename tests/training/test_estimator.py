@@ -209,12 +209,6 @@ def test_data_without_contrast_is_refused(toy):
         train(dataclasses.replace(toy, labels=blank))
 
 
-def test_pairs_without_labels_are_refused(toy):
-    bare = dataclasses.replace(toy, labels=None, classes=())
-    with pytest.raises(InputError, match="toy: the pairs have no labels, and training needs them"):
-        train(bare)
-
-
 def test_fewer_items_than_a_batch_train(toy):
     few = dataclasses.replace(toy, splits={**toy.splits, "train": toy.splits["train"][:9]})
     assert len(train(few, batch_size=512).encode_image(toy.image)) == len(toy)

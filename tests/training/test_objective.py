@@ -12,7 +12,7 @@ from tests.training.conftest import QUICK
 from udsph.models import Discriminator, LabelNetwork, ModalityNetwork, ModalityPair, PixelEncoder, TokenEncoder
 from udsph.training import Config, objective
 
-CONFIG = Config.from_settings(QUICK | {"weight_match": 0.2})
+CONFIG = Config.from_settings(QUICK | {"weight_match": 0.2, "adversarial": "features"})
 N, CLASSES = 8, 4
 
 

@@ -37,24 +37,28 @@ def log_of(run: Path) -> list[dict[str, str]]:
 
 
 def test_the_label_network_is_fixed_while_it_supervises(scenes_like):
-    trainer = trainer_of(scenes_like)
+    trainer = trainer_of(scenes_like, adversarial="features")
     before = {name: value.clone() for name, value in trainer.model.teacher.state_dict().items()}
     networks = {name: value.clone() for name, value in trainer.networks.pair.state_dict().items()}
-    critics = {name: value.clone() for name, value in trainer.networks.critics.state_dict().items()}
+    critics = {name: value.clone() for name, value in trainer.networks.adversary.critics.state_dict().items()}
     trainer.networks.step(trainer.plan.fitted[:24])
     assert all(torch.equal(before[name], value) for name, value in trainer.model.teacher.state_dict().items())
     assert all(p.grad is None for p in trainer.model.teacher.parameters())
     assert any(not torch.equal(networks[name], value) for name, value in trainer.networks.pair.state_dict().items())
-    assert any(not torch.equal(critics[name], value) for name, value in trainer.networks.critics.state_dict().items())
+    assert any(
+        not torch.equal(critics[name], value) for name, value in trainer.networks.adversary.critics.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize("settings", [{"adversarial": False}, {"weight_adversary": 0.0}])
+@pytest.mark.parametrize("settings", [{"adversarial": False}, {"weight_adversary": 0.0}, {}])
 def test_without_the_adversarial_part_no_discriminator_moves(scenes_like, settings):
     trainer = trainer_of(scenes_like, **settings)
-    critics = {name: value.clone() for name, value in trainer.networks.critics.state_dict().items()}
+    critics = {name: value.clone() for name, value in trainer.networks.adversary.critics.state_dict().items()}
     found = trainer.networks.step(trainer.plan.fitted[:24])
     assert not [name for name in found if "critic" in name or "adversary" in name]
-    assert all(torch.equal(critics[name], value) for name, value in trainer.networks.critics.state_dict().items())
+    assert all(
+        torch.equal(critics[name], value) for name, value in trainer.networks.adversary.critics.state_dict().items()
+    )
 
 
 def test_accumulated_gradients_are_the_mean_over_their_batches(scenes_like, monkeypatch):
@@ -84,7 +88,7 @@ def test_accumulated_gradients_are_the_mean_over_their_batches(scenes_like, monk
 def test_early_stopping_ends_the_selection_and_keeps_its_best_epoch(tmp_path, monkeypatch):
     dataset = make_dataset(n=96)
     scores = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.1] + [0.0] * 40)
-    monkeypatch.setattr("udsph.training.trainer.validation_map", lambda *_: next(scores))
+    monkeypatch.setattr("udsph.training.trainer.validate", lambda *_: {"map": next(scores)})
     settings = QUICK | {"epochs": 40, "patience": 5, "refit": "true"}
     UDSPH(**settings).fit(dataset, output=tmp_path / "run", progress=False)
     rows = log_of(tmp_path / "run")

@@ -19,6 +19,8 @@ BACKENDS = ("auto", "reference", "gram", "cpu", "cuda")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true")
 AUTO = ("auto", "true", "false")
 ATTENTION = ("label", "uniform", "none")
+ADVERSARIAL = ("codes", "features", "quantise", "none")
+SWITCHES = {ATTENTION: ("label", "none"), ADVERSARIAL: ("codes", "none")}  # what true and false stand for
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -66,7 +68,10 @@ class Config:
     weight_feature: float = option(0.1, "weight of the pairwise likelihood of features", 0, 1e6)
     weight_bit: float = option(4.0, "weight of the likelihood of the wanted bits", 0, 1e6)
     weight_classify: float = option(0.5, "weight of the classification", 0, 1e6)
-    weight_adversary: float = option(0.005, "weight of the adversarial loss", 0, 1e6)
+    weight_attend: float = option(0.5, "weight of the classification by what is attended to", 0, 1e6)
+    weight_pairing: float = option(1.0, "weight of finding an item's partner, where labels are missing", 0, 1e6)
+    weight_quantise: float = option(0.1, "weight of the quantisation, where there are no labels at all", 0, 1e6)
+    weight_adversary: float = option(0.3, "weight of the adversarial loss", 0, 1e6)
     weight_match: float = option(0.0, "weight of the matching of parts across modalities", 0, 1e6)
     weight_equal: float = option(0.1, "weight of the balance of the codes", 0, 1e6)
 
@@ -74,7 +79,10 @@ class Config:
     width: int = option(1024, "columns of the high-level features", 4, 65_536)
     groups: int = option(8, "groups of bits with a part of the features, and layers, for themselves", 1, 1024)
     label_net: bool = option(True, "whether a label network teaches the modality networks")
-    adversarial: bool = option(True, "whether discriminators take part")
+    adversarial: str = option(
+        "codes", "what discriminators judge: codes of items without labels, features; quantise, none: without any",
+        choices=ADVERSARIAL,
+    )  # fmt: skip
     attention: str = option(
         "label", "what looks at local parts: a query per class, the same layers without weights, nothing",
         choices=ATTENTION,
@@ -138,6 +146,8 @@ class Config:
 def of_earlier_version(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as an earlier version stored them, by their present names and in their present form."""
     found = {RENAMED.get(name, name): value for name, value in settings.items()}
+    if isinstance(found.get("adversarial"), bool):
+        found["adversarial"] = "features" if found["adversarial"] else "none"
     if isinstance(found.get("attention"), bool):  # it was the matching alone; without it vectors had no parts
         if not found["attention"]:
             found |= {"weight_match": 0.0, "parts": 0}
@@ -179,9 +189,10 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
             raise InputError(f"{name}={value!r}: expected True or False")
         return bool(value)
     if kind == "str":
-        text = str(value).lower() if whether and about["choices"] in (AUTO, ATTENTION) else value
-        if about["choices"] == ATTENTION and isinstance(text, str) and text.lower() in _TRUE + _FALSE:
-            text = "label" if text.lower() in _TRUE else "none"
+        choices = about["choices"]
+        text = str(value).lower() if whether and (choices == AUTO or choices in SWITCHES) else value
+        if choices in SWITCHES and isinstance(text, str) and text.lower() in _TRUE + _FALSE:
+            text = SWITCHES[choices][text.lower() in _FALSE]
         if not isinstance(text, str) or (about["choices"] and text not in about["choices"]):
             raise InputError(f"{name}={value}: expected {'one of ' if about['choices'] else ''}{_allowed(field)}")
         return text

@@ -56,7 +56,8 @@ class Model:
         self.pretrained = pretrained
         self.description, self.config, self.device = description, config, device
         self.statistics: dict[str, tuple[Tensor, Tensor] | None] = {"image": None, "text": None}
-        self.teacher = LabelNetwork(config.bits, len(description.classes), config.width).to(device)
+        # Without labels there is nothing that it could read; one of no use stands in its place.
+        self.teacher = LabelNetwork(config.bits, max(1, len(description.classes)), config.width).to(device)
         self.pair = self._build().to(device)
 
     def _build(self) -> ModalityPair:

@@ -8,6 +8,7 @@ discriminators. How they are trained stands in ``udsph.training``.
 from udsph.models.attention import Attended, ClassAttention, ClassQueries
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
 from udsph.models.networks import (
+    CodeCritic,
     Discriminator,
     LabelNetwork,
     ModalityNetwork,
@@ -21,6 +22,7 @@ __all__ = [
     "Attended",
     "ClassAttention",
     "ClassQueries",
+    "CodeCritic",
     "Discriminator",
     "Encoded",
     "LabelNetwork",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from udsph.models.attention import Attended, ClassAttention, ClassQueries
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
 from udsph.models.layers import GroupedLinear, groups_of
 
 WIDTH = 512  # of the high-level features, as in SSAH
+FREE_QUERIES = 16  # where there are no classes
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,19 @@ class Outputs(NamedTuple):
         """Relaxed codes in (-1, 1); their signs are the bits."""
         return torch.tanh(self.code_logits / 2)
 
+    def first(self, count: int) -> Outputs:
+        """What was said of the first ``count`` items."""
+        attended = None if self.attended is None else Attended(*(values[:count] for values in self.attended))
+        rest = (None if values is None else values[:count] for values in self[:-1])
+        return Outputs(*rest, attended=attended)  # type: ignore[arg-type,misc]
+
+
+class Nothing(nn.Module):
+    """The logits of no classes, of pairs without labels."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features[:, :0]
+
 
 class ModalityNetwork(nn.Module):
     """From items of one modality to high-level features, codes and class logits; needs no other modality.
@@ -61,7 +77,7 @@ class ModalityNetwork(nn.Module):
         self.width, self.classes = width, classes
         self.to_features = nn.Sequential(GroupedLinear(width, width, groups), nn.BatchNorm1d(width), nn.ReLU())
         self.to_code = GroupedLinear(width, bits, groups)
-        self.to_classes = nn.Linear(width, classes)
+        self.to_classes = nn.Linear(width, classes) if classes else Nothing()
         self.attention: ClassAttention | None = None
 
     @property
@@ -110,6 +126,26 @@ class Discriminator(nn.Module):
         return self.layers(features).squeeze(1)
 
 
+class CodeCritic(nn.Module):
+    """Whether a code is one of the label network's: one logit.
+
+    Each layer's weights are divided by their largest singular value, so that its answer changes no faster than the
+    code: a critic that tells the two apart at once still says in which direction it would change its mind.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        sizes = (bits, 256, 128, 1)
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            layers += [spectral_norm(nn.Linear(inputs, outputs)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """``codes``: ``(batch, bits)``, -1 to 1."""
+        return self.layers(codes).squeeze(1)
+
+
 class ModalityPair(nn.Module):
     """The image and the text network, which are trained together but each used alone.
 
@@ -117,7 +153,8 @@ class ModalityPair(nn.Module):
     ----------
     attention
         ``label``: one query per class, shared by both networks, attends to the local parts of each; ``uniform``: the
-        same layers, where all parts weigh alike; ``none``. A network whose items have no parts does without.
+        same layers, where all parts weigh alike; ``none``. A network whose items have no parts does without. Where
+        there are no classes the queries stand for nothing but what the other losses make of them.
     """
 
     def __init__(self, image: ModalityNetwork, text: ModalityNetwork, *, attention: str = "none") -> None:
@@ -128,7 +165,7 @@ class ModalityPair(nn.Module):
         networks = [network for network in (image, text) if network.part_width]
         if attention == "none" or not networks:
             return
-        self.queries = ClassQueries(image.classes, networks[0].part_width)
+        self.queries = ClassQueries(image.classes or FREE_QUERIES, networks[0].part_width)
         self.queries.requires_grad_(attention == "label")
         for network in networks:
             network.attention = ClassAttention(self.queries, network.width, uniform=attention == "uniform")

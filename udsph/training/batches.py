@@ -25,6 +25,41 @@ def number_of_pieces(items: int, size: int) -> int:
     return max(1, round(items / size))
 
 
+def batches(items: np.ndarray, supervised: np.ndarray, size: int, random: np.random.Generator) -> list[np.ndarray]:
+    """An epoch's batches of about ``size``, in random order; those with labels come first in each.
+
+    Where some of the items have labels and others none, each batch is half of the one and half of the other, or has
+    more with labels where those are more: as many batches as the items would give, so that each epoch passes through
+    a part of the items without labels, and through the labelled ones as often as they fit.
+
+    Parameters
+    ----------
+    items
+        int64, of the dataset.
+    supervised
+        bool, for each item of the dataset whether it has labels.
+    """
+    mask = supervised[items]
+    if mask.all() or not mask.any():
+        return pieces(random.permutation(items), size)
+    labelled, others = items[mask], items[~mask]
+    count = number_of_pieces(len(items), size)
+    each = -(-len(items) // count)
+    first = min(len(labelled), max(round(each / 2), round(each * len(labelled) / len(items))))
+    second = min(len(others), each - first)
+    streams = _stream(labelled, first, count, random), _stream(others, second, count, random)
+    return [np.concatenate(both) for both in zip(*streams, strict=True)]
+
+
+def _stream(items: np.ndarray, each: int, count: int, random: np.random.Generator) -> list[np.ndarray]:
+    """``count`` times ``each`` of the items, none of them twice at once: shuffled, and again where too few are left."""
+    found: list[np.ndarray] = []
+    while len(found) < count:
+        shuffled = random.permutation(items)
+        found += [shuffled[k : k + each] for k in range(0, len(items) - each + 1, max(1, each))]
+    return found[:count]
+
+
 def statistics(modality: Modality, index: np.ndarray, size: int = 4096) -> tuple[Tensor, Tensor] | None:
     """Mean and standard deviation of each dimension over the items of ``index``; None for pixels and tokens.
 

@@ -59,15 +59,22 @@ def quantisation(codes: Tensor) -> Tensor:
     return (codes.float().abs() - 1).square().mean()
 
 
-def classification(class_logits: Tensor, labels: Tensor, *, single: bool) -> Tensor:
+def classification(class_logits: Tensor, labels: Tensor, *, single: bool, taught: Tensor | None = None) -> Tensor:
     """Cross-entropy of the labels: softmax where every item has one label, else one sigmoid per class.
 
-    With several labels an item, present and absent classes weigh the same in total; unlabelled items do not count.
+    With several labels an item, present and absent classes weigh the same in total.
+
+    Parameters
+    ----------
+    taught
+        int64, the classes that some labelled item has; the others, of which nothing is known, do not count. None: all.
     """
-    labels = labels.float()
+    labels, logits = labels.float(), class_logits.float()
+    if taught is not None:
+        labels, logits = labels[:, taught], logits[:, taught]
     if single:
-        return F.cross_entropy(class_logits.float(), labels)
-    losses = F.binary_cross_entropy_with_logits(class_logits.float(), labels, reduction="none")
+        return F.cross_entropy(logits, labels)
+    losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     return balanced_mean(losses, labels)
 
 
@@ -77,6 +84,30 @@ def balance(codes: Tensor) -> Tensor:
     correlation = codes.T @ codes / len(codes)
     off_diagonal = correlation - torch.diag(correlation.diagonal())
     return codes.mean(0).square().mean() + off_diagonal.square().mean()
+
+
+def pairing(image: Tensor, text: Tensor, scale: Tensor | float, similar: Tensor) -> Tensor:
+    """Cross-entropy of finding each item's partner among the other modality's codes of the batch, both ways (InfoNCE).
+
+    Parameters
+    ----------
+    image, text
+        ``(n, dims)`` relaxed codes; row i of both is a pair.
+    scale
+        By which cosines are multiplied.
+    similar
+        ``(n, n)``, 1 where two items are known to share a label: no mismatch to be told apart.
+    """
+    scores = scale * F.normalize(image.float(), dim=1) @ F.normalize(text.float(), dim=1).T
+    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    scores = scores.masked_fill((similar > 0) & ~own, -torch.inf)
+    partners = torch.arange(len(scores), device=scores.device)
+    return (F.cross_entropy(scores, partners) + F.cross_entropy(scores.T, partners)) / 2
+
+
+def separation(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge loss of a critic whose logits should be above 1 for real items and below -1 for others."""
+    return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
 
 
 def discrimination(logits: Tensor, real: bool) -> Tensor:

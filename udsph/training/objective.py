@@ -1,4 +1,7 @@
-"""What is minimised: the losses of one batch by name, for the teacher, the modality networks and the discriminators."""
+"""What is minimised: the losses of one batch by name, for the teacher, the modality networks and the discriminators.
+
+Where some pairs have no labels, those that have come first in a batch.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,67 @@ from udsph.training import losses
 Losses = dict[str, Tensor]
 
 
-def label_losses(teacher: Outputs, labels: Tensor, single: bool) -> Losses:
+def label_losses(teacher: Outputs, labels: Tensor, single: bool, taught: Tensor | None = None) -> Losses:
     """The label network's own losses: it learns from the labels alone."""
     similar = losses.similarity(labels, labels)
+    classified = losses.classification(teacher.class_logits, labels, single=single, taught=taught)
     return {
         "label_pairwise": losses.pairwise_likelihood(teacher.codes, teacher.codes, similar),
         "label_feature": 0.1 * losses.pairwise_likelihood(teacher.features, teacher.features, similar),
         "label_quantisation": 0.1 * losses.quantisation(teacher.codes),
-        "label_classify": 0.5 * losses.classification(teacher.class_logits, labels, single=single),
+        "label_classify": 0.5 * classified,
         "label_equal": 0.1 * losses.balance(teacher.codes),
     }
 
 
 def modality_losses(
-    image: Outputs, text: Outputs, teacher: Outputs | None, labels: Tensor, config: Config, single: bool
+    image: Outputs,
+    text: Outputs,
+    teacher: Outputs | None,
+    labels: Tensor,
+    config: Config,
+    single: bool,
+    *,
+    taught: Tensor | None = None,
+    scale: Tensor | float = 10.0,
 ) -> Losses:
     """The losses of the two modality networks, without the adversarial one.
 
-    With a teacher both follow its features, codes and bits. Without one they follow each other, and the bits that both
-    would choose together.
+    Parameters
+    ----------
+    teacher, labels
+        Of the first items of the batch; those of all others have no labels, for which there are the pairs.
+    single, taught
+        Whether every item has one label, and which classes have any: :func:`udsph.training.losses.classification`.
+    scale
+        Of the cosines of :func:`udsph.training.losses.pairing`.
+    """
+    labelled, found = len(labels), {}
+    if labelled == len(image.codes):
+        found = supervised_losses(image, text, teacher, labels, config, single, taught)
+    else:
+        if labelled:
+            parts = image.first(labelled), text.first(labelled)
+            found = supervised_losses(*parts, teacher, labels, config, single, taught)
+        found |= unsupervised_losses(image, text, labels, config, scale)
+    for name, said in (("image", image), ("text", text)):
+        found[f"{name}_equal"] = config.weight_equal * losses.balance(said.codes)
+    return found
+
+
+def supervised_losses(
+    image: Outputs,
+    text: Outputs,
+    teacher: Outputs | None,
+    labels: Tensor,
+    config: Config,
+    single: bool,
+    taught: Tensor | None = None,
+) -> Losses:
+    """The losses of items with labels.
+
+    With a teacher both networks follow its features, codes and bits. Without one they follow each other, and the bits
+    that both would choose together.
     """
     similar = losses.similarity(labels, labels)
     codes = losses.pairwise_likelihood(image.codes, text.codes, similar)
@@ -48,15 +93,29 @@ def modality_losses(
     bits = (wanted > 0).float()
     found = {"pairwise": config.weight_pairwise * codes, "feature": config.weight_feature * features}
     for name, said in (("image", image), ("text", text)):
-        classified = losses.classification(said.class_logits, labels, single=single)
+        classified = losses.classification(said.class_logits, labels, single=single, taught=taught)
         found[f"{name}_bit"] = config.weight_bit * losses.bit_likelihood(said.code_logits, bits)
         found[f"{name}_classify"] = config.weight_classify * classified
-        found[f"{name}_equal"] = config.weight_equal * losses.balance(said.codes)
         if said.attended is not None:
-            attended = losses.classification(said.attended.logits, labels, single=single)
-            found[f"{name}_attend"] = config.weight_classify * attended
+            attended = losses.classification(said.attended.logits, labels, single=single, taught=taught)
+            found[f"{name}_attend"] = config.weight_attend * attended
     if config.weight_match and image.parts is not None and text.parts is not None:
         found["match"] = config.weight_match * matching_loss(image, text, labels, config)
+    return found
+
+
+def unsupervised_losses(image: Outputs, text: Outputs, labels: Tensor, config: Config, scale: Tensor | float) -> Losses:
+    """What pairs teach without labels; the first items of the batch may have some, and those that share one are not
+    told apart.
+    """
+    labelled, items = len(labels), len(image.codes)
+    similar = image.codes.new_zeros(items, items, dtype=torch.float32)
+    if labelled:
+        similar[:labelled, :labelled] = losses.similarity(labels, labels)
+    found = {"pairing": config.weight_pairing * losses.pairing(image.codes, text.codes, scale, similar)}
+    if not labelled:
+        both = _sum(losses.quantisation(said.codes) for said in (image, text))
+        found["quantisation"] = config.weight_quantise * both
     return found
 
 

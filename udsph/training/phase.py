@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -16,12 +17,24 @@ from udsph.data import Dataset
 from udsph.encoding.batches import read
 from udsph.encoding.model import Model
 from udsph.models.backbone import parameter_groups
-from udsph.models.networks import Discriminator, Outputs
+from udsph.models.networks import Outputs
 from udsph.training import objective
+from udsph.training.adversary import Adversary
 from udsph.training.batches import augment
 from udsph.training.schedule import one_cycle, seed_of
 
 GRADIENT_NORM = 5.0
+
+
+class Scale(nn.Module):
+    """A positive number that is learnt."""
+
+    def __init__(self, start: float = 10.0) -> None:
+        super().__init__()
+        self.logarithm = nn.Parameter(torch.tensor(math.log(start)))
+
+    def forward(self) -> Tensor:
+        return self.logarithm.exp()
 
 
 class Phase:
@@ -39,9 +52,15 @@ class Phase:
         From which the batches are read.
     single
         Whether every item has one label.
+    taught
+        int64, the classes that have labelled items; None: all.
 
     Attributes
     ----------
+    adversary
+        The discriminators.
+    scale
+        Of the cosines of codes where pairs have no labels, learnt.
     average
         The moving average of the weights, which is what is kept in the end.
     best_weights
@@ -50,14 +69,16 @@ class Phase:
         Steps of the optimiser.
     """
 
-    def __init__(self, fabric: Fabric, model: Model, dataset: Dataset, single: bool) -> None:
+    def __init__(
+        self, fabric: Fabric, model: Model, dataset: Dataset, single: bool, taught: np.ndarray | None = None
+    ) -> None:
         self.fabric, self.model, self.dataset, self.single = fabric, model, dataset, single
+        self.taught = None if taught is None else torch.from_numpy(taught).to(fabric.device)
         self.config = config = model.config
         torch.manual_seed(seed_of(config.seed, "weights", 0))  # the same weights in every phase and every process
         model.reset_modalities()
         self.pair = model.pair
-        names = ("image", "text") if config.label_net else ("pair",)
-        self.critics = nn.ModuleDict({name: Discriminator(config.width) for name in names}).to(fabric.device)
+        self.adversary = Adversary(fabric, config)
         # A fused step unscales half precision itself, which leaves no room to clip the gradients between.
         fused = config.precision != "16-mixed"
         optimiser = torch.optim.AdamW(
@@ -66,9 +87,8 @@ class Phase:
             weight_decay=config.weight_decay,
             fused=fused,
         )
-        self.critic_optimiser = torch.optim.AdamW(
-            self.critics.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.99), fused=fused
-        )
+        self.scale = Scale().to(fabric.device)
+        self.scale_optimiser = torch.optim.Adam(self.scale.parameters(), lr=config.learning_rate)
         self.wrapped, self.optimiser = fabric.setup(self.pair, optimiser)
         self.average: dict[str, Tensor] = copy.deepcopy(self.pair.state_dict())
         self.best_weights = copy.deepcopy(self.average)
@@ -76,54 +96,53 @@ class Phase:
 
     def set_rates(self, done: float) -> None:
         """The learning rates where ``done`` of the planned training is over."""
-        config = self.config
-        for optimiser, rate in (
-            (self.optimiser, config.learning_rate),
-            (self.critic_optimiser, config.discriminator_rate),
-        ):
+        factor = one_cycle(done)
+        for optimiser in (self.optimiser, self.scale_optimiser):
             for group in optimiser.param_groups:
-                group["lr"] = rate * group.get("factor", 1.0) * one_cycle(done)
+                group["lr"] = self.config.learning_rate * group.get("factor", 1.0) * factor
+        self.adversary.set_rate(factor)
 
     def step(self, batch: np.ndarray, *, weight: float = 1.0, last: bool = True) -> objective.Losses:
         """Forward, the losses, backward; the optimisers step with the ``last`` of the accumulated batches, each of
-        which has its ``weight`` in the gradient.
+        which has its ``weight`` in the gradient. Items with labels come first in a batch.
         """
         config, dataset, device = self.config, self.dataset, self.fabric.device
         image_batch = read(dataset.image, batch, device)
         if config.augment and dataset.image.kind == "pixels":
             image_batch = augment(image_batch[0]), image_batch[1]
         text_batch = read(dataset.text, batch, device)
-        labels = torch.from_numpy(dataset.labels[batch]).to(device).float()
-        adversarial = config.adversarial and config.weight_adversary
+        labelled = int(dataset.supervised[batch].sum())
+        labels = torch.from_numpy(dataset.labels[batch[:labelled]]).to(device).float()
         with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
             image, text = self.wrapped(image_batch, text_batch)
+            said = {"image": image, "text": text}
             teacher = self._teach(labels)
-            found = objective.modality_losses(image, text, teacher, labels, config, self.single)
-            if adversarial:
-                found |= objective.deception_losses(self.critics, image, text, config)
+            found = objective.modality_losses(
+                *(image, text, teacher, labels, config, self.single), taught=self.taught, scale=self.scale()
+            )
+            found |= self.adversary.deception(said, labelled, teacher)
             objective.check_finite(found)
             self.fabric.backward(objective.total(found) * weight)
         if last:
             self.fabric.clip_gradients(self.wrapped, self.optimiser, max_norm=GRADIENT_NORM)
             self.optimiser.step()
             self.optimiser.zero_grad()
+            self._update_scale()
             self._update_average()
-        if adversarial:
-            found |= self._critic_step(image, text, teacher)
-        return found
+        return found | self.adversary.step(said, labelled, teacher)
 
-    def _critic_step(self, image: Outputs, text: Outputs, teacher: Outputs | None) -> objective.Losses:
-        losses = objective.discriminator_losses(self.critics, image, text, teacher)
-        objective.check_finite(losses)
-        self.critic_optimiser.zero_grad()
-        objective.total(losses).backward()
-        for parameter in self.critics.parameters():
-            parameter.grad = cast(Tensor, self.fabric.all_reduce(cast(Tensor, parameter.grad), reduce_op="mean"))
-        self.critic_optimiser.step()
-        return losses
+    def _update_scale(self) -> None:
+        """A step of the scale, which belongs to no network and is the same in all processes."""
+        gradient = self.scale.logarithm.grad
+        if gradient is None:
+            return
+        self.scale.logarithm.grad = cast(Tensor, self.fabric.all_reduce(gradient, reduce_op="mean"))
+        if bool(torch.isfinite(self.scale.logarithm.grad)):  # in half precision a scaled gradient may overflow
+            self.scale_optimiser.step()
+        self.scale_optimiser.zero_grad()
 
     def _teach(self, labels: Tensor) -> Outputs | None:
-        if not self.config.label_net:
+        if not self.config.label_net or not len(labels):
             return None
         self.model.teacher.eval()
         with torch.no_grad():
@@ -159,17 +178,19 @@ class Phase:
             "updates": self.updates,
             "average": self.average,
             "best_weights": self.best_weights,
-            "critics": self.critics.state_dict(),
+            "adversary": self.adversary.state(),
+            "scale": self.scale.state_dict(),
+            "scale_optimiser": self.scale_optimiser.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "critic_optimiser": self.critic_optimiser.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what ``state`` returned; the weights of the networks themselves are the model's."""
-        self.critics.load_state_dict(state["critics"])
+        self.adversary.restore(state["adversary"])
+        self.scale.load_state_dict(state["scale"])
+        self.scale_optimiser.load_state_dict(state["scale_optimiser"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.updates = state["updates"]
         self.average, self.best_weights = dict(state["average"]), dict(state["best_weights"])

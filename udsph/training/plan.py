@@ -20,6 +20,7 @@ from udsph.training.batches import number_of_pieces, statistics
 
 DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
+LEAST_HELD = 2  # labelled items that are held out, where there are unlabelled ones to hold out
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Plan:
         The parts of the training split for the choice of the epoch: items to fit, items to measure.
     train
         The whole training split.
+    labelled
+        Those of its items whose labels training may use.
     chosen
         What was left to the data and why it is as it is, in words; empty where nothing was.
     """
@@ -48,6 +51,7 @@ class Plan:
     fitted: np.ndarray
     held: np.ndarray
     train: np.ndarray
+    labelled: np.ndarray
     chosen: str
 
     @classmethod
@@ -57,9 +61,10 @@ class Plan:
         config, train = resolve(asked, dataset), dataset.splits["train"]
         description = with_backbone(describe(dataset), config.backbone)
         data = {"name": dataset.name, "root": dataset.root, "settings": dict(dataset.settings)}
-        fitted, held = split_validation(train, config.validation, config.seed)
+        labelled = train[dataset.supervised[train]]
+        fitted, held = hold_out(train, dataset.supervised, config)
         chosen = "" if asked.epochs else why_so_many(dataset.image, dataset.text, len(train), config.batch_size)
-        return cls(config, description, data, fitted, held, train, chosen)
+        return cls(config, description, data, fitted, held, train, labelled, chosen)
 
     def items(self, phase: str) -> np.ndarray:
         """The items that a phase goes through in an epoch."""
@@ -78,9 +83,26 @@ class Plan:
         return model
 
 
+def hold_out(train: np.ndarray, supervised: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """(fitted, held): a share of the training items is held out, of those with labels and of those without alike.
+
+    A handful of labelled items is fitted as a whole, and the pairs without labels select the epoch.
+    """
+    labelled, others = train[supervised[train]], train[~supervised[train]]
+    parts = [part for part in (labelled, others) if len(part)]
+    if len(parts) == 2 and len(labelled) < LEAST_HELD / config.validation:
+        fitted, held = split_validation(others, config.validation, config.seed)
+        return np.sort(np.concatenate([labelled, fitted])), held
+    split = [split_validation(part, config.validation, config.seed) for part in parts]
+    fitted, held = (np.sort(np.concatenate(both)) for both in zip(*split, strict=True))
+    return fitted, held
+
+
 def resolve(config: Config, dataset: Dataset) -> Config:
     """The configuration with everything chosen that depends on the data."""
     modalities = dataset.image, dataset.text
+    if not dataset.supervised[dataset.splits["train"]].any():  # there is nothing that a label network could learn
+        config = dataclasses.replace(config, label_net=False)
     if config.epochs == 0:
         epochs = default_epochs(*modalities, len(dataset.splits["train"]), config.batch_size)
         config = dataclasses.replace(config, epochs=epochs)
@@ -133,18 +155,22 @@ def with_backbone(description: Description, place: str) -> Description:
 def check_trainable(dataset: Dataset) -> None:
     """Refuse data from which no similarity can be learnt."""
     train = dataset.splits["train"]
-    if not dataset.labelled:
-        raise InputError(f"{dataset.name}: the pairs have no labels, and training needs them to know what is similar")
-    labels = dataset.labels[train]
-    if not dataset.supervised[train].all():
-        count = int((~dataset.supervised[train]).sum())
-        raise InputError(f"{dataset.name}: {count} of {len(train)} training pairs have no label; training needs them")
     if len(train) < 4:
         raise InputError(f"{dataset.name}: {len(train)} training items are too few; give at least 4")
+    mask = dataset.supervised[train]
+    if not mask.any():
+        return
+    labels = dataset.labels[train[mask]]
     unlabelled = int((labels.sum(1) == 0).sum())
     if unlabelled:
         raise InputError(
-            f"{dataset.name}: {unlabelled} training items have no label; leave them out of the split 'train'"
+            f"{dataset.name}: {unlabelled} training items have no label; leave them out of the split 'train', or say "
+            "that their labels are not known, if that is so"
         )
     if (labels == labels[0]).all():
-        raise InputError(f"{dataset.name}: all training items have the same labels; nothing tells them apart")
+        if mask.all():
+            raise InputError(f"{dataset.name}: all training items have the same labels; nothing tells them apart")
+        raise InputError(
+            f"{dataset.name}: the {len(labels)} training items with labels all have the same; give labels that differ, "
+            "or none (labelled=0), and the pairs alone are learnt from"
+        )

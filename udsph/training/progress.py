@@ -83,17 +83,24 @@ class Progress:
         print(line, end="", file=sys.stderr, flush=True)
 
     def epoch(
-        self, phase: str, epoch: int, epochs: int, losses: Mapping[str, float], score: float | None, steps_left: int
+        self,
+        phase: str,
+        epoch: int,
+        epochs: int,
+        losses: Mapping[str, float],
+        scores: Mapping[str, float],
+        steps_left: int,
     ) -> None:
-        """After an epoch: the mean of each loss, and the validation MAP where it was measured."""
+        """After an epoch: the mean of each loss, and by name what was measured on the validation part, if it was."""
         seconds = time.perf_counter() - self.started
         row = {"phase": phase, "epoch": epoch, "seconds": round(seconds, 2), "loss": sum(losses.values())}
-        row |= {"validation_map": "" if score is None else score, **losses}
+        row |= {"validation_map": "", **{f"validation_{name}": score for name, score in scores.items()}, **losses}
         self._place = f"{min(epoch + 1, epochs)}/{epochs}"
         if self.rows is not None:
             append_row(self.rows, row)
-        found = "" if score is None else f"   validation MAP {score:.4f}"
-        worth = score is not None or epoch == epochs or not self.screen  # a terminal shows the others as they come
+        named = {"map": "MAP", "recall": "recall of pairs"}
+        found = "".join(f"   validation {named[name]} {score:.4f}" for name, score in scores.items())
+        worth = bool(scores) or epoch == epochs or not self.screen  # a terminal shows the others as they come
         line = f"{phase} {epoch}/{epochs}   loss {row['loss']:.3f}{found}   {self._times(steps_left)}"
         self.say(line, logging.INFO if worth else logging.DEBUG)
 

@@ -19,6 +19,7 @@ def train_label_network(
     config: Config,
     *,
     single: bool,
+    taught: np.ndarray | None = None,
     report: Callable[[float, objective.Losses], None] | None = None,
 ) -> dict[str, float]:
     """Train the label network in place on the labels of the training split.
@@ -29,6 +30,8 @@ def train_label_network(
         uint8 ``(n, classes)``, multi-hot.
     single
         Whether every item has one label.
+    taught
+        int64, the classes that some item has; None: all. The others do not count in the classification.
     report
         Called now and then with the share that is done and the losses.
 
@@ -43,6 +46,7 @@ def train_label_network(
         If a loss is not finite.
     """
     device = network.to_code.weight.device
+    columns = None if taught is None else torch.from_numpy(taught).to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.label_rate)
     order = np.random.default_rng(seed_of(config.seed, "label order", 0))
     size = min(config.batch_size, len(labels))
@@ -51,7 +55,7 @@ def train_label_network(
         for group in optimiser.param_groups:
             group["lr"] = config.label_rate * one_cycle(step / config.label_steps)
         rows = torch.from_numpy(labels[order.choice(len(labels), size, replace=False)]).to(device)
-        found = objective.label_losses(network(rows), rows, single)
+        found = objective.label_losses(network(rows), rows, single, columns)
         try:
             objective.check_finite(found)
         except FloatingPointError as error:

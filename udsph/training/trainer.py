@@ -22,13 +22,13 @@ from udsph.data import Dataset
 from udsph.encoding.model import Model
 from udsph.errors import InputError
 from udsph.training import objective
-from udsph.training.batches import pieces
+from udsph.training.batches import batches, pieces
 from udsph.training.phase import Phase
 from udsph.training.plan import Plan
 from udsph.training.progress import Progress, in_words
 from udsph.training.schedule import seed_of
 from udsph.training.teacher import train_label_network
-from udsph.training.validation import LARGEST, validation_map
+from udsph.training.validation import LARGEST, validate
 
 FORECAST_STEPS = 60  # a training of fewer is over before its time is guessed
 REHEARSED = 3  # steps that are timed before the training
@@ -45,7 +45,9 @@ class Trainer:
     done_epochs
         Of the phase.
     best
-        Validation MAP and number of epochs.
+        Validation score and number of epochs.
+    taught
+        int64, the classes that labelled items have; None: all.
     current
         Networks, optimisers and moving average of the phase, where it trains the modality networks.
     """
@@ -59,7 +61,10 @@ class Trainer:
                 f"{dataset.name}: {len(plan.fitted)} items to fit leave less than 2 to each of {fabric.world_size} "
                 "processes; give fewer devices"
             )
-        self.single = bool((dataset.labels[plan.train].sum(1) == 1).all())
+        self.labels = dataset.labels[plan.labelled]
+        self.single = bool((self.labels.sum(1) == 1).all())
+        seen = self.labels.any(0)
+        self.taught = None if seen.all() else np.flatnonzero(seen)
         self.phase = "label" if self.config.label_net else "select"
         self.done_epochs = 0
         self.best: tuple[float, int] = (-1.0, 0)
@@ -85,10 +90,10 @@ class Trainer:
                 torch.manual_seed(seed_of(self.config.seed, self.phase, self.done_epochs) + self.fabric.global_rank)
                 found = self._label_epoch() if self.phase == "label" else self._epoch()
                 self.done_epochs += 1
-                score = self._validate() if self.phase == "select" else None
+                scores = self._validate() if self.phase == "select" else {}
                 epochs = self.epochs_of(self.phase)
-                self.progress.epoch(self.phase, self.done_epochs, epochs, found, score, self.steps_left())
-                if score is not None and self._out_of_patience():
+                self.progress.epoch(self.phase, self.done_epochs, epochs, found, scores, self.steps_left())
+                if scores and self._out_of_patience():
                     break
                 yield
             self._end_phase()
@@ -98,7 +103,10 @@ class Trainer:
         """Begin a phase, with new networks where it trains the modality networks."""
         self.phase, self.done_epochs = phase, 0
         trains = phase in ("select", "refit")
-        self.current = Phase(self.fabric, self.model, self.dataset, self.single) if trains else None
+        self.current = self._new_phase() if trains else None
+
+    def _new_phase(self) -> Phase:
+        return Phase(self.fabric, self.model, self.dataset, self.single, self.taught)
 
     def _end_phase(self) -> None:
         """Keep what the phase was for, and begin the one that follows."""
@@ -123,52 +131,54 @@ class Trainer:
         def report(done: float, found: objective.Losses) -> None:
             self.progress.step("label", done, found, self.steps_left())
 
-        labels = self.dataset.labels[self.plan.train]
-        return train_label_network(self.model.teacher, labels, self.config, single=self.single, report=report)
+        return train_label_network(
+            self.model.teacher, self.labels, self.config, single=self.single, taught=self.taught, report=report
+        )
 
     def _epoch(self) -> dict[str, float]:
         """One pass of both modality networks over the items of the phase."""
         config, phase, networks = self.config, self.phase, self.networks
-        shuffled = np.random.default_rng(seed_of(config.seed, phase + " order", self.done_epochs))
-        batches = pieces(shuffled.permutation(self.plan.items(phase)), config.batch_size)
+        random = np.random.default_rng(seed_of(config.seed, phase + " order", self.done_epochs))
+        order = batches(self.plan.items(phase), self.dataset.supervised, config.batch_size, random)
         sums: dict[str, float] = {}
         networks.pair.train()
-        for k, batch in enumerate(batches):
+        for k, batch in enumerate(order):
             # The learning rate falls towards the planned end.
-            networks.set_rates((self.done_epochs + k / len(batches)) / config.epochs)
+            networks.set_rates((self.done_epochs + k / len(order)) / config.epochs)
             share = batch[self.fabric.global_rank :: self.fabric.world_size]
             # The last group of accumulated batches may be a shorter one.
-            group_size = min(config.accumulate, len(batches) - k // config.accumulate * config.accumulate)
-            last = (k + 1) % config.accumulate == 0 or k + 1 == len(batches)
+            group_size = min(config.accumulate, len(order) - k // config.accumulate * config.accumulate)
+            last = (k + 1) % config.accumulate == 0 or k + 1 == len(order)
             try:
                 found = networks.step(share, weight=1 / group_size, last=last)
             except FloatingPointError as error:
-                where = f"{phase} epoch {self.done_epochs + 1}, batch {k + 1} of {len(batches)}"
+                where = f"{phase} epoch {self.done_epochs + 1}, batch {k + 1} of {len(order)}"
                 raise FloatingPointError(
                     f"the loss {error} in {where}; the last checkpoint is kept; try a lower learning_rate"
                 ) from None
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
-            self.progress.step(phase, (k + 1) / len(batches), found, self.steps_left(k + 1))
-        return {name: value / len(batches) for name, value in sums.items()}
+            self.progress.step(phase, (k + 1) / len(order), found, self.steps_left(k + 1))
+        return {name: value / len(order) for name, value in sums.items()}
 
     # -- validation -----------------------------------------------------------------------------------------------
 
-    def _validate(self) -> float | None:
+    def _validate(self) -> dict[str, float]:
         """Measure the averaged weights on the validation part, some ten times in a phase; keep the best."""
         epochs = self.config.epochs
         every = max(1, epochs // 10)
         if self.done_epochs % every and self.done_epochs != epochs:
-            return None
-        score = self.fabric.broadcast(self._score() if self.fabric.is_global_zero else 0.0)  # one verdict for all
+            return {}
+        found = self.fabric.broadcast(self._scores() if self.fabric.is_global_zero else {})  # one verdict for all
+        score = sum(found.values()) / len(found)
         if score > self.best[0]:
             self.best = (score, self.done_epochs)
             self.networks.keep_best()
-        return score
+        return found
 
-    def _score(self) -> float:
+    def _scores(self) -> dict[str, float]:
         with self.networks.averaged():
-            return validation_map(self.model, self.dataset, self.plan.fitted, self.plan.held)
+            return validate(self.model, self.dataset, self.plan.fitted, self.plan.held)
 
     def _out_of_patience(self) -> bool:
         return bool(self.config.patience) and self.done_epochs - self.best[1] >= self.config.patience
@@ -192,7 +202,9 @@ class Trainer:
         first = f"{config.label_steps} steps of the label network, " if self.phase == "label" else ""
         again = ", and again on all pairs for as many as were best" if config.refit == "true" else ""
         chosen = f" ({plan.chosen})" if plan.chosen else ""
-        line = f"training on {len(plan.train):,} pairs: {first}{epochs}{chosen}{again}"
+        some = len(plan.labelled) < len(plan.train)
+        with_labels = f", {len(plan.labelled):,} of them with labels" if some else ""
+        line = f"training on {len(plan.train):,} pairs{with_labels}: {first}{epochs}{chosen}{again}"
         if self.current is not None or self.done_epochs:
             line = f"continuing after {self.phase} {self.done_epochs} of a {line}"
         elif self.fabric.world_size == 1 and self.steps_left() >= FORECAST_STEPS:
@@ -205,9 +217,10 @@ class Trainer:
 
         Every phase starts from its own seed, so that what comes after is the same with and without them.
         """
-        rehearsal = Phase(self.fabric, self.model, self.dataset, self.single)
+        rehearsal = self._new_phase()
         rehearsal.pair.train()
-        batch = pieces(self.plan.fitted, self.config.batch_size)[0]
+        random = np.random.default_rng(0)
+        batch = batches(self.plan.fitted, self.dataset.supervised, self.config.batch_size, random)[0]
         rehearsal.step(batch)  # what only the first one pays
         started = time.perf_counter()
         for _ in range(REHEARSED):
@@ -219,8 +232,8 @@ class Trainer:
         if self.phase == "label":
             few = dataclasses.replace(self.config, label_steps=REHEARSED)
             started = time.perf_counter()
-            teacher, labels = copy.deepcopy(self.model.teacher), self.dataset.labels[self.plan.train]
-            train_label_network(teacher, labels, few, single=self.single)
+            teacher = copy.deepcopy(self.model.teacher)
+            train_label_network(teacher, self.labels, few, single=self.single, taught=self.taught)
             seconds += (time.perf_counter() - started) / REHEARSED * self.config.label_steps
         return seconds
 

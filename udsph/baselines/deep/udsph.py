@@ -110,7 +110,8 @@ class SSAH(FullUDSPH):
     """
 
     settings: ClassVar[dict[str, Any]] = {
-        "attention": False,
+        "attention": "none",
+        "adversarial": "features",
         "weight_match": 0.0,
         "weight_equal": 0.0,
         "weight_pairwise": 1.0,

@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,17 +32,26 @@ from benchmarks.common import processor
 from udsph.data.directions import DIRECTIONS
 from udsph.errors import InputError
 from udsph.experiments import Runner, claim
-from udsph.files import write_json, write_text
+from udsph.files import beside, write_json, write_text
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
-    "attention=false": {"attention": False},
-    "adversarial=false": {"adversarial": False},
+    "attention=none": {"attention": "none"},
+    "attention=uniform": {"attention": "uniform"},
+    "attention=none match=0.2": {"attention": "none", "weight_match": 0.2},
+    "match=0.2": {"weight_match": 0.2},
+    "adversarial=features": {"adversarial": "features", "weight_adversary": 0.005},
+    # Of partly labelled pairs, each with one part more than the one before it.
+    "labelled alone": {"attention": "none", "weight_pairing": 0.0, "adversarial": "none"},
+    "pairing": {"attention": "none", "adversarial": "none"},
+    "pairing attention": {"adversarial": "none"},
+    "pairing attention quantise": {"adversarial": "quantise"},
     "label_net=false": {"label_net": False},
     # Without the label network the wanted bits are guesses, and the pairs alone tell what is similar.
     "label_net=false pairwise=1 bit=1": {"label_net": False, "weight_pairwise": 1.0, "weight_bit": 1.0},
 }
 SETTINGS = "study.json"
+NDCG = "ndcg_linear@100"
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
 
@@ -53,12 +63,16 @@ class Case:
     data: str
     bits: tuple[int, ...]
     seeds: int
-    variants: tuple[str, ...] = tuple(VARIANTS)
+    variants: tuple[str, ...] = ("full", "label_net=false", "label_net=false pairwise=1 bit=1")
     place: str | None = None  # below the folder of the data
+    assembled: tuple[str, ...] = ()  # arguments of the place's assemble.py, which writes a file of features
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the dataset
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
+SCENES = {"pairs": 2000, "query": 500, "train": 1000}
+ATTENTION = ("full", "attention=none", "attention=uniform")
+FEW = ("full", "labelled alone", "pairing", "pairing attention", "pairing attention quantise")
 CASES = {
     "wiki": Case("Wiki, LDA + TF-IDF text", "wiki", (64, 16), 5, variants=("full",), place="wiki"),
     # Feature vectors have no local parts, so attention has nothing to do unless something stands in for them.
@@ -67,14 +81,46 @@ CASES = {
         "wiki",
         (16,),
         5,
+        (*ATTENTION, "label_net=false", "label_net=false pairwise=1 bit=1"),
         place="wiki",
         training={"parts": 16},
     ),
-    "scenes-1000": Case(
-        "Scenes, 1,000 training pairs", "scenes", (16,), 5, settings={"pairs": 2000, "query": 500, "train": 1000}
+    "scenes-1000": Case("Scenes, 1,000 training pairs", "scenes", (64, 32, 16), 5, ATTENTION, settings=SCENES),
+    "scenes-1000-parts": Case(
+        "Scenes, 1,000 training pairs: label network, matching of parts, adversary on features",
+        *("scenes", (16,), 5),
+        ("full", "match=0.2", "adversarial=features", "label_net=false", "label_net=false pairwise=1 bit=1"),
+        settings=SCENES,
     ),
-    "webnews": Case("Web news, raw pixels and raw text", "webnews", (64,), 3, variants=("full",), place="webnews"),
-    "webnews-16": Case("Web news, raw pixels and raw text, 16 bits", "webnews", (16,), 3, place="webnews"),
+    "scenes-100-labels": Case(
+        "Scenes, 1,000 training pairs, 100 of them with labels",
+        *("scenes", (32,), 5, FEW),
+        settings=SCENES | {"labelled": 100},
+    ),
+    "flickr-grid": Case(
+        "Flickr8k, EfficientNet-Lite0 cells and GloVe words",
+        *("features", (64, 32), 5, ATTENTION, "flickr8k-features", ("--image", "grid", "--text", "glove")),
+    ),
+    "flickr-grid-579-labels": Case(
+        "Flickr8k, cells and words, a tenth of the labels",
+        *("features", (32,), 5, FEW, "flickr8k-features", ("--image", "grid", "--text", "glove")),
+        settings={"labelled": 579},
+    ),
+    "flickr-grid-no-labels": Case(
+        "Flickr8k, cells and words, without labels",
+        *("features", (64,), 5, ATTENTION, "flickr8k-features", ("--image", "grid", "--text", "glove")),
+        settings={"labelled": 0},
+    ),
+    "flickr-global": Case(
+        "Flickr8k, EfficientNet-Lite0 and MiniLM vectors",
+        *("features", (64,), 5, ("full",), "flickr8k-features", ("--image", "global", "--text", "minilm-mean")),
+    ),
+    "flickr-global-no-labels": Case(
+        "Flickr8k, EfficientNet-Lite0 and MiniLM vectors, without labels",
+        *("features", (64,), 5, ("full",), "flickr8k-features", ("--image", "global", "--text", "minilm-mean")),
+        settings={"labelled": 0},
+    ),
+    "webnews": Case("Web news, raw pixels and raw text", "webnews", (64, 16), 5, ATTENTION, place="webnews"),
     "scenes": Case("Scenes, 20,000 pairs", "scenes", (64, 16), 1, variants=("full",), settings={"pairs": 20000}),
 }
 
@@ -108,23 +154,35 @@ def runs_of(cases: Sequence[str], variants: Sequence[str], bits: Sequence[int], 
 
 
 @functools.lru_cache(maxsize=1)
-def dataset_of(name: str, root: str | None) -> Any:
-    """The dataset of a case, kept for the next run of the same process."""
+def dataset_of(name: str, root: str | None, output: Path | None = None) -> Any:
+    """The dataset of a case, kept for the next run of the same process; ``output`` keeps what has to be assembled."""
     from udsph.data import load
 
     case = CASES[name]
-    place = None if case.place is None else str(Path(root or ".") / case.place)
-    return load(case.data, root=place, **case.settings)
+    place = None if case.place is None else Path(root or ".") / case.place
+    if place is not None and case.assembled:
+        place = assemble(place / "assemble.py", case.assembled, (output or Path()) / "data")
+    return load(case.data, root=None if place is None else str(place), **case.settings)
 
 
-def make(run: Run, root: str | None, extra: Mapping[str, str]) -> dict[str, Any]:
+def assemble(script: Path, arguments: Sequence[str], folder: Path) -> Path:
+    """The file that a data folder's script writes with some arguments, made once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{script.parent.name}{''.join(arguments).replace('--', '-')}.npz"
+    if not path.exists():
+        with beside(path) as unfinished:
+            subprocess.run([sys.executable, str(script), str(unfinished), *arguments], check=True, capture_output=True)
+    return path
+
+
+def make(run: Run, root: str | None, output: Path, extra: Mapping[str, str]) -> dict[str, Any]:
     """Train, score, and say what it took."""
     import torch
 
     from udsph.training import UDSPH, Config, evaluate
 
     case = CASES[run.case]
-    dataset = dataset_of(run.case, root)
+    dataset = dataset_of(run.case, root, output)
     settings = {"bits": run.bits, "seed": run.seed, **case.training, **VARIANTS[run.variant], **extra}
     wall, work = time.perf_counter(), time.process_time()
     model = UDSPH(config=Config.from_settings(settings)).fit(dataset, progress=False)
@@ -144,10 +202,11 @@ class Work:
     """The runs of a study, in whatever process they are made."""
 
     root: str | None
+    output: Path
     extra: Mapping[str, str]
 
     def __call__(self, run: Run) -> dict[str, Any]:
-        return make(run, self.root, self.extra)
+        return make(run, self.root, self.output, self.extra)
 
 
 def conduct(wanted: Iterable[Run], output: Path, root: str | None, processes: int, extra: Mapping[str, str]) -> int:
@@ -155,7 +214,7 @@ def conduct(wanted: Iterable[Run], output: Path, root: str | None, processes: in
     check_rows_before(output, extra)
     claim(output, SETTINGS, {"training": dict(extra)})
     wanted, failed = list(wanted), 0
-    runner: Runner[Run] = Runner(output, Work(root, extra), processes, threads=1)
+    runner: Runner[Run] = Runner(output, Work(root, output, extra), processes, threads=1)
     todo = len(runner.missing(wanted))
     for k, (run, row) in enumerate(runner.run(wanted), 1):
         failed += "error" in row
@@ -170,7 +229,7 @@ def check_rows_before(output: Path, extra: Mapping[str, str]) -> None:
     from udsph.training import Config
 
     wanted = dataclasses.asdict(Config.from_settings(dict(extra)))
-    for row in Runner(output, Work(None, extra)).rows():
+    for row in Runner(output, Work(None, output, extra)).rows():
         for key in extra:
             if "training" in row and row["training"].get(key) != wanted[key]:
                 raise InputError(
@@ -206,8 +265,8 @@ def table_of(case: Case, rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     lines = [
         "| bits | variant | seeds | I→T | T→I | I→T, test pairs | T→I, test pairs | mean | full minus this | p | "
-        "label to label | processor s |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "NDCG@100 | recall@10 of pairs | label to label | processor s |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for bits in sorted({row["bits"] for row in rows}, reverse=True):
         by_variant = {
@@ -233,6 +292,9 @@ def line_of(bits: int, variant: str, found: Mapping[int, Any], full: Mapping[int
     both = sorted(set(found) & set(full)) if variant != "full" else []
     differences = [mean_map(full[seed]) - mean_map(found[seed]) for seed in both]
     cells += [f"{statistics.mean(differences):+.4f}" if differences else "", p_value(differences)]
+    for name in (NDCG, "pair_recall@10"):
+        values = [mean_of(row, name) for row in found.values()]
+        cells.append("" if None in values else spread([value for value in values if value is not None]))
     ceilings = [row["database"]["label_to_label"] for row in found.values() if "label_to_label" in row["database"]]
     cells.append(f"{statistics.mean(ceilings):.3f}" if ceilings else "")
     cells.append(f"{statistics.mean(row['processor_seconds'] for row in found.values()):.0f}")
@@ -241,6 +303,12 @@ def line_of(bits: int, variant: str, found: Mapping[int, Any], full: Mapping[int
 
 def mean_map(row: Mapping[str, Any]) -> float:
     return statistics.mean(row["database"][direction]["map"] for direction in DIRECTIONS)
+
+
+def mean_of(row: Mapping[str, Any], name: str) -> float | None:
+    """A figure as the mean of both directions; None in rows of before it was measured."""
+    values = [row["database"][direction].get(name) for direction in DIRECTIONS]
+    return None if None in values else statistics.mean(values)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -276,7 +344,7 @@ def names(text: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of the study")
-    parser.add_argument("--data", help="folder that holds wiki/ and webnews/; without it only scenes can run")
+    parser.add_argument("--data", help="folder of wiki/, webnews/ and flickr8k-features/; without it: scenes")
     parser.add_argument("--cases", type=names, default=[], help=f"of {','.join(CASES)}; default: all with their data")
     parser.add_argument("--variants", type=names, default=[], help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--bits", type=lambda text: [int(b) for b in names(text)], default=[], help="code lengths")
@@ -292,7 +360,7 @@ def main() -> None:
         if strange:
             parser.error(f"unknown '{strange[0]}'; known: {', '.join(known)}")
     if arguments.into is not None:
-        write_into(arguments.into, tables(Runner(arguments.output, Work(None, {})).rows()))
+        write_into(arguments.into, tables(Runner(arguments.output, Work(None, arguments.output, {})).rows()))
         return
     cases = arguments.cases or [name for name, case in CASES.items() if arguments.data or case.place is None]
     if not arguments.data and any(CASES[name].place for name in cases):
@@ -303,7 +371,7 @@ def main() -> None:
         failed = conduct(wanted, arguments.output, arguments.data, arguments.processes, extra)
     except InputError as error:
         sys.exit(str(error))
-    print("\n" + tables(Runner(arguments.output, Work(None, {})).rows()))
+    print("\n" + tables(Runner(arguments.output, Work(None, arguments.output, {})).rows()))
     sys.exit(1 if failed else 0)
 
 

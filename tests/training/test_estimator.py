@@ -44,7 +44,7 @@ def test_codes_are_packed_and_padded_with_zeros(toy, bits):
     assert not np.unpackbits(codes, axis=1, bitorder="little")[:, bits:].any()
 
 
-@pytest.mark.parametrize("settings", [{"attention": False}, {"adversarial": False}, {"label_net": False}])
+@pytest.mark.parametrize("settings", [{"attention": False}, {"adversarial": "features"}, {"label_net": False}])
 def test_switches_leave_a_model_that_trains(scenes_like, settings):
     with_all, without = (train(scenes_like, **given) for given in ({}, settings))
     codes = codes_of(without, scenes_like)

@@ -40,13 +40,13 @@ def rows_in(study, folder: Path) -> list[dict]:
 
 
 def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp_path):
-    wanted = list(study.runs_of(["wiki"], ["full", "attention=false"], [16], 2))
+    wanted = list(study.runs_of(["wiki"], ["full", "attention=none"], [16], 2))
     assert [(r.variant, r.seed) for r in wanted] == [
-        ("full", 0), ("attention=false", 0), ("full", 1), ("attention=false", 1)
+        ("full", 0), ("attention=none", 0), ("full", 1), ("attention=none", 1)
     ]  # fmt: skip
     made = []
 
-    def make(run, root, extra):
+    def make(run, root, output, extra):
         made.append(run)
         if run.seed == 1 and len(made) <= 4:
             raise ValueError("no luck")
@@ -85,7 +85,7 @@ def old_row(study, folder: Path, run, **more) -> None:
 def test_an_old_folder_goes_on_with_its_settings_only(study, tmp_path):
     first, second = list(study.runs_of(["wiki"], ["full"], [16], 2))
     old_row(study, tmp_path, first)
-    study.make = lambda run, root, extra: row(run, 0.4, 0.8)
+    study.make = lambda run, root, output, extra: row(run, 0.4, 0.8)
     with pytest.raises(InputError, match="holds runs with precision bf16-mixed, not 32-true; choose another output"):
         study.conduct([first, second], tmp_path, None, 0, {"precision": "32-true"})
     assert study.conduct([first, second], tmp_path, None, 0, {"precision": "bf16-mixed"}) == 0
@@ -99,7 +99,7 @@ def test_the_table_gives_mean_spread_and_paired_significance(study):
     other = {0: (0.39, 0.84), 1: (0.40, 0.87), 2: (0.38, 0.86)}
     rows = [
         row(study.Run("wiki", variant, 16, seed), *found)
-        for variant, seeds in (("full", full), ("attention=false", other))
+        for variant, seeds in (("full", full), ("attention=none", other))
         for seed, found in seeds.items()
     ]
     lines = study.tables(rows).splitlines()
@@ -107,7 +107,7 @@ def test_the_table_gives_mean_spread_and_paired_significance(study):
     assert first[:3] == ["16", "full", "3"] and first[3] == "0.410 ± 0.010" and first[8] == ""
     means = [[(a + b) / 2 for a, b in seeds.values()] for seeds in (full, other)]
     difference = sum(means[0]) / 3 - sum(means[1]) / 3
-    assert second[1] == "`attention=false`" and second[8] == f"{difference:+.4f}"
+    assert second[1] == "`attention=none`" and second[8] == f"{difference:+.4f}"
     assert second[9] == f"{ttest_rel(*means).pvalue:.2g}"
 
 

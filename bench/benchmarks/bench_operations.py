@@ -6,7 +6,7 @@ import numpy as np
 
 from udsph import hamming
 
-from .common import size, skip_unsupported_level
+from .common import random_codes, size, skip_unsupported_level
 from .sources import fingerprints, make_source, near_duplicates
 
 
@@ -59,3 +59,25 @@ class Similarity(_Operation):
 
     def time_range_search(self, n, nq):
         self.index.range_search(self.queries, 0.7)
+
+
+class Rescoring(_Operation):
+    """200 candidates of 100 queries among embeddings of 1024 dimensions, by the bits of an index or by stored rows."""
+
+    repeat = (2, 5, 4.0)
+    params = (("index", "int8", "float16"),)
+    param_names = ("store",)
+
+    def setup(self, store):
+        skip_unsupported_level()
+        rng, n = np.random.default_rng(0), size(200_000)
+        self.queries = rng.normal(size=(100, 1024)).astype(np.float32)
+        self.ids = rng.integers(0, n, (100, 200))
+        if store == "index":
+            self.store = hamming.FlatIndex(1024)
+            self.store.add(random_codes(n, 1024, 0))
+        else:
+            self.store = rng.integers(-128, 128, (n, 1024), dtype=np.int8).astype(store)
+
+    def time_rescore(self, store):
+        hamming.rescore(self.queries, self.store, self.ids, 100)

@@ -85,6 +85,7 @@ struct Kernels {
   size_t (*shared)(const uint64_t *block, const uint32_t *offsets, size_t n, size_t limit, uint64_t *near, uint64_t *counts);
 
   WordKernels words;
+  ScoreKernels scores;
 };
 
 extern const Kernels scalar_kernels;

@@ -1,14 +1,16 @@
 // NumPy arrays in, NumPy arrays out, for what is done with codes beside searching: pairs, components,
-// similarities.
+// similarities, scores.
 #include "hamming/operations_bindings.h"
 
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <type_traits>
 
 #include "hamming/levels.h"
 #include "hamming/pairs.h"
+#include "hamming/scores.h"
 #include "hamming/similarity.h"
 
 namespace py = pybind11;
@@ -113,12 +115,49 @@ py::tuple all_similar(const udsph::Segment &segment, const Array<uint32_t> &size
                         to_array(std::move(result.positions)));
 }
 
+// Scores of rows (n, numbers or packed bytes) of one of the kinds; halves come as their bits, uint16.
+template <class Number>
+py::array_t<float> score_rows(const Array<double> &queries, const Array<Number> &rows, const Array<int64_t> &positions, bool bits,
+                              size_t threads) {
+  udsph::kernels();
+  constexpr udsph::RowKind kind = std::is_same_v<Number, int8_t>     ? udsph::RowKind::INT8
+                                  : std::is_same_v<Number, uint8_t>  ? udsph::RowKind::UINT8
+                                  : std::is_same_v<Number, uint16_t> ? udsph::RowKind::HALF
+                                                                     : udsph::RowKind::FLOAT;
+  if (queries.ndim() != 2 || rows.ndim() != 2 || positions.ndim() != 2 || queries.shape(0) != positions.shape(0) ||
+      queries.shape(1) % 64 != 0 || (bits ? 8 : 1) * rows.shape(1) > queries.shape(1) || threads == 0)
+    throw py::value_error("arguments of score_rows do not fit together");
+  const size_t n = rows.shape(0), n_queries = positions.shape(0), candidates = positions.shape(1);
+  for (py::ssize_t i = 0; i < positions.size(); i++)
+    if (positions.data()[i] >= static_cast<int64_t>(n)) throw py::index_error("a position is beyond the rows");
+  py::array_t<float> scores({n_queries, candidates});
+  float *to = scores.mutable_data();
+  const size_t width = rows.shape(1);
+  const udsph::ScoreJob job{queries.data(), n_queries,        static_cast<size_t>(queries.shape(1)) / 64, rows.data(), width, width,
+                            positions.data(), candidates, threads, check_signals};
+  {
+    py::gil_scoped_release released;
+    udsph::score_rows(job, bits ? udsph::RowKind::BITS : kind, to);
+  }
+  return scores;
+}
+
+template <class Number>
+void define_score_rows(py::module_ &module) {
+  module.def("score_rows", &score_rows<Number>, py::arg("queries"), py::arg("rows").noconvert(), py::arg("positions"), py::arg("bits"),
+             py::arg("threads"));
+}
+
 }  // namespace
 
 void bind_operations(py::module_ &module) {
   module.def("join_pairs", &join_pairs);
   module.def("most_similar", &most_similar);
   module.def("all_similar", &all_similar);
+  define_score_rows<int8_t>(module);
+  define_score_rows<uint8_t>(module);
+  define_score_rows<uint16_t>(module);
+  define_score_rows<float>(module);
   py::class_<udsph::Components>(module, "Components")
       .def(py::init<size_t>())
       .def("link", &link_pairs)

@@ -17,6 +17,7 @@ from udsph.hamming.filters import Bitmap
 from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.index import Index
 from udsph.hamming.joins import Pairs, groups, pairs
+from udsph.hamming.rescoring import RescoreResult, rescore
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.similarity import SimilarityIndex, SimilarityRange, SimilarityResult
 from udsph.hamming.storage import FormatError
@@ -28,6 +29,7 @@ __all__ = [
     "Index",
     "Pairs",
     "RangeResult",
+    "RescoreResult",
     "SearchResult",
     "SimilarityIndex",
     "SimilarityRange",
@@ -38,6 +40,7 @@ __all__ = [
     "load",
     "pack",
     "pairs",
+    "rescore",
     "search",
     "simd_level",
     "simd_levels",

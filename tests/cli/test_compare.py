@@ -62,6 +62,8 @@ def test_what_the_methods_learn_from_is_said_before(tmp_path):
     found = udsph("compare", *ARGUMENTS, *few, "--output", tmp_path / "few")
     assert found.exit_code == 0, found.stderr
     assert "of 72 training pairs 20 have labels for training; from these alone learn: scm-seq\n" in found.stderr
+    assert "from these alone learn: scm-seq" in (tmp_path / "few" / "results.md").read_text()
+    assert "NDCG@100 8 |" in found.stdout and "median rank 16 |" in found.stdout
     none = ["--methods", "random,scm-seq", "--set", "labelled=0"]
     found = udsph("compare", *ARGUMENTS, *none, "--output", tmp_path / "none")
     assert found.exit_code == 2 and found.stderr.count("\n") == 1 and "scm-seq needs labels" in found.stderr

@@ -13,7 +13,7 @@ from typing import Any
 
 from udsph._version import __version__
 from udsph.baselines import registry
-from udsph.baselines.planning import usable
+from udsph.baselines.planning import learning, usable
 from udsph.baselines.registry import create, methods
 from udsph.baselines.scoring import Views, chance, judge
 from udsph.checks import check_int
@@ -182,7 +182,8 @@ class ComparisonFolder:
     def __init__(self, comparison: Comparison, output: Path, processes: int) -> None:
         self.output = output
         self.dataset = comparison.load()
-        comparison = replace(comparison, names=usable(comparison.names, self.dataset))
+        asked = comparison.names
+        comparison = replace(comparison, names=usable(asked, self.dataset))
         self.comparison = comparison.resolved(self.dataset)
         self.jobs = self.comparison.jobs(self.dataset)
         work = Work(self.comparison, self.dataset)
@@ -194,7 +195,8 @@ class ComparisonFolder:
             {**self.comparison.protocol(), "splits": splits},
             lambda: {"udsph": __version__, "chance": chance(self.dataset)},
         )
-        self.chance = float(known["chance"])  # expected MAP of codes that are all equal
+        self.chance = known["chance"]  # expected MAP of codes that are all equal; None without labels
+        self.left_out = tuple(name for name in asked if name not in self.comparison.names)
 
     def missing(self) -> list[Job]:
         """Jobs without a row, or with one that says how they failed."""
@@ -219,6 +221,19 @@ class ComparisonFolder:
             epochs = f"{compared.epochs} epoch{'s' if compared.epochs > 1 else ''}"
             parts.append(f"deep methods with {epochs}{precision}")
         return "; ".join(parts)
+
+    def notes(self) -> list[str]:
+        """What a reader of the table must know: who learns from what, which items count, whose codes collapsed."""
+        lines = learning((*self.left_out, *self.comparison.names), self.dataset)
+        unknown = {
+            split: int((~self.dataset.known[self.dataset.splits[split]]).sum()) for split in ("query", "database")
+        }
+        if self.chance is not None and any(unknown.values()):
+            left = " and ".join(f"{count:,} of the {split}" for split, count in unknown.items())
+            lines.append(f"MAP and NDCG leave out pairs whose labels are not known: {left}")
+        for row in self.rows():
+            lines += [f"{row['method']}, seed {row['seed']}: {remark}" for remark in row.get("remarks", ())]
+        return lines
 
     def collect(self) -> list[Row]:
         """Write ``results.json`` from the rows of all jobs that this folder has ever run, and return them."""

@@ -33,8 +33,31 @@ def usable(asked: Sequence[str], dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name in asked if name not in needing)
 
 
+def learning(asked: Sequence[str], dataset: Dataset) -> list[str]:
+    """Lines that say which methods are left out, and which learn from a part of the pairs."""
+    return [*_left_out(asked, dataset), *_from_a_part(asked, dataset)]
+
+
+def _left_out(asked: Sequence[str], dataset: Dataset) -> list[str]:
+    left = [name for name in asked if name not in usable(asked, dataset)]
+    return [f"left out, since they need labels and the training pairs have none: {', '.join(left)}"] if left else []
+
+
+def _from_a_part(asked: Sequence[str], dataset: Dataset) -> list[str]:
+    train = dataset.splits["train"]
+    labelled = int(dataset.supervised[train].sum())
+    needing = [name for name in usable(asked, dataset) if name not in without_labels()]
+    if not needing or labelled == len(train):
+        return []
+    steps = " in as many steps" if any(methods()[name].kind == "deep" for name in needing) else ""
+    return [
+        f"of {len(train):,} training pairs {labelled:,} have labels for training; from these alone{steps} learn: "
+        f"{', '.join(needing)}"
+    ]
+
+
 def remarks(asked: Sequence[str], dataset: Dataset, *, epochs: int, chosen: bool, batch_size: int = 128) -> list[str]:
-    """Lines that say what the methods learn from and for how long, where that is not plain.
+    """What :func:`learning` says, and for how long the deep methods learn.
 
     Parameters
     ----------
@@ -47,20 +70,8 @@ def remarks(asked: Sequence[str], dataset: Dataset, *, epochs: int, chosen: bool
     batch_size
         Pairs of a batch.
     """
-    train = dataset.splits["train"]
-    labelled, used = int(dataset.supervised[train].sum()), usable(asked, dataset)
-    lines = []
-    left = [name for name in asked if name not in used]
-    if left:
-        lines.append(f"left out, since they need labels and the training pairs have none: {', '.join(left)}")
-    if any(methods()[name].kind == "deep" for name in used):
-        why = why_so_many(dataset.image, dataset.text, len(train), batch_size) if chosen else ""
-        lines.append(f"deep methods: {len(train):,} pairs, {epochs:,} epochs{f' ({why})' if why else ''}")
-    needing = [name for name in used if name not in without_labels()]
-    if needing and labelled < len(train):
-        steps = " in as many steps" if any(methods()[name].kind == "deep" for name in needing) else ""
-        lines.append(
-            f"of {len(train):,} training pairs {labelled:,} have labels for training; from these alone{steps} learn: "
-            f"{', '.join(needing)}"
-        )
-    return lines
+    lines, pairs = _left_out(asked, dataset), len(dataset.splits["train"])
+    if any(methods()[name].kind == "deep" for name in usable(asked, dataset)):
+        why = why_so_many(dataset.image, dataset.text, pairs, batch_size) if chosen else ""
+        lines.append(f"deep methods: {pairs:,} pairs, {epochs:,} epochs{f' ({why})' if why else ''}")
+    return [*lines, *_from_a_part(asked, dataset)]

@@ -1,5 +1,6 @@
 """``udsph compare``: all methods, one protocol, tables and figures."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ def compare(
     from udsph.baselines.comparison import Comparison, ComparisonFolder
     from udsph.baselines.planning import remarks
     from udsph.report.figures import draw_figures
-    from udsph.report.tables import markdown_table, summarise, write_tables
+    from udsph.report.tables import MEASURES, main_measure, markdown_table, summarise, write_tables
 
     comparison = Comparison(
         data=data,
@@ -49,24 +50,28 @@ def compare(
     for line in remarks(comparison.names, folder.dataset, epochs=epochs, chosen=not comparison.epochs):
         log.info(line)
     failed = _run(folder)
-    rows, chance, caption = folder.collect(), folder.chance, folder.caption()
+    rows, caption, notes = folder.collect(), folder.caption(), folder.notes()
+    chance = math.nan if folder.chance is None else folder.chance
+    title = f"{MEASURES[main_measure(rows)]} on {caption}"
     written = [
         output / "results.json",
-        *write_tables(rows, chance, f"MAP on {caption}", output),
+        *write_tables(rows, chance, title, output, notes),
         *draw_figures(rows, chance, caption, output),
     ]
     lines = [
-        markdown_table(summarise(rows), chance, f"MAP on {caption}"),
+        markdown_table(summarise(rows), chance, title, notes),
         "written: " + "  ".join(plain(path) for path in written),
     ]
     if failed:
         lines.append(f"{failed} of {len(folder.jobs)} jobs failed; results.json says how, the same command tries again")
-    return Answer("\n".join(lines), {"rows": rows, "chance": chance, "failed": failed, "written": written})
+    found = {"rows": rows, "chance": folder.chance, "notes": notes, "failed": failed, "written": written}
+    return Answer("\n".join(lines), found)
 
 
 def _run(folder: Any) -> int:
     """Run what is missing, one line a job; returns how many failed."""
     from udsph.data.directions import DIRECTIONS
+    from udsph.report.tables import MEASURES, main_measure
 
     missing, failed = len(folder.missing()), 0
     if missing < len(folder.jobs):
@@ -78,8 +83,9 @@ def _run(folder: Any) -> int:
                 failed += 1
                 log.warning(f"{name}   failed: {row['error']}")
             else:
-                scores = [row[direction]["map"] for direction in DIRECTIONS]
-                log.info(f"{name}   MAP {scores[0]:.4f} {scores[1]:.4f}   {row['train_seconds']:.1f} s")
+                measure = main_measure([row])
+                scores = " ".join(f"{row[direction][measure]:.4f}" for direction in DIRECTIONS)
+                log.info(f"{name}   {MEASURES[measure]} {scores}   {row['train_seconds']:.1f} s")
             advance(done, missing)
     return failed
 

@@ -148,21 +148,12 @@ def metrics_rows(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
     return rows
 
 
-HEADS = {
-    "map": "MAP",
-    "ndcg_linear@100": "NDCG@100",
-    "pair_recall@1": "R@1",
-    "pair_recall@5": "R@5",
-    "pair_recall@10": "R@10",
-    "pair_median_rank": "rank",
-}
-
-
 def metrics_table(metrics: dict[str, Any]) -> str:
     """What a run's metrics say, one row a direction, and what to read MAP against; those of earlier runs say less."""
     from udsph.data.directions import DIRECTIONS, in_words
+    from udsph.report.tables import MEASURES
 
-    keys = [key for key in HEADS if any(key in metrics[direction] for direction in DIRECTIONS)]
+    keys = [key for key in MEASURES if any(key in metrics[direction] for direction in DIRECTIONS)]
     rows = [
         (in_words(direction), *(_shown(key, metrics[direction].get(key)) for key in keys)) for direction in DIRECTIONS
     ]
@@ -171,7 +162,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             value = metrics[reference]
             value = value["map"] if isinstance(value, dict) else value
             rows.append((reference.replace("_", " "), f"{value:.4f}", *[""] * (len(keys) - 1)))
-    lines = [table(["direction", *(HEADS[key] for key in keys)], rows, _title(metrics, keys))]
+    lines = [table(["direction", *(MEASURES[key] for key in keys)], rows, _title(metrics, keys))]
     if "unlabelled" in metrics:
         left = " and ".join(f"{count:,} of the {part}" for part, count in metrics["unlabelled"].items())
         lines.append(f"without labels, and so not in MAP and NDCG: {left}")

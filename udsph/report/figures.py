@@ -12,10 +12,12 @@ import numpy as np
 from udsph.data.directions import DIRECTIONS, in_words
 from udsph.files import beside
 from udsph.report.canvas import figure_class, plain_text
+from udsph.report.tables import BY_LABELS, BY_PAIRS, MEASURES, main_measure
 from udsph.report.texts import one_line
 
 Row = dict[str, Any]
 DASHES = {"floor": (0, (1, 1)), "unsupervised": (0, (4, 2)), "supervised": (0, (6, 2, 1, 2)), "deep": "-"}
+BY_BITS = {BY_LABELS: "map_by_bits.png", BY_PAIRS: "pair_recall_by_bits.png"}
 MARKERS = "osv^DPXp<>h"  # 11, and 10 colours: 110 methods differ
 SPREAD = 0.3  # of the places of all methods at one code length, in octaves, so that their error bars can be seen
 
@@ -31,7 +33,8 @@ class Curve(NamedTuple):
 def draw_figures(rows: Sequence[Row], chance: float, caption: str, folder: Path) -> list[Path]:
     """MAP by bits, precision-recall, precision at N, training and encoding time, as PNG files; returns their paths.
 
-    Means over the seeds that succeeded; bars and bands are their standard deviation. The caption stands above each.
+    Without labels there is the recall of pairs by bits in place of the first three. Means over the seeds that
+    succeeded; bars and bands are their standard deviation. The caption stands above each.
 
     Raises
     ------
@@ -46,11 +49,16 @@ def draw_figures(rows: Sequence[Row], chance: float, caption: str, folder: Path)
     many = len({row["seed"] for row in done}) > 1
     title = f"{one_line(caption)}; mean and standard deviation over seeds" if many else one_line(caption)
     bits = f"{longest} bits"
+    main = main_measure(done)
     with plain_text():
+        drawn = [_by_bits(folder / BY_BITS[main], title, done, main, chance)]
+        if main == BY_LABELS:
+            drawn += [
+                _panels(folder / "precision_recall.png", title, of_longest, _recall, "recall", f"precision, {bits}"),
+                _panels(folder / "precision_at_n.png", title, of_longest, _precision, "N", f"precision at N, {bits}"),
+            ]
         return [
-            _map_by_bits(folder / "map_by_bits.png", title, done, chance),
-            _panels(folder / "precision_recall.png", title, of_longest, _recall, "recall", f"precision, {bits}"),
-            _panels(folder / "precision_at_n.png", title, of_longest, _precision, "N", f"precision at N, {bits}"),
+            *drawn,
             _bars(folder / "train_seconds.png", title, of_longest, "train_seconds", f"training time (s), {bits}"),
             _bars(
                 folder / "encode_time.png",
@@ -105,9 +113,9 @@ def _legend(figure: Any, handles: dict[str, Any]) -> None:
     )
 
 
-def _map_by_bits(path: Path, title: str, rows: Sequence[Row], chance: float) -> Path:
+def _by_bits(path: Path, title: str, rows: Sequence[Row], measure: str, chance: float) -> Path:
     """Points with error bars, those of one code length beside each other."""
-    figure, panels = _two_panels(title, "bits", "MAP")
+    figure, panels = _two_panels(title, "bits", MEASURES[measure])
     styles = styles_of({row["method"]: row["kind"] for row in rows})
     ticks = sorted({row["bits"] for row in rows})
     handles: dict[str, Any] = {}
@@ -115,11 +123,12 @@ def _map_by_bits(path: Path, title: str, rows: Sequence[Row], chance: float) -> 
         _log_x(panel, 2)
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
         for place, (name, style) in zip(np.linspace(-0.5, 0.5, len(styles) + 2)[1:-1], styles.items(), strict=True):
-            curve = _map([row for row in rows if row["method"] == name], direction)
+            curve = _scores([row for row in rows if row["method"] == name], direction, measure)
             bars = np.where(curve.deviation > 0, curve.deviation, np.nan)
             at = curve.x * 2 ** (SPREAD * place)
             handles[name] = panel.errorbar(at, curve.y, bars, capsize=3, elinewidth=1, **style)
-        handles["chance"] = panel.axhline(chance, color="black", linestyle=":", linewidth=1)
+        if not np.isnan(chance):
+            handles["chance"] = panel.axhline(chance, color="black", linestyle=":", linewidth=1)
         panel.set_xlim(ticks[0] * 2 ** (-2 * SPREAD), ticks[-1] * 2 ** (2 * SPREAD))
     _legend(figure, handles)
     return _save(figure, path)
@@ -158,9 +167,9 @@ def styles_of(kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _map(rows: Sequence[Row], direction: str) -> Curve:
+def _scores(rows: Sequence[Row], direction: str, measure: str) -> Curve:
     bits = sorted({row["bits"] for row in rows})
-    found = [_over_seeds([row[direction]["map"] for row in rows if row["bits"] == length]) for length in bits]
+    found = [_over_seeds([row[direction][measure] for row in rows if row["bits"] == length]) for length in bits]
     return Curve(np.array(bits, float), *(np.array(values) for values in zip(*found, strict=True)))
 
 

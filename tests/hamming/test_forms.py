@@ -221,3 +221,19 @@ def test_no_codes_at_all_are_no_codes(nothing):
     assert index.search(nothing, 3).ids.shape == (0, 3)
     assert hamming.distances(nothing, [1, 2], bits=13).shape == (0, 2)
     assert hamming.unpack(nothing, 13).shape == (0, 13)
+
+
+def test_hexadecimal_and_bytes_tell_their_width():
+    codes = np.packbits(values(64), axis=1, bitorder="little")
+    texts, raw = [row.tobytes().hex() for row in codes], [row.tobytes() for row in codes]
+    truth, near = hamming.distances(codes, codes), hamming.search(codes, codes, 3)
+    for form in (texts, raw, tuple(texts), np.array(texts), np.array(texts, object)):
+        np.testing.assert_array_equal(hamming.distances(form, form), truth)
+        np.testing.assert_array_equal(hamming.search(form, form, 3).ids, near.ids)
+        found, wanted = (list(hamming.pairs(each, 25)) for each in (form, codes))
+        np.testing.assert_array_equal(found[0].left, wanted[0].left)
+    with pytest.raises(ValueError, match="8 bytes each, item 1 has 7"):
+        hamming.distances(texts, [texts[0], texts[1][2:]])
+    for form in ([1, 2], []):
+        with pytest.raises(TypeError, match="other forms need bits="):
+            hamming.distances(form, form)

@@ -21,6 +21,7 @@ from udsph.hamming.rescoring import RescoreResult, rescore
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.similarity import SimilarityIndex, SimilarityRange, SimilarityResult
 from udsph.hamming.storage import FormatError
+from udsph.hamming.symbols import symbols_to_codes
 
 __all__ = [
     "Bitmap",
@@ -44,5 +45,6 @@ __all__ = [
     "search",
     "simd_level",
     "simd_levels",
+    "symbols_to_codes",
     "unpack",
 ]

@@ -246,6 +246,33 @@ def as_queries(values: Any, bits: int, bitorder: BitOrder) -> NDArray[np.uint8]:
     return as_codes(values, bits, bitorder, "queries")
 
 
+def width_of(codes: Any, bits: int | None, name: str) -> int:
+    """The width that is asked for, else all bits that codes have.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``bits`` is no width; or codes of this form do not tell theirs.
+    """
+    if bits is not None:
+        return check_bits(bits)
+    first = codes[0] if isinstance(codes, (list, tuple)) and len(codes) else None
+    if isinstance(first, str):
+        return check_bits(4 * len(first))
+    if isinstance(first, bytes):
+        return check_bits(8 * len(first))
+    array = as_array(codes, name)
+    if array.ndim == 1 and array.dtype.kind in "OTU" and array.size:  # a column of a table
+        return width_of(array[:1].tolist(), None, name)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.dtype.itemsize not in (1, 8):
+        raise TypeError(
+            f"{name} must be (n, bytes) of uint8 or int8, (n, words) of 64-bit integers, hexadecimal or bytes; other "
+            f"forms need bits=, and udsph.hamming.pack makes codes from values; got shape {array.shape}, dtype "
+            f"{array.dtype}"
+        )
+    return check_bits(8 * array.dtype.itemsize * array.shape[1])
+
+
 def as_pair(
     queries: Any,
     codes: Any,
@@ -254,15 +281,7 @@ def as_pair(
     names: tuple[str, str] = ("queries", "codes"),
 ) -> tuple[Any, Any, int]:
     """Packed rows of queries and codes of one width, and the width: where ``bits`` is None, all that codes have."""
-    if bits is None:
-        array = as_array(codes, names[1])
-        if array.dtype.kind not in "iu" or array.ndim != 2 or array.dtype.itemsize not in (1, 8):
-            raise TypeError(
-                f"{names[1]} must be (n, bytes) of uint8 or int8, or (n, words) of 64-bit integers; other forms need "
-                f"bits=, and udsph.hamming.pack makes codes from values; got shape {array.shape}, dtype {array.dtype}"
-            )
-        bits = 8 * array.dtype.itemsize * array.shape[1]
-    bits = check_bits(bits)
+    bits = width_of(codes, bits, names[1])
     check_bitorder(bitorder)
     return as_codes(queries, bits, bitorder, names[0]), as_codes(codes, bits, bitorder, names[1]), bits
 

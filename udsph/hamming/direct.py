@@ -26,7 +26,7 @@ def distances(
     queries, codes : (nq, width) and (n, width) arrays
         In the forms of ``FlatIndex``.
     bits : int, optional
-        Width of a code; by default all bits of the rows of ``codes``.
+        Width of a code; by default all bits of the rows, texts or bytes of ``codes``.
     bitorder : {"little", "big"}
         Of the bits in a packed byte.
     threads : int, optional
@@ -98,7 +98,7 @@ def search(
     alpha, beta : float
         Weights of "tversky".
     bits : int, optional
-        Width of a code; by default all bits of the rows of ``codes``.
+        Width of a code; by default all bits of the rows, texts or bytes of ``codes``.
     bitorder : {"little", "big"}
         Of the bits in a packed byte.
     threads : int, optional

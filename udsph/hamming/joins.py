@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.hamming import backend
-from udsph.hamming.codes import BitOrder, as_pair
+from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, width_of
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
 from udsph.threads import thread_count
@@ -70,7 +70,7 @@ def pairs(
         A second set: pairs are of a code of the first with one of the second. By default those of ``codes`` with
         itself, each once and with the earlier code first.
     bits : int, optional
-        Width of a code where ``codes`` is an array; by default all bits of its rows.
+        Width of a code where ``codes`` is no index; by default all bits of the rows, texts or bytes.
     bitorder : {"little", "big"}
         Of the bits in a packed byte of an array.
     threads : int, optional
@@ -110,7 +110,7 @@ def pairs(
     if other is None:
         found = _within(rows, radius, bits, count)
     else:
-        second, others, _ = _taken(other, bits, bitorder, "other")
+        second, others, _ = _taken(other, bits, bitorder, "other")  # of an index: in its own order of bits
         found = _between(rows, others, radius, bits, count)
     return _named(found, first, first if other is None else second)
 
@@ -169,8 +169,8 @@ def _taken(values: Any, bits: int | None, bitorder: BitOrder, name: str) -> tupl
             raise InputError(f"{name} must be of {bits} bits, the index is of {snapshot.bits}")
         positions = snapshot.positions()
         return (snapshot.ids, positions), snapshot.read_positions(positions), snapshot.bits
-    _, rows, bits = as_pair(values, values, bits, bitorder, (name, name))
-    return None, rows, bits
+    bits = width_of(values, bits, name)
+    return None, as_codes(values, bits, check_bitorder(bitorder), name), bits
 
 
 def _named(found: Iterator[Pairs], first: Any, second: Any) -> Iterator[Pairs]:

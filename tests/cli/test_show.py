@@ -42,6 +42,11 @@ def test_train_and_show_on_files(folder: Path, tmp_path: Path) -> None:
     with Image.open(picture) as drawn:
         assert drawn.format == "PNG"
     assert "2 queries in both directions, 15 items" in shown.output
+    looks = udsph("show", run, "--output", tmp_path / "looks.png", "--queries", 2, "--attended")
+    assert looks.exit_code == 0, looks.output
+    assert "where the 2 surest classes looked in 4 items" in looks.output  # pictures and texts
+    with Image.open(tmp_path / "looks.png") as drawn:
+        assert drawn.format == "PNG"
 
 
 def test_what_cannot_be_shown_is_one_line(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""``udsph show``: queries of a run with what was retrieved for them, as a picture."""
+"""``udsph show``: queries of a run with what was retrieved for them, or where classes looked in them, as a picture."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -9,13 +11,20 @@ from udsph.cli.output import Answer, plain
 from udsph.cli.parser import Argument, Option, command
 from udsph.errors import InputError
 
+if TYPE_CHECKING:
+    from udsph.data import Dataset
+    from udsph.encoding import Hasher
+
 
 @command
 def show(
     run: Annotated[Path, Argument(help="Folder of a trained run whose dataset has pixels and captions")],
     output: Annotated[Path, Option(help="The picture, .png")],
     queries: Annotated[int, Option(help="Queries shown, spread evenly over all of them", least=1, most=50)] = 4,
-    k: Annotated[int, Option("-k", help="Retrieved items of each query", least=1, most=20)] = 5,
+    k: Annotated[int, Option("-k", help="Retrieved items, or surest classes, of each query", least=1, most=20)] = 5,
+    attended: Annotated[
+        bool, Option(help="Draw where the classes looked in the queries, not what was retrieved")
+    ] = False,
 ) -> Answer:
     """Draw queries of both directions with the items of the database that the run retrieves for them."""
     from udsph import data
@@ -30,7 +39,29 @@ def show(
     check_drawable(dataset)
     every, database = dataset.splits["query"], dataset.splits["database"]
     examples = every[np.linspace(0, len(every) - 1, min(queries, len(every))).astype(np.int64)]
+    if attended:
+        drawn = draw_looks(model, dataset, examples, output, k)
+        text = f"where the {min(k, len(dataset.classes))} surest classes looked in {drawn} items: {plain(output)}"
+        return Answer(text, {"picture": output, "queries": examples, "items": drawn})
     answers = retrieve(model, dataset, examples, min(k, len(database)))
     draw_retrieval(dataset, examples, database, answers["text"].ids, answers["image"].ids, output)
     text = f"{len(examples)} queries in both directions, {len(database):,} items: {plain(output)}"
     return Answer(text, {"picture": output, "queries": examples, "items": len(database)})
+
+
+def draw_looks(model: Hasher, dataset: Dataset, examples: np.ndarray, output: Path, k: int) -> int:
+    """Draw where the classes looked in the pictures and the words of some items; how many were drawn."""
+    from udsph.report.attended import Looks, draw_attended
+
+    seen = model.attended("image", dataset.image.take(examples))
+    items = [
+        Looks(dataset.image.values[examples[[row]]][0], seen.weights[row], seen.scores[row], seen.grid)
+        for row in range(len(examples))
+    ]
+    if dataset.text.kind == "tokens":
+        read = model.attended("text", dataset.text.take(examples))
+        words = read.words or ()
+        items += [Looks(words[row], read.weights[row], read.scores[row]) for row in range(len(words))]
+        items = [item for pair in zip(items[: len(examples)], items[len(examples) :], strict=True) for item in pair]
+    draw_attended(items, dataset.classes, output, k=k)
+    return len(items)

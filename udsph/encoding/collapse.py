@@ -6,6 +6,7 @@ import numpy as np
 
 LEAST_ITEMS = 32  # of fewer nothing is said
 UNKNOWN = 1024  # classes that pairs without labels are taken to have
+WITHOUT_CLASSES = 4096  # codes that there could be of pairs without labels: more are not counted
 ROWS = 1024  # looked at in one piece
 
 
@@ -13,7 +14,7 @@ class Collapse:
     """Counts different codes, until there are enough of them.
 
     Codes have collapsed where there are at most a quarter as many as there could be: as many as items, classes or
-    combinations of the bits, whatever is the least.
+    combinations of the bits, whatever is the least. Without classes every item is meant to have a code of its own.
 
     Parameters
     ----------

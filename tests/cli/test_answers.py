@@ -16,7 +16,7 @@ import udsph as package
 from udsph import hamming
 from udsph.cli.output import clock, log, progress
 from udsph.cli.parser import COMMANDS
-from udsph.evaluation import evaluate
+from udsph.evaluation import evaluate, evaluate_pairs
 
 from .command import udsph
 
@@ -243,3 +243,24 @@ def test_metrics_of_earlier_runs_and_of_pairs_without_labels_are_shown():
     assert lines[-1] == "without labels, and so not in MAP and NDCG: 3 of the query and 1,200 of the database"
     assert lines[-2].split() == ["chance", "0.1250"] and "-" in lines[-4].split()
     assert ("remarks", "few") in metrics_rows({**bare, "remarks": ["few"]})
+
+
+def test_pairs_of_two_files_of_codes(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 2), np.uint8)
+    texts = images ^ (rng.random((40, 2)) < 0.3).astype(np.uint8)
+    for name, codes in (("images", images), ("texts", texts)):
+        np.save(tmp_path / f"{name}.npy", codes)
+    files = ["--query-codes", tmp_path / "images.npy", "--database-codes", tmp_path / "texts.npy"]
+    done = udsph("evaluate", "--pairs", *files, "--json", "--output", tmp_path / "a.csv")
+    assert done.exit_code == 0, done.output
+    expected = evaluate_pairs(images, texts).to_dict(), evaluate_pairs(texts, images).to_dict()
+    assert tuple(json.loads(done.stdout)["metrics"].values()) == expected
+    assert f"query to database pair_recall@1,{expected[0]['pair_recall@1']}" in (tmp_path / "a.csv").read_text()
+    assert "partners among 40 pairs" in udsph("evaluate", "--pairs", *files).stdout
+    for more in (["--query-labels", tmp_path / "texts.npy"], ["--cutoffs", "3"]):
+        refused = udsph("evaluate", "--pairs", *files, *more)
+        assert refused.exit_code == 2 and "--pairs takes --query-codes and --database-codes" in refused.stderr
+    np.save(tmp_path / "texts.npy", texts[:30])
+    refused = udsph("evaluate", "--pairs", *files)
+    assert refused.exit_code == 2 and "40 queries but 30 items" in refused.stderr

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 
 import numpy as np
 import pytest
@@ -76,3 +77,18 @@ def test_unknown_names_and_missing_roots():
     code, output = check("coco")
     assert code == 2
     assert "give their place as --root PATH" in output
+
+
+def test_says_how_many_are_labelled(folder):
+    table = folder / "pairs.csv"
+    table.write_text(table.read_text().replace("number 3,odd", "number 3,").replace("number 4,even", "number 4,"))
+    code, output = check("folder", "--root", folder, "--set", "labelled=3")
+    assert code == 0, output
+    words = " ".join(output.split())
+    assert "labelled: 8 of 10 pairs (query " in words and "training uses the labels of 3 of 8 pairs" in words
+    assert "2 of 10 rows have no labels: theirs are not known" in words
+    code, output = check("folder", "--root", folder, "--set", "labelled=3", "--json")
+    found = json.loads(output)["labelled"]
+    assert found["training uses"] == 3 and found["query"] + found["database"] == 8
+    code, output = check("folder", "--root", folder, "--set", "labels=none")
+    assert code == 0 and "no labels" in output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,23 @@ def test_a_font_of_boxes_stands_for_no_other() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert not any("Last Resort" in font for font in retrieval.fonts_for("\u4e2d\U0001f9ff"))
+
+
+def test_an_answer_is_right_or_wrong_only_where_labels_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    whole = retrieval._figure_of
+    monkeypatch.setattr(retrieval, "_figure_of", lambda *given: drawn.append(whole(*given)) or drawn[-1])
+    known = dataset(("a",) * 6)
+    labels = known.labels.astype(int)
+    labels[[1, 2]] = -1
+    for found in (known, replace(known, labels=labels), replace(known, labels=None, classes=())):
+        draw(found, tmp_path / "a.png")
+    titles = [[axis.get_title() for axis in figure.axes if axis.get_title()] for figure in drawn]
+    titles = [[title for title in each if "query" not in title] for each in titles]
+    assert titles == [
+        ["1 label shared", "0 labels shared"] * 2 + ["1 label shared"] * 2,
+        ["labels not known", "0 labels shared"] * 2 + ["labels not known"] * 2,
+        ["found"] * 6,
+    ]

@@ -72,7 +72,10 @@ def data_check(
     text += [f"note: {plain(note)}" for note in dataset.notes]
     text.append(f"{len(dataset.notes)} notes; loaded in {time.perf_counter() - started:.1f} s")
     splits = {split: len(index) for split, index in dataset.splits.items()}
-    found = {"name": name, "pairs": len(dataset), "splits": splits, "classes": counts, "notes": dataset.notes}
+    labelled = {split: int(dataset.known[index].sum()) for split, index in dataset.splits.items()}
+    labelled["training uses"] = int(dataset.supervised[dataset.splits["train"]].sum())
+    found = {"name": name, "pairs": len(dataset), "splits": splits, "labelled": labelled, "classes": counts}
+    found["notes"] = dataset.notes
     return Answer("\n".join(text), found | {"image": dataset.image.describe(), "text": dataset.text.describe()})
 
 

@@ -12,12 +12,15 @@ from udsph.cli.output import Answer, plain, progress, table
 from udsph.cli.parser import Argument, Option, command
 from udsph.cli.results import check_output, write_rows
 from udsph.errors import InputError, MissingExtra
+from udsph.report.tables import MEASURES
 
 Codes = Annotated[
     str | None,
     Option(help="Codes: packed bytes or words, or a column a bit (0/1, ±1, real); .npy, FILE.mat:NAME", metavar="FILE"),
 ]
 Labels = Annotated[str | None, Option(help="Multi-hot (n, classes) or class numbers (n,)", metavar="FILE")]
+
+Given = dict[str, str | None]
 
 
 @command
@@ -31,6 +34,9 @@ def evaluate(
     query_labels: Labels = None,
     database_labels: Labels = None,
     codes: Annotated[Form, Option(help="Form of the codes")] = "auto",
+    pairs: Annotated[
+        bool, Option(help="Without labels: row i of both files of codes is one pair; who finds its own partner")
+    ] = False,
     convention: Annotated[str | None, Option(help="Whose MAP: dcmh, hashnet, trec_eval, ...")] = None,
     ties: Annotated[
         Literal["expected", "insertion", "optimistic", "pessimistic"] | None,
@@ -58,6 +64,8 @@ def evaluate(
         "--database-labels": database_labels,
     }
     missing = [name for name, path in given.items() if path is None]
+    if pairs:
+        return _of_pairs(run, given, codes, (convention, ties, cutoffs, metrics, plot), output)
     if run is None:
         if missing:
             raise InputError(f"give the folder of a run, or all four files (missing: {', '.join(missing)})")
@@ -79,6 +87,27 @@ def _of_run(run: Path, database: str, output: Path | None) -> Answer:
     if output is not None:
         _write(output, found, metrics_rows(found))
     return Answer(f"{metrics_table(found)}\nwritten: {plain(output or written)}", found)
+
+
+def _of_pairs(run: Path | None, given: Given, form: Form, others: tuple[Any, ...], output: Path | None) -> Answer:
+    """Both directions, of two files of codes."""
+    from udsph.evaluation import evaluate_pairs
+
+    places = [given.pop("--query-codes"), given.pop("--database-codes")]
+    if run is not None or None in places or any(value is not None for value in (*given.values(), *others)):
+        raise InputError("--pairs takes --query-codes and --database-codes, not a run, labels or options of MAP")
+    query, database = (
+        as_packed(read_codes(str(place), name), form, f"{name} {place}")
+        for name, place in zip(("--query-codes", "--database-codes"), places, strict=True)
+    )
+    both = {"query to database": (query, database), "database to query": (database, query)}
+    found = {name: evaluate_pairs(*arrays).to_dict() for name, arrays in both.items()}
+    if output is not None:
+        _write(output, found, metrics_rows(found))
+    rows = [(name, *(shown(key, value) for key, value in one.items())) for name, one in found.items()]
+    heads = ["direction", *(MEASURES[key] for key in found["query to database"])]
+    text = table(heads, rows, f"partners among {len(query):,} pairs, ties expected")
+    return Answer(text, {"metrics": found, "pairs": len(query)})
 
 
 def _of_files(
@@ -151,11 +180,10 @@ def metrics_rows(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
 def metrics_table(metrics: dict[str, Any]) -> str:
     """What a run's metrics say, one row a direction, and what to read MAP against; those of earlier runs say less."""
     from udsph.data.directions import DIRECTIONS, in_words
-    from udsph.report.tables import MEASURES
 
     keys = [key for key in MEASURES if any(key in metrics[direction] for direction in DIRECTIONS)]
     rows = [
-        (in_words(direction), *(_shown(key, metrics[direction].get(key)) for key in keys)) for direction in DIRECTIONS
+        (in_words(direction), *(shown(key, metrics[direction].get(key)) for key in keys)) for direction in DIRECTIONS
     ]
     for reference in ("label_to_label", "chance"):
         if reference in metrics:
@@ -169,7 +197,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _shown(key: str, value: float | None) -> str:
+def shown(key: str, value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}" if key == "pair_median_rank" else f"{value:.4f}"
 
 

@@ -19,7 +19,7 @@ from udsph.report.texts import one_line
 
 LONGEST = 1000  # characters of a caption that are looked at; some 160 are shown
 BOXES = "Last Resort"  # comes with matplotlib 3.11 and has a box for every character there is
-QUERY, RIGHT, WRONG = "#333333", "#2a7f3f", "#b23a3a"
+QUERY, RIGHT, WRONG, OPEN = "#333333", "#2a7f3f", "#b23a3a", "#2f5d8a"
 
 
 def draw_retrieval(
@@ -70,12 +70,18 @@ def _figure_of(
                     axis.axis("off")
                     continue
                 item = database[position]
-                shared = int(np.count_nonzero(dataset.labels[query] & dataset.labels[item]))
-                shared_labels = "1 label shared" if shared == 1 else f"{shared} labels shared"
-                show(axis, dataset, item, shared_labels, RIGHT if shared else WRONG)
+                show(axis, dataset, item, *_verdict(dataset, query, item))
     for text in (text for axis in axes.flat for text in axis.texts):
         text.set_family(fonts)
     return figure
+
+
+def _verdict(dataset: Dataset, query: int, item: int) -> tuple[str, str]:
+    """What stands above an answer, and its colour."""
+    if not dataset.known[query] or not dataset.known[item]:
+        return "labels not known" if dataset.labelled else "found", OPEN
+    shared = int(np.count_nonzero(dataset.labels[query] & dataset.labels[item]))
+    return "1 label shared" if shared == 1 else f"{shared} labels shared", RIGHT if shared else WRONG
 
 
 def check_drawable(dataset: Dataset) -> None:

@@ -42,8 +42,9 @@ def distances_of(query, ids):
 class Mix:
     """An index, the workers that use it, and what is known of each batch of ids: when it came and went."""
 
-    def __init__(self, index):
+    def __init__(self, index, strings=False):
         self.index = index
+        self.strings = strings
         self.clock = itertools.count()
         self.batches = itertools.count()
         self.added = {}  # batch -> (tick before, tick after)
@@ -61,11 +62,19 @@ class Mix:
     def ids(batch):
         return np.arange(batch * BATCH, (batch + 1) * BATCH)
 
+    def called(self, ids):
+        """Ids as the index has them."""
+        return [f"é{id}" for id in ids] if self.strings else ids
+
+    def numbers(self, ids):
+        """And back."""
+        return np.array([int(id[1:]) for id in ids], int) if self.strings else ids
+
     def add(self):
         batch = next(self.batches)
         before = next(self.clock)
         self.added[batch] = (before, None)
-        self.index.add(codes_of(self.ids(batch)), ids=self.ids(batch))
+        self.index.add(codes_of(self.ids(batch)), ids=self.called(self.ids(batch)))
         self.added[batch] = (before, next(self.clock))
 
     def remove(self):
@@ -77,7 +86,7 @@ class Mix:
             batch = present[len(present) // 2]
             before = next(self.clock)
             self.removed[batch] = (before, None)
-        self.index.remove(self.ids(batch))
+        self.index.remove(self.called(self.ids(batch)))
         self.removed[batch] = (before, next(self.clock))
 
     def check_state(self, ids, begin, end):
@@ -97,19 +106,28 @@ class Mix:
         begin = next(self.clock)
         found = self.index.range_search(self.query, BITS)
         end = next(self.clock)
-        self.check_state(found.ids, begin, end)
-        np.testing.assert_array_equal(found.distances, distances_of(self.query, found.ids))
+        ids = self.numbers(found.ids)
+        self.check_state(ids, begin, end)
+        np.testing.assert_array_equal(found.distances, distances_of(self.query, ids))
         assert (np.diff(found.distances) >= 0).all()
 
     def search(self):
         found = self.index.search(self.query, K)
-        np.testing.assert_array_equal(found.distances[0], distances_of(self.query, found.ids[0]))
+        np.testing.assert_array_equal(found.distances[0], distances_of(self.query, self.numbers(found.ids[0])))
 
     def filtered(self):
         """The answer within ids that stay for ever is always the same."""
         expected = np.argsort(distances_of(self.query, self.kept), kind="stable")[:K]
-        found = self.index.search(self.query, K, where=self.kept)
-        np.testing.assert_array_equal(found.ids[0], expected)
+        found = self.index.search(self.query, K, where=self.called(self.kept))
+        np.testing.assert_array_equal(self.numbers(found.ids[0]), expected)
+
+    def each(self):
+        """Queries with filters and radii of their own see one state too."""
+        begin = next(self.clock)
+        queries = np.concatenate([self.query, self.query])
+        found = self.index.range_search(queries, [BITS, 3], where=[None, self.called(self.kept[:5])])
+        end = next(self.clock)
+        self.check_state(self.numbers(found.ids[: found.offsets[1]]), begin, end)
 
     def masked(self):
         """By insertion order, the ids that stay come first; the index may have changed since its length was taken."""
@@ -120,17 +138,23 @@ class Mix:
         except ValueError as error:
             assert "where must have" in str(error)
         else:
-            np.testing.assert_array_equal(np.sort(found.ids), self.kept)
+            np.testing.assert_array_equal(np.sort(self.numbers(found.ids)), self.kept)
 
     def optimize(self):
         self.index.optimize(threads=1)
+
+    def ids_of_one_state(self):
+        begin = next(self.clock)
+        ids = self.index.ids
+        self.check_state(self.numbers(ids), begin, next(self.clock))
+        assert self.called([3])[0] in self.index
 
     def sizes(self):
         assert len(self.index) >= KEPT
         assert self.index.nbytes >= KEPT * BITS // 8
 
     def reconstruct(self):
-        np.testing.assert_array_equal(self.index.reconstruct(self.kept), codes_of(self.kept))
+        np.testing.assert_array_equal(self.index.reconstruct(self.called(self.kept)), codes_of(self.kept))
 
     def stored(self):
         """A copy by file, by pickle and in memory is a state too, and the copy changes on its own."""
@@ -193,6 +217,30 @@ def test_eight_threads_in_any_mix(engine, kind):
     assert set(mix.done) == {step.__name__ for plan in plans for step in plan}
     left = set(mix.added) - set(mix.removed)
     assert sorted(mix.index.range_search(mix.query, BITS).ids) == sorted(i for b in left for i in mix.ids(b))
+
+
+@pytest.mark.parametrize(("kind", "strings"), [("flat", False), ("multi", True)])
+def test_fifty_threads_search_while_one_changes_the_index(kind, strings):
+    mix = Mix(hamming.Index(BITS, kind=kind), strings)
+    change = (mix.add, mix.add, mix.add, mix.remove, mix.optimize, mix.add, mix.remove)
+    ask = [
+        (mix.range_search, mix.filtered),
+        (mix.each, mix.ids_of_one_state),
+        (mix.search, mix.reconstruct, mix.masked),
+    ]
+    plans = [change, *itertools.islice(itertools.cycle(ask), 50)]
+    workers = [threading.Thread(target=mix.work, args=plan) for plan in plans]
+    for worker in workers:
+        worker.start()
+    mix.stop.wait(SECONDS)
+    mix.stop.set()
+    for worker in workers:
+        worker.join()
+    if mix.failures:
+        raise mix.failures[0]
+    assert mix.done["add"] > 3
+    left = set(mix.added) - set(mix.removed)
+    assert sorted(mix.numbers(mix.index.ids)) == sorted(i for b in left for i in mix.ids(b))
 
 
 def test_a_search_sees_the_state_at_its_start(engine, monkeypatch):

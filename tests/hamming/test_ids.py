@@ -129,6 +129,17 @@ def test_unknown_ids_are_named(method):
     getattr(index, method)([])
 
 
+@pytest.mark.parametrize("n", [10, 700])
+def test_ids_that_were_removed_and_given_again_are_found_among_many(n):
+    index = hamming.FlatIndex(BITS)
+    index.add(codes_of(range(n)), range(n))
+    index.remove([3, 4])
+    index.add(codes_of([1000, 1001]), [4, 3])
+    names = np.random.default_rng(0).permutation(n)
+    expected = np.where(names == 4, 1000, np.where(names == 3, 1001, names))
+    np.testing.assert_array_equal(index.reconstruct(np.tile(names, 3)), codes_of(np.tile(expected, 3)))
+
+
 def test_a_copy_knows_ids_that_were_removed_and_given_again(engine):
     index = hamming.FlatIndex(BITS)
     index.add(codes_of(range(10)), range(10))

@@ -22,7 +22,8 @@ _BATCH = 8  # queries from which a scan shares tables among them
 _SAMPLE = 1 << 18  # codes that are scanned to measure a scan
 _BITS_PER_THREAD = 1 << 27  # compared bits that are worth a thread (csrc/hamming/job.cpp)
 
-_scan_costs: dict[tuple[str, str, int, bool], float] = {}  # ns a code and query, measured once in a process
+# Milliseconds of a query, and of a query and code, measured once in a process.
+_scan_costs: dict[tuple[str, str, int, bool], tuple[float, float]] = {}
 
 
 class Explanation(dict[str, Any]):
@@ -157,16 +158,23 @@ def _scan_ms(segment: Segment, empty: Segment, queries: int, codes: int, threads
     key = backend.name(), backend.simd_level(), empty.bits, many
     if key not in _scan_costs:
         width = (empty.bits + 7) // 8
-        if len(segment) >= BLOCK:
+        if len(segment) >= 4 * BLOCK:
             rows = segment.read(np.arange(min(len(segment), _SAMPLE)))
         else:
             rows = np.random.default_rng(0).integers(0, 256, (4 * BLOCK, width), dtype=np.uint8)
             if empty.bits % 8:
                 rows[:, -1] &= (1 << empty.bits % 8) - 1
         sample, asked = empty.extended(rows), np.repeat(rows[:1], 64 if many else 1, axis=0)
-        spent = min(_ms(lambda: sample.search(asked, 10, None, 1)) for _ in range(3))
-        _scan_costs[key] = 1e6 * spent / len(rows) / len(asked)
-    return _scan_costs[key] * queries * codes / _threads(queries, codes, empty.bits, threads) / 1e6
+        least = _ms_per_query(empty.extended(rows[:BLOCK]), asked)
+        whole = _ms_per_query(sample, asked)
+        code = max(whole - least, 0.0) / (len(rows) - BLOCK)
+        _scan_costs[key] = max(least - BLOCK * code, 0.0), code
+    each, code = _scan_costs[key]
+    return queries * (each + codes * code) / _threads(queries, codes, empty.bits, threads)
+
+
+def _ms_per_query(segment: Segment, queries: Codes) -> float:
+    return min(_ms(lambda: segment.search(queries, 10, None, 1)) for _ in range(3)) / len(queries)
 
 
 def _threads(queries: int, codes: int, bits: int, threads: int) -> int:

@@ -272,7 +272,8 @@ class Ids:
         if self._recent is not None and self._seen:
             begin = self.n
             chunks.append(Chunk(self._recent.column(self._seen)))
-        distinct = not self.multi and isinstance(wanted, Integers)
+        # Where codes were removed, a chunk may hold an id that was given again beside the one that is gone.
+        distinct = not self.multi and alive is None and isinstance(wanted, Integers)
         parts = []
         for chunk in reversed(chunks):
             begin -= len(chunk)

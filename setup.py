@@ -46,11 +46,12 @@ def native_extension(name: str, folder: str, *options: str) -> Extension:
 
     sources = sorted(glob(f"{folder}/*.cpp"))
     headers = sorted(path for path in glob("csrc/**/*", recursive=True) if path.endswith((".h", ".inc")))
+    headers.append("udsph/include/udsph.h")
     flags = ["-std=c++17", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
     return Extension(
         name,
         sources,
-        include_dirs=["csrc", pybind11.get_include()],
+        include_dirs=["csrc", "udsph/include", pybind11.get_include()],
         depends=headers,
         language="c++",
         extra_compile_args=[*flags, *options, *EXTRA_COMPILE],
@@ -71,7 +72,13 @@ def cython_extensions() -> list[Extension]:
             raise
         print("udsph: Cython is not installed, udsph.hamming.capi is not built", file=sys.stderr)
         return []
-    extension = Extension("udsph.hamming.capi", sources, include_dirs=["csrc"], language="c++")
+    extension = Extension(
+        "udsph.hamming.capi",
+        sources,
+        include_dirs=["csrc", "udsph/include"],
+        depends=["csrc/hamming/capi.h", "udsph/include/udsph.h"],
+        language="c++",
+    )
     extensions = cythonize([extension], compiler_directives={"language_level": "3"})
     for made in extensions:  # cythonize does not pass this on
         made.optional = not REQUIRED

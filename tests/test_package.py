@@ -108,7 +108,7 @@ def test_dir_shows_what_the_package_offers_and_nothing_else() -> None:
     shown = {name for name in dir(udsph) if not name.startswith("__")}
     assert shown == set(udsph.__all__) - {"__version__"}
     rooms = {path.parent.name for path in Path(udsph.__file__).parent.glob("*/__init__.py")} - {"cli"}
-    assert shown == rooms | {"UDSPH", "Hasher"}
+    assert shown == rooms | {"UDSPH", "Hasher", "get_include"}
 
 
 def test_unknown_attribute_of_the_package() -> None:

@@ -15,6 +15,7 @@ Importing this package loads neither torch nor numba: names are looked up on fir
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from udsph._version import __version__
@@ -47,6 +48,7 @@ __all__ = [
     "evaluation",
     "experiments",
     "features",
+    "get_include",
     "hamming",
     "models",
     "report",
@@ -55,7 +57,15 @@ __all__ = [
 
 # Class at the top of the package -> the room that has it.
 _CLASSES = {"Hasher": "udsph.encoding", "UDSPH": "udsph.training"}
-_ROOMS = frozenset(__all__) - {*_CLASSES, "__version__"}
+_ROOMS = frozenset(__all__) - {*_CLASSES, "__version__", "get_include"}
+
+
+def get_include() -> str:
+    """The folder of ``udsph.h``, for compilers of C, C++ and Cython code that searches without Python around each call.
+
+    ``docs/c-cython-numba.md`` has examples.
+    """
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
 
 def __getattr__(name: str) -> Any:

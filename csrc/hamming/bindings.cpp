@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "hamming/capi.h"
+#include "hamming/door_bindings.h"
 #include "hamming/levels.h"
 #include "hamming/operations_bindings.h"
 #include "hamming/search.h"
@@ -249,6 +250,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("distances", &distances);
   module.def("map_file", &map_file);
   bind_operations(module);
+  bind_door(module);
   py::class_<udsph::Segment, std::shared_ptr<udsph::Segment>>(module, "Segment")
       .def(py::init<size_t>())
       .def_static("map", &map_segment)

@@ -19,7 +19,6 @@ from .test_comparison import small_set
 from .views import planted
 
 NEEDING = [name for name in names() if name not in without_labels()]
-PLAIN = [name for name in NEEDING if not issubclass(methods()[name], FullUDSPH)]  # those that no trainer stands behind
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,7 @@ def hidden(dataset, count):
     return dataclasses.replace(dataset, supervised=supervised)
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", NEEDING)
 @pytest.mark.parametrize("form", ["rows", "numbers"])
 def test_supervised_methods_learn_from_the_labelled_pairs_alone(name, form):
     images, texts, labels = planted(n=90)
@@ -63,6 +62,19 @@ def test_what_needs_labels_names_the_methods_that_need_none(name, labels):
         InputError, match=rf"^{name} is supervised: give labels to fit; without labels: random, cca-itq"
     ):
         quick(name).fit(images, texts, labels)
+
+
+@pytest.mark.parametrize("form", ["rows", "numbers", "none"])
+def test_udsph_learns_from_pairs_without_labels_too(form):
+    images, texts, labels = planted(n=90)
+    partly = labels.argmax(1) if form == "numbers" else labels.astype(np.int8)
+    partly[20:] = -1
+    method = quick("udsph").fit(images, texts, None if form == "none" else partly)
+    changed = texts.copy()
+    changed[20:] = np.roll(texts[20:], 1, axis=0)  # other pairs, among those without labels
+    other = quick("udsph").fit(images, changed, None if form == "none" else partly)
+    assert (method.encode_image(images) != other.encode_image(images)).any()
+    assert len(method.model_.classes) == (0 if form == "none" else 4)
 
 
 def test_few_labelled_pairs_are_counted_as_such():

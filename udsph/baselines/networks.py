@@ -152,7 +152,7 @@ class DeepMethod(Method):
         epochs = self.epochs or default_epochs(image, text, pairs, size)
         steps = number_of_pieces(len(image), size)
         if len(image) < pairs:
-            epochs = -(-epochs * number_of_pieces(pairs, size) // steps)
+            epochs = as_many_steps(epochs, pairs, len(image), size)
             chosen = f"as many steps as {pairs:,} pairs would take"
         why = f" ({chosen})" if chosen else ""
         log.info(f"{type(self).__name__}: {len(image):,} pairs, {epochs:,} epochs of {steps:,} steps{why}")
@@ -258,6 +258,11 @@ class DeepMethod(Method):
 
     def _logits(self, view: str, outputs: Outputs) -> Tensor:
         return outputs.code_logits
+
+
+def as_many_steps(epochs: int, pairs: int, learnt: int, batch_size: int) -> int:
+    """Passes over the pairs that are learnt from that make as many steps as ``epochs`` over all pairs."""
+    return -(-epochs * number_of_pieces(pairs, batch_size) // number_of_pieces(learnt, batch_size))
 
 
 def _as_float(outputs: Outputs) -> Outputs:

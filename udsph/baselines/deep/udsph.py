@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from udsph.baselines.base import Kind, Method
-from udsph.baselines.inputs import Range, check_labels
-from udsph.baselines.networks import as_modality, check_varied
-from udsph.data import Dataset
+from udsph.baselines.inputs import UNKNOWN, Range, check_labels, labelled_rows
+from udsph.baselines.networks import as_many_steps, as_modality, check_varied
+from udsph.data import Dataset, Modality
 from udsph.errors import InputError
 from udsph.training import UDSPH, Config
+from udsph.training.plan import default_epochs
+
+BATCH = Config().batch_size
 
 
 class FullUDSPH(Method):
@@ -30,6 +33,7 @@ class FullUDSPH(Method):
 
     kind: ClassVar[Kind] = "deep"
     supervised: ClassVar[bool] = True
+    semi_supervised: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, Range]] = {"epochs": Range(0, whole=True)}
     settings: ClassVar[dict[str, Any]] = {}
 
@@ -48,36 +52,28 @@ class FullUDSPH(Method):
         self.precision = precision
 
     def fit(self, images: Any, texts: Any, labels: Any = None) -> FullUDSPH:
-        """Learn from pairs with labels; nothing but these pairs is looked at, the validation part is cut from them."""
+        """Learn from pairs, of which some or none may have labels; nothing but these pairs is looked at, the
+        validation part is cut from them.
+        """
         self._check_settings()
         image, text = as_modality(images, "images"), as_modality(texts, "texts")
         if len(image) != len(text):
             raise InputError(f"{len(image)} images but {len(text)} texts; row i of both must be one pair")
         check_varied(image, "images")
         check_varied(text, "texts")
-        known = self._labelled(labels, len(image))
+        pairs, known, epochs = len(image), self._labelled(labels, len(image)), self.epochs
         if known is not None:
             image, text, labels = image.take(known), text.take(known), np.asarray(labels)[known]
-        wanted = check_labels(labels, len(image)).astype(np.uint8)
-        # A dataset needs a query that is not trained on, though training never reads it: the first pair once more.
-        everything, rows = np.arange(len(image)), np.append(np.arange(len(image)), 0)
-        dataset = Dataset(
-            name="pairs",
-            image=image.take(rows),
-            text=text.take(rows),
-            labels=wanted[rows],
-            classes=tuple(f"class {number}" for number in range(wanted.shape[1])),
-            splits={"train": everything, "database": everything, "query": rows[-1:] + len(image)},
-        )
+            epochs = as_many_steps(epochs or default_epochs(image, text, pairs, BATCH), pairs, len(image), BATCH)
         config = Config(
             bits=int(self.bits),
             seed=int(self.random_state),
-            epochs=self.epochs,
+            epochs=epochs,
             device=self.device,
             precision=self.precision,
             **self.settings,
         )
-        self.model_ = UDSPH(config=config).fit(dataset, progress=False)
+        self.model_ = UDSPH(config=config).fit(as_dataset(image, text, labels), progress=False)
         self.fitted_ = True
         return self
 
@@ -90,6 +86,30 @@ class FullUDSPH(Method):
         """Packed codes of texts alone: uint8 ``(n, ceil(bits / 8))``."""
         self._check_fitted()
         return self.model_.encode_text(as_modality(texts, "texts", empty=True))
+
+
+def as_dataset(image: Modality, text: Modality, labels: Any) -> Dataset:
+    """Pairs to train on, as the trainer takes them.
+
+    A dataset needs a query that is not trained on, though training never reads it: the first pair once more.
+    """
+    pairs, known = len(image), labelled_rows(labels)
+    marks = np.zeros((pairs, 0), np.int8)
+    if known is not None and len(np.asarray(labels)) == pairs:
+        found = check_labels(np.asarray(labels)[known], len(known))
+        marks = np.full((pairs, found.shape[1]), UNKNOWN, np.int8)
+        marks[known] = found
+    elif known is not None:
+        check_labels(labels, pairs)
+    everything, rows = np.arange(pairs), np.append(np.arange(pairs), 0)
+    return Dataset(
+        name="pairs",
+        image=image.take(rows),
+        text=text.take(rows),
+        labels=marks[rows],
+        classes=tuple(f"class {number}" for number in range(marks.shape[1])),
+        splits={"train": everything, "database": everything, "query": rows[-1:] + pairs},
+    )
 
 
 class SSAH(FullUDSPH):
@@ -109,6 +129,7 @@ class SSAH(FullUDSPH):
     the whole comparison; the epoch is chosen on a part of the training pairs, not on the queries.
     """
 
+    semi_supervised: ClassVar[bool] = False
     settings: ClassVar[dict[str, Any]] = {
         "attention": "none",
         "adversarial": "features",

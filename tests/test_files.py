@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -189,3 +191,21 @@ def test_a_lock_has_one_owner_and_ends_with_it(tmp_path):
         pass
     with files.locked(tmp_path / "lock"):
         pass
+
+
+def test_a_file_need_not_be_synced(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("synced"))
+    with files.replacing(tmp_path / "a", durable=False) as file:
+        file.write(b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
+
+
+@unix
+@pytest.mark.parametrize(("number", "raises"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False)])
+def test_a_disk_that_fails_to_sync_a_folder_is_an_error(tmp_path, monkeypatch, number, raises):
+    def fail(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError) if raises else contextlib.nullcontext():
+        files.sync_folder(tmp_path)

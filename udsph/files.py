@@ -6,6 +6,7 @@ Everything that the package leaves on disk under a name that somebody may read g
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -19,11 +20,12 @@ from udsph.errors import InputError
 
 PathLike = str | os.PathLike[str]
 
+_FAILURES = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # of a disk
 _LONGEST_STEM, _LONGEST_SUFFIX = 40, 16  # of the target's name in the temporary one, which must stay a legal name
 
 
 @contextlib.contextmanager
-def beside(path: PathLike) -> Iterator[Path]:
+def beside(path: PathLike, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path in the target's folder; at the end its file is synced and renamed into place.
 
     The temporary name is unique and keeps the target's suffix, by which many writers choose a format. After an
@@ -35,6 +37,9 @@ def beside(path: PathLike) -> Iterator[Path]:
     ----------
     path : path
         Where the file shall be.
+    durable : bool
+        Whether file and folder are synced, so that the file survives a power failure too. Otherwise it survives the end
+        of the process, however that ends.
 
     Yields
     ------
@@ -61,7 +66,8 @@ def beside(path: PathLike) -> Iterator[Path]:
         usual = temporary.stat().st_mode
         yield temporary
         os.chmod(temporary, stat.S_IMODE(usual if mode is None else mode))
-        _sync(temporary)
+        if durable:
+            _sync(temporary)
         os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -69,12 +75,13 @@ def beside(path: PathLike) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(temporary)):
             error.filename = os.fspath(path)  # a full disk, say, which Python reports without a name
         raise
-    sync_folder(target.parent)
+    if durable:
+        sync_folder(target.parent)
 
 
 @contextlib.contextmanager
 def replacing(
-    path: PathLike, mode: str = "wb", *, encoding: str | None = None, newline: str | None = None
+    path: PathLike, mode: str = "wb", *, encoding: str | None = None, newline: str | None = None, durable: bool = True
 ) -> Iterator[IO[Any]]:
     """Open a file that takes the place of ``path`` when the block ends without an exception; see ``beside``.
 
@@ -86,10 +93,12 @@ def replacing(
         As for ``open``; text is UTF-8 unless another encoding is named.
     encoding, newline : str, optional
         As for ``open``.
+    durable : bool
+        As for ``beside``.
     """
     if "b" not in mode:
         encoding = encoding or "utf-8"
-    with beside(path) as temporary, open(temporary, mode, encoding=encoding, newline=newline) as file:
+    with beside(path, durable=durable) as temporary, open(temporary, mode, encoding=encoding, newline=newline) as file:
         yield file
 
 
@@ -145,7 +154,7 @@ def locked(path: PathLike) -> Iterator[None]:
         try:
             _lock(descriptor)
         except BlockingIOError:
-            owner = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            owner = os.read(descriptor, 200).decode(errors="replace").partition("\n")[0].strip() or "another process"
             raise InputError(f"{os.fspath(path)} is held by {owner}; wait until it has ended") from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -155,13 +164,21 @@ def locked(path: PathLike) -> Iterator[None]:
 
 
 def sync_folder(folder: PathLike) -> None:
-    """Make renames within a folder survive a power failure, where the system can."""
+    """Make renames within a folder survive a power failure, where the system can.
+
+    Raises
+    ------
+    OSError
+        The disk failed or is full; that a file system does not sync folders is no error.
+    """
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some file systems do not sync folders
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _FAILURES:  # others say that this file system does not sync folders
+            raise
     finally:
         os.close(descriptor)
 

@@ -124,7 +124,7 @@ class Ids:
                 return self._chunks[0].values.take(positions)
         out = np.full(positions.shape, self._form.missing, self._form.dtype)
         begin = 0
-        for column in self._columns():
+        for column in self.columns():
             here = (positions >= begin) & (positions < begin + len(column))
             if here.any():
                 out[here] = column.take(positions[here] - begin)
@@ -198,9 +198,16 @@ class Ids:
         same._chunks = (Chunk(explicit),)
         return same
 
+    def of_chunks(self, chunks: tuple[Chunk, ...]) -> Ids:
+        """As many ids of this kind, which are in these chunks, one or more."""
+        same = self._like(self.n)
+        same._form = type(chunks[0].values)
+        same._chunks = chunks
+        return same
+
     def column(self) -> Column:
         """The ids of all positions."""
-        columns = self._columns()
+        columns = self.columns()
         if self._chunks is None:
             return Integers(np.arange(self.n))
         return columns[0] if len(columns) == 1 else self._form.joined(columns)
@@ -223,8 +230,8 @@ class Ids:
         same._form = self._form
         return same
 
-    def _columns(self) -> list[Column]:
-        """The ids of all positions, one after the other."""
+    def columns(self) -> list[Column]:
+        """The ids of all positions in columns, one after the other; none where they are their positions."""
         columns = [chunk.values for chunk in self._chunks or ()]
         return columns if self._recent is None else [*columns, self._recent.column(self._seen)]
 

@@ -89,7 +89,7 @@ def read(source: PathLike | Any, *, mmap: bool, verify: bool) -> Contents:
         with open(source, "rb") as file:
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode):
-                image = (_map if mmap else _load)(file, status.st_size)
+                image = (mapped if mmap else _load)(file, status.st_size)
             else:  # a pipe: it has no size and cannot be mapped
                 image = aligned(np.frombuffer(file.read(), np.uint8))
         return parse(image, os.fsdecode(source), verify=verify)
@@ -302,7 +302,7 @@ def _write_all(file: Any, data: memoryview) -> None:
         data = data[count:]
 
 
-def _map(file: Any, size: int) -> Image:
+def mapped(file: Any, size: int) -> Image:
     """A file in memory, read when it is looked at; without a descriptor that stays open where that can be."""
     if size == 0:
         return np.empty(0, np.uint8)

@@ -1,0 +1,257 @@
+"""``Collection``: an index in a folder."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, TypeVar
+
+from udsph.errors import InputError
+from udsph.hamming.collection import folder as names
+from udsph.hamming.collection import state
+from udsph.hamming.collection.handle import Handle, dead
+from udsph.hamming.collection.manifest import read_manifest
+from udsph.hamming.collection.state import Progress
+from udsph.hamming.collection.writer import Writer
+from udsph.hamming.flat import FlatIndex
+from udsph.hamming.ids import Unknown
+from udsph.hamming.segments import Duplicates
+from udsph.hamming.storage import FormatError
+
+_Self = TypeVar("_Self", bound="Collection")
+
+
+class Collection(Handle):
+    """An ``Index`` in a folder: it grows, changes, is opened by many processes and survives a crash.
+
+    ``Collection.create`` makes one, ``Collection.open`` opens it: ``mode="a"`` for the one writer, ``mode="r"`` for any
+    number of readers, in any processes. Codes are searched where they lie in the files, by memory map.
+
+    The writer sees its changes at once, everybody else after ``commit``, which makes the next **generation** of the
+    collection. A reader sees the generation that was the newest when it was opened, until ``refresh``. What was
+    committed outlives the end of any process and, with ``durability="commit"``, a power failure; what was not is gone
+    as if it had never been. ``docs/collections.md`` says what is promised, to whom, and how it is tested.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder.
+    mode : {"r", "a"}
+
+    Notes
+    -----
+    Used in ``with``, a writer commits at the end of the block, unless it is left by an exception. Everything that an
+    ``Index`` can do works here: ``copy`` gives an ``Index`` in memory, ``save`` writes one file, ``merge`` takes codes
+    from another index or collection. ``optimize`` builds its tables in memory. A pickled collection opens the folder
+    again, for reading.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import udsph.hamming as hamming
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = folder.name + "/codes"
+    >>> with hamming.Collection.create(path, bits=64) as collection:
+    ...     collection.add([1, 2, 3], ids=["one", "two", "three"])
+    >>> with hamming.Collection.open(path) as collection:
+    ...     collection.search([3], k=1).ids
+    array([['three']], dtype=object)
+    """
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"Collection({os.fspath(self.path)!r}, closed)"
+        return (
+            f"Collection({os.fspath(self.path)!r}, mode={self.mode!r}, bits={self.bits}, bitorder={self.bitorder!r}, "
+            f"generation={self.generation}, {len(self)} codes)"
+        )
+
+    @property
+    def generations(self) -> list[int]:
+        """Generations that can be opened now, ascending."""
+        return names.generations(self.path)[-self._state.manifest.keep :]
+
+    def add(self, codes: Any, ids: Any = None) -> None:
+        """Append codes, as ``Index.add`` does; see ``commit``."""
+        self._check_writer()
+        super().add(codes, ids)
+
+    def remove(self, ids: Any, *, unknown: Unknown = "error") -> None:
+        """Remove all codes of ids, as ``Index.remove`` does; see ``commit``."""
+        self._check_writer()
+        super().remove(ids, unknown=unknown)
+
+    def clear(self) -> None:
+        """Remove all codes, as ``Index.clear`` does; see ``commit``."""
+        self._check_writer()
+        super().clear()
+
+    def merge(self, other: FlatIndex, *, duplicates: Duplicates = "error") -> None:
+        """Append the codes of another index or collection, as ``Index.merge`` does; see ``commit``."""
+        self._check_writer()
+        super().merge(other, duplicates=duplicates)
+
+    def commit(self) -> int:
+        """Make the changes since the last commit the next generation, which others see from now on.
+
+        What is new is written to one file, the small files before it with it; then the manifest. Where that fails, the
+        last generation stands, the changes stay here, and the next ``commit`` tries again.
+
+        Returns
+        -------
+        int
+            The generation: the last one, where nothing has changed.
+
+        Raises
+        ------
+        InputError
+            The collection was opened for reading, or the lock is no longer held here.
+        FormatError
+            A small file before the new ones is damaged.
+        OSError
+            The disk is full or fails.
+        """
+        writer = self._check_writer()
+        with self._changes.here:
+            if self.changed:
+                anew = self._snapshot.closings != self._state.snapshot.closings
+                self._state = writer.commit(self._state, self._snapshot, anew=anew)
+                self._snapshot = self._state.snapshot
+            return self.generation
+
+    def compact(self, progress: Progress | None = None) -> int:
+        """Commit, and write all codes to one file without those that were removed.
+
+        Searches go on meanwhile, here and elsewhere; changes wait. Needs room for a second copy of the codes and ids.
+        Checksums of what is copied are compared first.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Is called with the bytes of codes that were written and those that will be.
+
+        Returns
+        -------
+        int
+            The generation.
+
+        Raises
+        ------
+        FormatError
+            A file is damaged: nothing was changed.
+        InputError, OSError
+            As for ``commit``.
+        """
+        writer = self._check_writer()
+        with self._changes.here:
+            if self.changed or self._snapshot.alive is not None or len(self._state.files) > 1:
+                self._state = writer.commit(self._state, self._snapshot, anew=True, progress=progress)
+                self._snapshot = self._state.snapshot
+            return self.generation
+
+    def rollback(self) -> None:
+        """Give up the changes since the last commit."""
+        self._check_writer()
+        with self._changes.here:
+            self._snapshot = self._state.snapshot
+
+    def refresh(self) -> bool:
+        """See the newest generation from now on; searches that run see the one with which they began.
+
+        Returns
+        -------
+        bool
+            Whether there was a newer one. The writer has the newest always.
+
+        Raises
+        ------
+        FormatError, OSError
+            As for ``open``: what was seen stays.
+        """
+        self._check_open()
+        if self._writer is not None:
+            return False
+        with self._changes.here:
+            if names.generations(self.path)[-1:] == [self.generation]:
+                return False
+            before, now = self._state, state.open_newest(self.path, self._state)
+            if (now.manifest.bits, now.manifest.bitorder) != (self.bits, self.bitorder):
+                raise FormatError(f"{os.fspath(self.path)} is another collection now, of {now.manifest.bits} bits")
+            if now.snapshot.closings == self._snapshot.closings == before.snapshot.closings:
+                now = state.with_tables_of(self._snapshot, now)
+            self._state, self._snapshot = now, now.snapshot
+            return True
+
+    def verify(self, progress: Progress | None = None) -> None:
+        """Read all files of this generation: checksums, and that ids are what they can be. Changes in memory are not.
+
+        May run in a thread of its own while others search.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Is called with the bytes that were read and those there are.
+
+        Raises
+        ------
+        FormatError
+            Damage, and where it is.
+        InputError
+            The files of this generation were removed, since there is a newer one: refresh first.
+        """
+        self._check_open()
+        seen = self._state
+        try:
+            read_manifest(self.path / names.manifest_name(seen.manifest.generation))
+            state.verify(seen, progress)
+        except FileNotFoundError as error:
+            generation = seen.manifest.generation
+            if names.generations(self.path)[-1:] != [generation]:
+                message = f"generation {generation} was replaced and its files removed: refresh before verifying"
+                raise InputError(message) from None
+            raise FormatError(f"{error.filename} is missing") from None
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers: generation, codes, codes removed but still in files, files and their bytes, bits, kind of ids."""
+        self._check_open()
+        manifest, snapshot = self._state.manifest, self._snapshot
+        return {
+            "generation": manifest.generation,
+            "bits": self.bits,
+            "codes": len(snapshot),
+            "removed": dead(snapshot),
+            "changed": self.changed,
+            "ids": snapshot.ids.kind,
+            "files": len(manifest.entries),
+            "bytes": sum(entry.size for entry in manifest.entries),
+            "codes_in_files": [entry.codes for entry in manifest.entries],
+        }
+
+    def close(self) -> None:
+        """Commit, where this is the writer, and end: any other call is an error then. A failed commit leaves it open.
+
+        Give changes up with ``rollback`` first. Arrays and copies that came from here stay.
+        """
+        if self._writer is not None and not self._closed and os.getpid() == self._writer.pid:
+            self.commit()
+        self._end()
+
+    def __enter__(self: _Self) -> _Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            self._end()
+
+    def _check_writer(self) -> Writer:
+        self._check_open()
+        if self._writer is None:
+            raise InputError(f"the collection {os.fspath(self.path)} was opened for reading: open it with mode='a'")
+        self._writer.check()
+        return self._writer

@@ -1,0 +1,217 @@
+"""One generation in memory: its manifest, its files mapped, and what a search sees of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from udsph.errors import InputError
+from udsph.hamming import backend
+from udsph.hamming.chunks import Chunk
+from udsph.hamming.collection import folder as names
+from udsph.hamming.collection.manifest import Entry, Manifest, read_manifest
+from udsph.hamming.collection.segment_file import SegmentFile, map_segment
+from udsph.hamming.filters import BLOCK
+from udsph.hamming.ids import Ids
+from udsph.hamming.multi import Multi
+from udsph.hamming.names import Column, Integers, Strings, Texts
+from udsph.hamming.segments import Segment, Snapshot, extended
+from udsph.hamming.storage import FormatError
+
+_TRIES = 1000  # of a reader that meets a writer; each meets another generation
+
+Progress = Callable[[int, int], object]
+
+
+class State(NamedTuple):
+    """A generation that was opened. Files and chunks of ids are kept by name, for the generations that share them."""
+
+    manifest: Manifest
+    snapshot: Snapshot
+    files: dict[str, SegmentFile]
+    chunks: dict[Entry, Chunk]
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ``FormatError`` or ``OSError`` if there is no collection."""
+    if folder.is_file():
+        raise FormatError(f"{os.fspath(folder)} is a file, a collection is a folder; hamming.load opens index files")
+    if not names.generations(folder):
+        raise FormatError(f"{os.fspath(folder)} is no collection: it has no manifest; Collection.create makes one")
+
+
+def open_newest(folder: Path, before: State | None = None) -> State:
+    """Open the newest generation, while a writer may be replacing it.
+
+    Raises
+    ------
+    FormatError
+        The folder is no collection, or its newest generation is damaged or incomplete.
+    OSError
+        It cannot be read.
+    """
+    for _ in range(_TRIES):
+        there = names.generations(folder)
+        if not there:
+            check_folder(folder)
+            continue
+        try:
+            return open_generation(folder, there[-1], before)
+        except (FileNotFoundError, FormatError):
+            if names.generations(folder)[-1:] == there[-1:]:
+                raise
+    raise FormatError(f"{os.fspath(folder)} changes faster than it can be opened")
+
+
+def open_kept(folder: Path, generation: int) -> State:
+    """Open a generation that is asked for by its number."""
+    there = names.generations(folder)
+    if generation in there:
+        found = open_generation(folder, there[-1])
+        there = there[-found.manifest.keep :]
+        if generation == there[-1]:
+            return found
+    if generation not in there:
+        raise InputError(f"{os.fspath(folder)} has no generation {generation}, it has {', '.join(map(str, there))}")
+    return open_generation(folder, generation)
+
+
+def open_generation(folder: Path, generation: int, before: State | None = None) -> State:
+    """Open a generation with the files that ``before`` has open."""
+    place = folder / names.manifest_name(generation)
+    manifest = read_manifest(place)
+    if manifest.generation != generation:
+        raise FormatError(f"{os.fspath(place)} is the manifest of generation {manifest.generation}")
+    try:
+        return state_of(folder, manifest, before, None, _closings(manifest, before))
+    except FileNotFoundError as error:
+        if place.exists():  # else it was replaced meanwhile
+            raise FormatError(f"{os.fspath(place)} names {error.filename}, which is missing") from None
+        raise
+
+
+def state_of(
+    folder: Path, manifest: Manifest, before: State | None = None, ids: Ids | None = None, closings: int = 0
+) -> State:
+    """Map what a manifest names, as far as it is not mapped.
+
+    ids : those that are in memory already, or None to take them from the files
+    closings : of the snapshot
+    """
+    files, chunks = {}, {}
+    for entry in manifest.entries:
+        opened = None if before is None else before.files.get(entry.file)
+        files[entry.file] = file = opened or map_segment(folder / entry.file)
+        _check(file, entry, manifest)
+        if file.ids is not None and ids is None:
+            known = None if before is None else before.chunks.get(entry)
+            chunks[entry] = known or Chunk(_first(file.ids, entry.codes))
+    if ids is None:
+        custom, n = manifest.ids in ("integers", "strings"), manifest.positions
+        ids = Ids(n, custom=custom, next_id=manifest.next_id, multi=manifest.multi)
+        if manifest.ids != "positions":
+            none = Texts([]) if manifest.ids == "strings" else Integers(np.empty(0, np.int64))
+            ids = ids.of_chunks(tuple(chunks.values()) or (Chunk(none.column()),))
+    segments = segments_of(manifest, files, 0)
+    snapshot = Snapshot(backend.empty_segment(manifest.bits), segments, ids, manifest.alive, closings)
+    return State(manifest, snapshot, files, chunks)
+
+
+def _closings(manifest: Manifest, before: State | None) -> int:
+    """How often positions closed up, as the process sees it that had another generation."""
+    if before is None:
+        return 0
+    return before.snapshot.closings + (before.manifest.epoch != manifest.epoch)
+
+
+def _check(file: SegmentFile, entry: Entry, manifest: Manifest) -> None:
+    """That a file is the one that the manifest names."""
+    if (file.contents.size, file.contents.mark) != (entry.size, entry.mark):
+        raise FormatError(f"{file.name} is another file than the manifest names, or was changed")
+    if file.bits != manifest.bits or file.n < entry.codes:
+        raise FormatError(
+            f"{file.name} has {file.n} codes of {file.bits} bits, the manifest names {entry.codes} of {manifest.bits}"
+        )
+    kind = "positions" if file.ids is None else file.ids.kind
+    if kind != ("integers" if manifest.ids == "own" else manifest.ids):
+        raise FormatError(f"{file.name} has {kind} as ids, the manifest says {manifest.ids}")
+
+
+def _first(column: Column, n: int) -> Column:
+    """The first ids of a column, in its memory."""
+    if isinstance(column, Integers):
+        return Integers(column.values[:n])
+    return Strings(column.offsets[: n + 1], column.data[: max(0, int(column.offsets[n]))])
+
+
+def segments_of(manifest: Manifest, files: dict[str, SegmentFile], first: int) -> tuple[Segment, ...]:
+    """The codes from position ``first``, a whole block, on: whole blocks where they lie, the rest in memory."""
+    bits, empty = manifest.bits, backend.empty_segment(manifest.bits)
+    words = bits * (BLOCK // 64)  # of a block
+    segments: tuple[Segment, ...] = ()
+    base = 0
+    for entry in manifest.entries:
+        begin, end, file = max(0, first - base) // BLOCK, entry.codes // BLOCK, files[entry.file]
+        if end > begin:
+            lying = file.words[begin * words : end * words]
+            segments = (*segments, backend.map_segment(bits, (end - begin) * BLOCK, lying))
+        if entry.codes % BLOCK:
+            last = backend.map_segment(bits, BLOCK, file.words[end * words : (end + 1) * words])
+            segments = extended(segments, empty, last.read(np.arange(entry.codes % BLOCK)))
+        base += entry.codes
+    return segments
+
+
+def with_tables_of(old: Snapshot, state: State) -> State:
+    """The same with the tables that a snapshot of the same first positions has."""
+    tables = [part for part in old.segments if isinstance(part, Multi)]
+    if not tables:
+        return state
+    assert old.segments[0] is tables[0]
+    now = state.snapshot
+    segments = (tables[0], *segments_of(state.manifest, state.files, len(tables[0])))
+    return state._replace(snapshot=Snapshot(now.empty, segments, now.ids, now.alive, now.closings))
+
+
+def verify(state: State, progress: Progress | None = None) -> None:
+    """Read every byte of the generation's files and look at every id.
+
+    Raises
+    ------
+    FormatError, OSError
+        Damage, and where it is; a file that cannot be read or is gone.
+    """
+    manifest, done, total = state.manifest, 0, sum(file.contents.size for file in state.files.values())
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    for entry in manifest.entries:
+        state.files[entry.file].verify(0, told)
+    _check_ids(state)
+
+
+def _check_ids(state: State) -> None:
+    manifest = state.manifest
+    name = f"generation {manifest.generation} of the collection"
+    if manifest.ids == "own":
+        last = -1
+        for chunk in state.chunks.values():
+            values = chunk.values.array()
+            if len(values) and (values[0] <= last or (values[1:] <= values[:-1]).any()):
+                raise FormatError(f"{name} has ids of its own that do not ascend")
+            last = int(values[-1]) if len(values) else last
+        if last >= manifest.next_id:
+            raise FormatError(f"{name}: the next id {manifest.next_id} is not beyond the id {last}")
+    elif manifest.ids != "positions" and not manifest.multi:
+        column = state.snapshot.column()
+        twice = Chunk(column).repeated()
+        if twice is not None:
+            raise FormatError(f"{name} has the id {twice!r} twice")

@@ -1,0 +1,120 @@
+"""The one writer of a collection: it makes the folder, commits, and removes what nobody needs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from udsph.errors import InputError
+from udsph.files import sync_folder
+from udsph.hamming.codes import BitOrder
+from udsph.hamming.collection import changes, state
+from udsph.hamming.collection import folder as names
+from udsph.hamming.collection.lock import WriterLock
+from udsph.hamming.collection.manifest import Manifest, read_manifest, write_manifest
+from udsph.hamming.collection.state import Progress, State
+from udsph.hamming.segments import Snapshot
+from udsph.hamming.storage import FormatError
+
+
+class Writer:
+    """Holds the lock of a folder. Whoever makes one releases it."""
+
+    def __init__(self, folder: Path, *, durable: bool, takeover: bool = False) -> None:
+        self.pid = os.getpid()
+        self._folder = folder
+        self._durable = durable
+        self._lock = WriterLock(folder / names.LOCK, takeover=takeover)
+
+    def make(self, bits: int, bitorder: BitOrder, multi: bool, keep: int) -> None:
+        """Write the first generation, without codes."""
+        if not names.is_vacant(self._folder):
+            raise InputError(f"{os.fspath(self._folder)} was made a collection by another process meanwhile")
+        first = Manifest(0, bits, bitorder, multi, "positions", 0, keep, 0, (), None)
+        write_manifest(self._folder / names.manifest_name(0), first, durable=self._durable)
+        if self._durable:
+            sync_folder(self._folder.parent)
+
+    def check(self) -> None:
+        """Raise in a fork of the process that opened the collection."""
+        if os.getpid() != self.pid:
+            raise InputError(
+                f"this collection was opened for writing by process {self.pid}, of which this one is a fork; "
+                "open it again here when that one is closed"
+            )
+
+    def commit(self, before: State, snapshot: Snapshot, *, anew: bool, progress: Progress | None = None) -> State:
+        """Make a snapshot the next generation.
+
+        Parameters
+        ----------
+        before : State
+            The last generation.
+        anew : bool
+            Write all codes to one file, without those that were removed. Otherwise the snapshot begins with the
+            positions of the last generation.
+
+        Raises
+        ------
+        InputError
+            The lock was lost, or somebody else has committed.
+        FormatError, OSError
+            What was to be copied is damaged; the disk is full or fails. The last generation stands.
+        """
+        self._lock.check()
+        changes.check_newest(self._folder, before.manifest.generation)
+        if anew:
+            done, total = 0, len(snapshot) * ((snapshot.bits + 7) // 8)
+
+            def told(count: int) -> None:
+                nonlocal done
+                done += count
+                if progress is not None:
+                    progress(min(done, total), total)
+
+            manifest = changes.write_anew(self._folder, before, snapshot, durable=self._durable, progress=told)
+            now = state.state_of(self._folder, manifest, closings=snapshot.closings + 1)
+        else:
+            manifest = changes.write_changes(self._folder, before, snapshot, durable=self._durable)
+            now = state.state_of(self._folder, manifest, before, snapshot.ids, snapshot.closings)
+            now = state.with_tables_of(snapshot, now)
+        self.clean(now.manifest)
+        return now
+
+    def clean(self, newest: Manifest) -> None:
+        """Remove the files of generations that do not stay, and what a writer left that was stopped."""
+        stay = names.generations(self._folder)[-newest.keep :]
+        needed = {names.manifest_name(generation) for generation in stay}
+        for generation in stay:
+            try:
+                place = self._folder / names.manifest_name(generation)
+                manifest = newest if generation == newest.generation else read_manifest(place)
+            except (FormatError, OSError):
+                return  # nobody can say which files it needs
+            needed |= {entry.file for entry in manifest.entries}
+        names.clean(self._folder, needed)
+
+    def release(self) -> None:
+        """Let another write."""
+        self._lock.release()
+
+
+def new_folder(path: Any) -> Path:
+    """Make a folder for a collection, or take an empty one.
+
+    Raises
+    ------
+    InputError
+        Something is there already.
+    OSError
+        The folder that it would be in is missing, or the system refuses.
+    """
+    folder = Path(os.path.abspath(path))
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if not folder.is_dir() or not names.is_vacant(folder):
+            message = f"{os.fspath(path)} is there already; give the path of a new or an empty folder"
+            raise InputError(message) from None
+    return folder

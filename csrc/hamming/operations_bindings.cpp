@@ -33,20 +33,25 @@ py::array_t<T> to_array(std::vector<T> &&values) {
   return py::array_t<T>(kept->size(), kept->data(), owner);
 }
 
+// `probed`: by udsph::probe_pairs.
 py::tuple join_pairs(const Array<uint64_t> &rows, size_t first_right, size_t begin, size_t end, const Array<uint64_t> &masks,
-                     size_t radius, size_t capacity, size_t threads) {
+                     size_t radius, bool probed, size_t capacity, size_t threads) {
   udsph::kernels();
   if (rows.ndim() != 2 || masks.ndim() != 2 || rows.shape(1) != masks.shape(1)) throw py::value_error("rows and masks must be (n, words)");
-  const size_t n = rows.shape(0), chunks = masks.shape(0);
-  if (n > UINT32_MAX || begin > end || end > n || first_right > n || (first_right != 0 && end > first_right) || radius >= chunks ||
-      chunks > 32 || capacity == 0 || threads == 0)
+  const size_t n = rows.shape(0), words = rows.shape(1), chunks = masks.shape(0);
+  if (n > UINT32_MAX || begin > end || end > n || first_right > n || (first_right != 0 && end > first_right) || capacity == 0 ||
+      threads == 0 || chunks == 0 || (!probed && (radius >= chunks || chunks > 32)))
     throw py::value_error("arguments of join_pairs are out of range");
+  for (size_t c = 0; probed && c < chunks; c++) {
+    int bits = 0;
+    for (size_t w = 0; w < words; w++) bits += __builtin_popcountll(masks.data()[c * words + w]);
+    if (bits < 1 || bits > int{udsph::PROBED_BITS}) throw py::value_error("chunks that are probed must have from 1 to 24 bits");
+  }
   udsph::Pairs pairs;
-  const udsph::PairJob job{rows.data(), n,      static_cast<size_t>(rows.shape(1)), first_right, begin,   end,
-                           masks.data(), chunks, radius,                             capacity,    threads, check_signals};
+  const udsph::PairJob job{rows.data(), n, words, first_right, begin, end, masks.data(), chunks, radius, capacity, threads, check_signals};
   {
     py::gil_scoped_release released;
-    pairs = udsph::join_pairs(job);
+    pairs = probed ? udsph::probe_pairs(job) : udsph::join_pairs(job);
   }
   return py::make_tuple(to_array(std::move(pairs.left)), to_array(std::move(pairs.right)), to_array(std::move(pairs.distances)), pairs.end);
 }

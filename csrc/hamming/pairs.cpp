@@ -8,6 +8,7 @@
 
 #include "common/memory.h"
 #include "hamming/levels.h"
+#include "hamming/pairs_collect.h"
 
 namespace udsph {
 namespace {
@@ -16,60 +17,6 @@ constexpr size_t PART_BITS = 11, BUCKET_BITS = 11;  // of a bucket's number: pla
 constexpr size_t PER_BUCKET = 4;                     // codes on average, where the bits of a choice are many enough
 constexpr size_t GIANT = 1 << 13;                    // codes of a bucket that threads share
 constexpr size_t SHARE = 1 << 9;                     // of which so many are compared between two looks at Ctrl-C
-constexpr size_t KEPT = 1 << 12;                     // pairs that a thread keeps to itself
-
-struct Pair {
-  uint32_t left, right, distance;
-  bool operator<(const Pair &other) const { return left != other.left ? left < other.left : right < other.right; }
-};
-
-// Pairs of all threads. Where they are too many those of the last left rows are given up.
-class Collector {
- public:
-  Collector(size_t begin, size_t end, size_t capacity) : begin_(begin), capacity_(capacity), most_(2 * capacity), limit_(end) {}
-
-  size_t limit() const { return limit_.load(std::memory_order_relaxed); }  // left rows from here on are not wanted any more
-
-  void take(std::vector<Pair> &own) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    pairs_.insert(pairs_.end(), own.begin(), own.end());
-    own.clear();
-    if (pairs_.size() < most_) return;
-    std::nth_element(pairs_.begin(), pairs_.begin() + static_cast<std::ptrdiff_t>(capacity_), pairs_.end());
-    keep(std::min(limit(), size_t{pairs_[capacity_].left} + 1));  // more than the capacity stay, so that finish() can tell
-    most_ = 2 * std::max(capacity_, pairs_.size());
-  }
-
-  // The pairs of whole left rows, sorted, and where these end: the same however the pairs came.
-  Pairs finish() {
-    std::sort(pairs_.begin(), pairs_.end());
-    keep(limit());
-    if (pairs_.size() > capacity_) keep(std::max<size_t>(begin_ + 1, pairs_[capacity_].left));
-    Pairs result;
-    result.end = limit();
-    result.left.reserve(pairs_.size());
-    result.right.reserve(pairs_.size());
-    result.distances.reserve(pairs_.size());
-    for (const Pair &pair : pairs_) {
-      result.left.push_back(pair.left);
-      result.right.push_back(pair.right);
-      result.distances.push_back(static_cast<int32_t>(pair.distance));
-    }
-    return result;
-  }
-
- private:
-  void keep(size_t limit) {
-    limit_ = limit;
-    pairs_.erase(std::remove_if(pairs_.begin(), pairs_.end(), [&](const Pair &pair) { return pair.left >= limit; }), pairs_.end());
-  }
-
-  const size_t begin_, capacity_;
-  size_t most_;
-  std::atomic<size_t> limit_;
-  std::mutex mutex_;
-  std::vector<Pair> pairs_;
-};
 
 // Codes that agree in the chunks of a choice, or in a hash of them; positions ascend.
 struct Bucket {
@@ -296,7 +243,7 @@ class Join {
         if (distance == OTHERS) continue;
         own.found.push_back({bucket.positions[i], bucket.positions[other], distance});
       }
-      if (own.found.size() >= KEPT) collector_.take(own.found);
+      if (own.found.size() >= KEPT_PAIRS) collector_.take(own.found);
     }
   }
 

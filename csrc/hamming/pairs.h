@@ -20,7 +20,7 @@ struct PairJob {
   size_t first_right;     // pairs are of a row before it with one from it on; 0: of any row with a later one
   size_t begin, end;      // only pairs whose left row is among these
   const uint64_t *masks;  // [chunks][words]: the bits of every chunk
-  size_t chunks, radius;  // radius < chunks <= 32
+  size_t chunks, radius;  // of join_pairs: radius < chunks <= 32
   size_t capacity;        // pairs that are wanted at most, unless one left row has more
   size_t threads;
   Poll poll;
@@ -33,6 +33,12 @@ struct Pairs {
 };
 
 Pairs join_pairs(const PairJob &job);
+
+// The same where the radius is too large for chunks that agree. Of two codes within it some chunk differs in few bits: with
+// radius = t * chunks + a, in t at most for one of the first a + 1 chunks, or in t - 1 for one of the others. So every bucket of a chunk
+// is compared with all buckets that close. A chunk is of bits that follow each other, PROBED_BITS at most.
+enum : size_t { PROBED_BITS = 24 };
+Pairs probe_pairs(const PairJob &job);
 
 // Labels [n] of connected components, numbered by their first member, from links that are given in any number of calls.
 class Components {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from udsph import hamming
-from udsph.hamming import backend, joins
+from udsph.hamming import backend, join_plans, joins
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
 
@@ -43,9 +43,9 @@ def same(found, wanted):
 @pytest.fixture
 def always_joined(monkeypatch):
     """Every plan is a join, however few codes there are."""
-    monkeypatch.setattr(joins, "_STARTED", 0.0)
-    monkeypatch.setattr(joins, "_PLACED", 0.0)
-    monkeypatch.setattr(joins, "_SCANNED", 1e9)
+    monkeypatch.setattr(join_plans, "_STARTED", 0.0)
+    monkeypatch.setattr(join_plans, "_PLACED", 0.0)
+    monkeypatch.setattr(join_plans, "_SCANNED", 1e9)
 
 
 @pytest.mark.parametrize(("bits", "radius"), [(8, 1), (13, 2), (64, 0), (64, 3), (100, 5), (256, 2), (600, 4)])
@@ -69,7 +69,7 @@ def test_joins_give_the_pairs_of_all_distances(always_joined, level, threads, bi
     before = backend.simd_level()
     backend.module().set_level(level)
     try:
-        assert joins._plan(codes, codes, radius, bits, 1.0) is not None
+        assert join_plans.make_plan(codes, codes, radius, bits, 1.0) is not None
         same(gathered(hamming.pairs(codes, radius, bits=bits, threads=threads)), truth(codes, radius))
         found = hamming.pairs(codes, radius, other=other, bits=bits, threads=threads)
         same(gathered(found), truth(codes, radius, other))
@@ -81,16 +81,54 @@ def test_joins_give_the_pairs_of_all_distances(always_joined, level, threads, bi
 @pytest.mark.parametrize("chunks", range(4, 9))
 def test_a_join_reports_a_pair_once_whatever_the_cut(chunks):
     codes = make(800, 64, np.random.default_rng(chunks), flips=6)
-    for masks in joins._cuts(64, chunks, 1):
+    for masks in join_plans._cuts(64, chunks, 1):
         assert np.bitwise_or.reduce(masks, axis=0) == 2**64 - 1 and int(masks.sum()) == 2**64 - 1  # disjoint
-        same(gathered(joins._joined(joins._words(codes), 0, 800, masks, 3, 2)), truth(codes, 3))
+        same(
+            gathered(joins._joined(join_plans.words_of(codes), 0, 800, join_plans.Plan(masks, False), 3, 2)),
+            truth(codes, 3),
+        )
 
 
-@pytest.mark.parametrize("way", ["join", "scan"])
+@native
+@pytest.mark.parametrize("level", backend.simd_levels())
+@pytest.mark.parametrize(
+    ("bits", "radius", "chunks"),
+    [(8, 3, 2), (13, 1, 1), (64, 9, 4), (64, 3, 4), (100, 12, 7), (256, 31, 16), (130, 5, 9)],
+)
+def test_joins_of_close_buckets_give_the_pairs_of_all_distances(level, bits, radius, chunks):
+    rng = np.random.default_rng([bits, radius])
+    codes, other = make(900, bits, rng, flips=8), make(500, bits, rng)
+    other[:300] = codes[:300]
+    masks = next(join_plans._cuts(bits, chunks, -(-bits // 64)))
+    plan, words = join_plans.Plan(masks, True), join_plans.words_of
+    backend.module().set_level(level)
+    try:
+        same(gathered(joins._joined(words(codes), 0, 900, plan, radius, 2)), truth(codes, radius))
+        left, right, distances = gathered(
+            joins._joined(words(np.concatenate([codes, other])), 900, 900, plan, radius, 2)
+        )
+        same((left, right - 900, distances), truth(codes, radius, other))
+    finally:
+        backend.module().set_level("")
+
+
+@native
+def test_close_buckets_are_joined_where_that_is_cheapest():
+    rng = np.random.default_rng(10)
+    codes = rng.integers(0, 256, (3000, 32), dtype=np.uint8)
+    assert join_plans.make_plan(codes, codes, 31, 256, 1e13).probed
+    assert not join_plans.make_plan(codes, codes, 3, 256, 1e13).probed
+    assert join_plans.make_plan(codes, codes, 100, 256, 1e13) is None
+    assert join_plans.make_plan(codes, codes, 31, 256, 1e3) is None
+
+
+@pytest.mark.parametrize("way", ["probe", "join", "scan"])
 def test_blocks_are_bounded_and_in_one_order(way, engine, monkeypatch):
-    if way == "join" and not engine.startswith("native"):
+    if way != "scan" and not engine.startswith("native"):
         pytest.skip("joins are native")
-    monkeypatch.setattr(joins, "_STARTED", 0.0 if way == "join" else 1e18)
+    plans = {"scan": None, "join": join_plans.Plan(next(join_plans._cuts(64, 6, 1)), False)}
+    plans["probe"] = join_plans.Plan(next(join_plans._cuts(64, 4, 1)), True)
+    monkeypatch.setattr(joins, "make_plan", lambda *arguments: plans[way])
     codes = make(600, 64, np.random.default_rng(5), flips=3)
     codes[100:220] = codes[7]  # more pairs of one code than a block has room for
     whole = truth(codes, 4)
@@ -108,7 +146,13 @@ def test_buckets_that_threads_share_give_the_same_pairs(always_joined):
     codes = np.zeros((9000, 8), np.uint8)  # more than fit in a bucket of one thread
     codes[:, 0] = rng.integers(0, 256, 9000)
     codes[:, 5] = rng.integers(0, 256, 9000)
-    same(gathered(hamming.pairs(codes, 1, threads=2)), truth(codes, 1))
+    index = hamming.FlatIndex(64)
+    index.add(codes)
+    offsets, distances, right = index.range_search(codes, 1)
+    left = np.repeat(np.arange(9000), np.diff(offsets))
+    order = np.lexsort((right, left))
+    order = order[left[order] < right[order]]
+    same(gathered(hamming.pairs(codes, 1, threads=2)), (left[order], right[order], distances[order]))
 
 
 def test_an_index_names_pairs_by_its_ids(engine):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, width_of
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
+from udsph.hamming.join_plans import Plan, make_plan, words_of
 from udsph.threads import thread_count
 
 Codes = NDArray[np.uint8]
@@ -23,18 +22,6 @@ Words = NDArray[np.uint64]
 
 _CAPACITY = 1 << 22  # pairs of a block
 _JOINED = 2  # pairs a code that one join may find, where that is more: a pass over the codes should be worth it
-_MOST_CODES = (1 << 32) - 1  # of a join
-_MOST_CHUNKS = 32
-_MOST_TABLES = 400
-_SAMPLES = 3000  # codes among which pairs that share a bucket are counted
-_TRIED = 12  # tables of a plan that are tried on them
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-
-# In ns of one thread, roughly: what is left to choose by them differs tenfold.
-_PLACED = 20.0  # a code brought into its bucket
-_COMPARED = 0.3  # two codes of one word compared within a bucket
-_SCANNED = 0.05  # two codes of one word compared by a scan
-_STARTED = 1e6  # a table, whatever its size
 
 
 class Pairs(NamedTuple):
@@ -89,10 +76,11 @@ def pairs(
 
     Notes
     -----
-    Where the radius is small against the width, buckets of codes that agree in some of their bits are joined (see
-    ``csrc/hamming/pairs.h``), else one set is scanned for each code of the other; which of both is estimated from a
-    sample. A join takes 16 bytes a code beside them, and up to 44 for each of the pairs that it finds at a time: twice
-    as many as there are codes, at least 4,194,304, or all of one code.
+    Where the radius is small against the width, buckets of codes that agree or nearly agree in some of their bits are
+    joined (see ``csrc/hamming/pairs.h``), else one set is scanned for each code of the other; what is cheapest is
+    estimated from a sample. Beside the codes a join takes up to 16 bytes a code, or 4 and a copy of it, and up to 44
+    for each pair that it finds at a time: of these at most four times as many as there are codes, or 8,388,608, or all
+    of one code.
 
     Examples
     --------
@@ -184,9 +172,9 @@ def _ids(names: Any, positions: NDArray[np.int64]) -> Any:
 
 def _within(rows: Codes, radius: int, bits: int, threads: int) -> Iterator[Pairs]:
     """Positions (i, j), i < j, and distances of a set's pairs."""
-    masks = _plan(rows, rows, radius, bits, len(rows) * (len(rows) - 1) / 2)
-    if masks is not None:
-        return _joined(_words(rows), 0, len(rows), masks, radius, threads)
+    plan = make_plan(rows, rows, radius, bits, len(rows) * (len(rows) - 1) / 2)
+    if plan is not None:
+        return _joined(words_of(rows), 0, len(rows), plan, radius, threads)
     return _scanned(rows, rows, radius, bits, threads, within=True)
 
 
@@ -194,22 +182,22 @@ def _between(rows: Codes, others: Codes, radius: int, bits: int, threads: int) -
     """Positions and distances of the pairs of two sets."""
     if len(rows) == 0 or len(others) == 0:
         return iter(())
-    masks = _plan(rows, others, radius, bits, len(rows) * len(others))
-    if masks is not None:
-        both = _words(np.concatenate([rows, others]))
-        moved = _joined(both, len(rows), len(rows), masks, radius, threads)
+    plan = make_plan(rows, others, radius, bits, len(rows) * len(others))
+    if plan is not None:
+        both = words_of(np.concatenate([rows, others]))
+        moved = _joined(both, len(rows), len(rows), plan, radius, threads)
         return (Pairs(left, right - len(rows), distances) for left, right, distances in moved)
     return _scanned(rows, others, radius, bits, threads, within=False)
 
 
-def _joined(words: Words, first_right: int, count: int, masks: Words, radius: int, threads: int) -> Iterator[Pairs]:
+def _joined(words: Words, first_right: int, count: int, plan: Plan, radius: int, threads: int) -> Iterator[Pairs]:
     """Pairs by native joins: one for all codes, or where they are too many, one for as many codes as a block has room
     for.
     """
     begin, end, capacity = 0, count, max(_CAPACITY, _JOINED * len(words))
     while begin < count:
         left, right, distances, done = backend.module().join_pairs(
-            words, first_right, begin, end, masks, radius, capacity, threads
+            words, first_right, begin, end, plan.masks, radius, plan.probed, capacity, threads
         )
         for first in range(0, len(left), _CAPACITY):
             block = slice(first, first + _CAPACITY)
@@ -237,59 +225,6 @@ def _scanned(rows: Codes, others: Codes, radius: int, bits: int, threads: int, *
             yield Pairs(left[block], right[block], distances[block])
         most = max(1, _CAPACITY // max(1, int(np.diff(offsets).max())))
         begin, step = end, max(1, min(2 * step, most, 8 * BLOCK))
-
-
-def _words(rows: Codes) -> Words:
-    """Packed rows as rows of whole words, in place where they are."""
-    width = -(-rows.shape[1] // 8) * 8
-    if rows.shape[1] != width:
-        padded = np.zeros((len(rows), width), np.uint8)
-        padded[:, : rows.shape[1]] = rows
-        rows = padded
-    return np.ascontiguousarray(rows).view("<u8").astype(np.uint64, copy=False)
-
-
-def _plan(rows: Codes, others: Codes, radius: int, bits: int, compared: float) -> Words | None:
-    """Masks of the chunks (chunks, words) of the cheapest join, or None where a scan is cheaper or all there is."""
-    n = len(rows) + (0 if others is rows else len(others))
-    if backend.name() != "native" or n > _MOST_CODES or compared == 0:
-        return None
-    words = -(-bits // 64)
-    best, cheapest = None, _SCANNED * words * compared + _STARTED
-    sample = _words(np.concatenate([part[:: max(1, len(part) // _SAMPLES)][:_SAMPLES] for part in (rows, others)]))
-    for chunks in range(radius + 1, min(bits, _MOST_CHUNKS) + 1):
-        tables = math.comb(chunks, radius)
-        fixed = tables * (_STARTED + _PLACED * (1 + words / 4) * n)
-        if tables > _MOST_TABLES or fixed > cheapest:
-            break
-        for masks in _cuts(bits, chunks, words):
-            cost = fixed + tables * _shared(sample, masks, radius) * compared * _COMPARED * (1 if words == 1 else 20)
-            if cost < cheapest:
-                best, cheapest = masks, cost
-    return best
-
-
-def _cuts(bits: int, chunks: int, words: int) -> Iterator[Words]:
-    """Two ways to cut a code into chunks: bits that follow each other, and bits from everywhere."""
-    for chunk_of in (np.arange(bits) * chunks // bits, np.arange(bits) % chunks):
-        masks = np.zeros((chunks, 64 * words), np.uint8)
-        masks[chunk_of, np.arange(bits)] = 1
-        yield np.packbits(masks, axis=1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
-
-
-def _shared(sample: Words, masks: Words, radius: int) -> float:
-    """Share of pairs of the sample that meet in a table, on average over some of the tables."""
-    choices = list(itertools.combinations(range(len(masks)), len(masks) - radius))
-    total, n = 0.0, len(sample)
-    for choice in choices[:: max(1, len(choices) // _TRIED)][:_TRIED]:
-        mask = np.bitwise_or.reduce(masks[list(choice)], axis=0)
-        keys = np.zeros(n, np.uint64)
-        for word in range(sample.shape[1]):
-            keys = (keys ^ (sample[:, word] & mask[word])) * _MULTIPLIER
-            keys ^= keys >> np.uint64(32)
-        sizes = np.unique(keys, return_counts=True)[1]
-        total += float((sizes * (sizes - 1)).sum()) / max(1, n * (n - 1))
-    return total / min(len(choices), _TRIED)
 
 
 class _Components:

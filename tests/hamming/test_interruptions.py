@@ -89,6 +89,39 @@ def test_a_change_that_is_interrupted_at_any_moment_is_made_or_not(engine, chang
     np.testing.assert_array_equal(np.sort(index.range_search(codes_of([0]), 64).ids), np.sort(present))
 
 
+def named(ids):
+    return [f"é{id}" for id in ids]
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "merge", "clear", "optimize"])
+def test_a_change_of_an_index_with_strings_that_is_interrupted_at_any_moment_is_made_or_not(change):
+    moment, more = 0, True
+    while more:
+        index, other = hamming.Index(64, kind="multi"), hamming.FlatIndex(64)
+        index.add(codes_of(range(600)), named(range(600)))
+        index.add(codes_of([600]), named([600]))
+        other.add(codes_of([800, 5]), named([800, 5]))
+        before = list(range(601))
+        action, after = {
+            "add": (lambda index=index: index.add(codes_of([700]), named([700])), [*before, 700]),
+            "remove": (lambda index=index: index.remove(named([7, 600])), [n for n in before if n not in (7, 600)]),
+            "merge": (
+                lambda index=index, other=other: index.merge(other, duplicates="replace"),
+                [*(n for n in before if n != 5), 800, 5],
+            ),
+            "clear": (index.clear, []),
+            "optimize": (lambda index=index: index.optimize(threads=1), before),
+        }[change]
+        more = interrupted(action, moment)
+        present = after if len(index) == len(after) else before
+        assert index.ids.tolist() == named(present)
+        np.testing.assert_array_equal(index.reconstruct(named(present)), codes_of(present))
+        assert goes_through(lambda index=index: index.add(codes_of([900]), named([900])))
+        assert named([900])[0] in index
+        moment += 1 if moment < 40 else 7
+    assert moment > 4
+
+
 def test_saving_that_is_interrupted_at_any_moment_leaves_one_whole_file(tmp_path):
     path = tmp_path / "a"
     index = hamming.FlatIndex(64)

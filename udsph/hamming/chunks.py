@@ -54,6 +54,7 @@ class Chunk:
                 order = np.argsort(keys)
                 index = keys[order], _small(order, len(keys))
             self._index = index
+            self.values.ordered()
         return index
 
     def repeated(self) -> Any:

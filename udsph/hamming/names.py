@@ -48,6 +48,9 @@ class Integers:
         """Ids at places."""
         return self.values[places]
 
+    def ordered(self) -> None:
+        """Somebody keeps the keys in order: the ids are theirs all the same."""
+
     def tolist(self) -> list[Any]:
         """All ids, as Python has them."""
         return self.values.tolist()
@@ -100,10 +103,13 @@ class Strings:
         return self.offsets.nbytes + self.data.nbytes + (0 if self._keys is None else self._keys.nbytes)
 
     def keys(self) -> Keys:
-        """One key per string. Two threads may both make them, and make the same."""
-        if self._keys is None:
-            self._keys = np.fromiter(map(hash, self.tolist()), np.int64, len(self))
-        return self._keys
+        """One key per string. They are kept until an order of them is, which is all that is asked for later."""
+        keys = self._keys
+        return np.fromiter(map(hash, self.tolist()), np.int64, len(self)) if keys is None else keys
+
+    def ordered(self) -> None:
+        """Somebody keeps the keys in order."""
+        self._keys = None
 
     def take(self, places: Places) -> NDArray[Any]:
         """Strings at places, an array of objects."""
@@ -138,7 +144,7 @@ class Strings:
             here = np.arange(offsets[begin], offsets[end])
             data[here] = self.data[here + moves]
             begin = end
-        return Strings(offsets, data, None if self._keys is None else self._keys[places])
+        return Strings(offsets, data)
 
     def text(self, place: int) -> str:
         """The string at a place."""
@@ -161,10 +167,8 @@ class Strings:
         """One column of several."""
         ends = np.cumsum([0, *(len(column.data) for column in columns)])
         offsets = [column.offsets[1:] + end for column, end in zip(columns, ends, strict=False)]
-        keys = np.concatenate([column.keys() for column in columns])
-        return Strings(
-            np.concatenate([np.zeros(1, np.int64), *offsets]), np.concatenate([column.data for column in columns]), keys
-        )
+        data = np.concatenate([column.data for column in columns])
+        return Strings(np.concatenate([np.zeros(1, np.int64), *offsets]), data)
 
     def _texts(self, places: Places) -> list[str]:
         data = self.data

@@ -9,6 +9,7 @@
 #include "hamming/capi.h"
 #include "hamming/door_bindings.h"
 #include "hamming/levels.h"
+#include "hamming/merge.h"
 #include "hamming/operations_bindings.h"
 #include "hamming/search.h"
 #include "hamming/tables.h"
@@ -205,6 +206,49 @@ py::tuple range_search_tables(const udsph::Tables &tables, const udsph::Segment 
                         to_array(std::move(result.positions)));
 }
 
+// The k nearest of two parts, as search returns them; those of the second count from `base` on.
+py::tuple merge_search(const Array<int32_t> &near, const Array<int64_t> &places, const Array<int32_t> &more_near,
+                       const Array<int64_t> &more_places, int64_t base) {
+  const auto size = static_cast<size_t>(near.size());
+  if (near.ndim() < 1 || static_cast<size_t>(places.size()) != size || static_cast<size_t>(more_near.size()) != size ||
+      static_cast<size_t>(more_places.size()) != size)
+    throw py::value_error("results of two parts must have one shape");
+  const std::vector<py::ssize_t> shape(near.shape(), near.shape() + near.ndim());
+  py::array_t<int32_t> distances(shape);
+  py::array_t<int64_t> positions(shape);
+  int32_t *d = distances.mutable_data();
+  int64_t *p = positions.mutable_data();
+  const auto k = static_cast<size_t>(near.shape(near.ndim() - 1));
+  for (size_t i = 0; k > 0 && i < size; i += k)
+    udsph::merge({near.data() + i, places.data() + i, k}, {more_near.data() + i, more_places.data() + i, k}, base, k, d + i, p + i);
+  return py::make_tuple(distances, positions);
+}
+
+// All results of two parts, as range_search returns them.
+py::tuple merge_range(const Array<int64_t> &offsets, const Array<int32_t> &near, const Array<int64_t> &places,
+                      const Array<int64_t> &more_offsets, const Array<int32_t> &more_near, const Array<int64_t> &more_places,
+                      int64_t base) {
+  if (offsets.size() < 1 || offsets.size() != more_offsets.size()) throw py::value_error("both parts must answer the same queries");
+  const auto n_queries = static_cast<size_t>(offsets.size() - 1);
+  const int64_t *from = offsets.data(), *more = more_offsets.data();
+  if (near.size() != from[n_queries] || places.size() != near.size() || more_near.size() != more[n_queries] ||
+      more_places.size() != more_near.size())
+    throw py::value_error("offsets must end with the number of results");
+  Array<int64_t> ends(offsets.size());
+  Array<int32_t> distances(near.size() + more_near.size());
+  Array<int64_t> positions(near.size() + more_near.size());
+  int64_t *to = ends.mutable_data(), *p = positions.mutable_data();
+  int32_t *d = distances.mutable_data();
+  to[0] = 0;
+  for (size_t q = 0; q < n_queries; q++) {
+    const auto a = static_cast<size_t>(from[q + 1] - from[q]), b = static_cast<size_t>(more[q + 1] - more[q]);
+    udsph::merge({near.data() + from[q], places.data() + from[q], a}, {more_near.data() + more[q], more_places.data() + more[q], b}, base,
+                 a + b, d + to[q], p + to[q]);
+    to[q + 1] = to[q] + static_cast<int64_t>(a + b);
+  }
+  return py::make_tuple(ends, distances, positions);
+}
+
 // The first `size` bytes of an open file in memory; they stay when it is closed.
 py::array_t<uint8_t> map_file(int file, size_t size) {
   void *memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
@@ -249,6 +293,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("set_level", [](const std::string &name) { udsph::levels().set(name); });
   module.def("distances", &distances);
   module.def("map_file", &map_file);
+  module.def("merge_search", &merge_search);
+  module.def("merge_range", &merge_range);
   bind_operations(module);
   bind_door(module);
   py::class_<udsph::Segment, std::shared_ptr<udsph::Segment>>(module, "Segment")

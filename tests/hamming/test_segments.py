@@ -135,6 +135,44 @@ def _apart(parts):
     return tuple(zip(parts, bases, strict=True))
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_merging_is_sorting_by_distance_and_position(engine, single, rng):
+    """Parts of any sizes, with ties, missing results and queries without any."""
+    for _ in range(20):
+        nq, k, bases = 1 if single else int(rng.integers(0, 9)), int(rng.integers(1, 9)), [3, 600, 5000]
+        pairs = [
+            [sorted({(int(d), int(p)) for d, p in rng.integers(0, 12, (rng.integers(0, 9), 2))}) for _ in range(nq)]
+            for _ in bases
+        ]
+        expected = [
+            sorted((d, p + base) for part, base in zip(pairs, bases, strict=True) for d, p in part[q])
+            for q in range(nq)
+        ]
+        near = np.full((3, nq, k), results.NO_DISTANCE, np.int32)
+        places = np.full((3, nq, k), results.NO_ID, np.int64)
+        for part, q in np.ndindex(3, nq):
+            for i, (distance, place) in enumerate(pairs[part][q][:k]):
+                near[part, q, i], places[part, q, i] = distance, place
+        shape = (k,) if single else (nq, k)
+        parts = [(near[i].reshape(shape), places[i].reshape(shape)) for i in range(3)]
+        merged = results.merge_search(parts, bases)
+        padded = [(row + [(results.NO_DISTANCE, -1)] * k)[:k] for row in expected]
+        np.testing.assert_array_equal(merged[0], np.array([[d for d, _ in row] for row in padded]).reshape(shape))
+        np.testing.assert_array_equal(merged[1], np.array([[p for _, p in row] for row in padded]).reshape(shape))
+        flat = [[pair for row in part for pair in row] for part in pairs]
+        ranges = [
+            (
+                np.cumsum([0, *map(len, part)]),
+                np.array([d for d, _ in all_], np.int32),
+                np.array([p for _, p in all_], np.int64),
+            )
+            for part, all_ in zip(pairs, flat, strict=True)
+        ]
+        offsets, distances, positions = results.merge_range(ranges, bases)
+        assert offsets.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
+        assert list(zip(distances.tolist(), positions.tolist(), strict=True)) == [p for row in expected for p in row]
+
+
 def test_merging_pads_where_all_parts_together_have_too_few():
     near = np.array([[3, results.NO_DISTANCE]], np.int32)
     merged = results.merge_search([(near, np.array([[0, -1]])), (near - (near == 3), np.array([[1, -1]]))], [0, 512])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from udsph.hamming import backend
 
 NO_ID = -1
 NO_DISTANCE = 2**31 - 1
@@ -43,36 +45,60 @@ class RangeResult(NamedTuple):
 def merge_search(parts: Sequence[tuple[Distances, Positions]], bases: Sequence[int]) -> tuple[Distances, Positions]:
     """The k nearest of all parts from the k nearest of each, sorted by (distance, position).
 
-    parts : distances and positions (nq, k) of each, padded; bases : the position at which each part begins, ascending.
+    parts : distances and positions (nq, k) or (k,) of each, padded; bases : the position at which each part begins,
+    ascending.
     """
-    near, places = parts[0][0], _moved(parts[0][1], bases[0])
-    k = near.shape[1]
+    (near, places), merge = parts[0], _operation("merge_search", _merge_two)
+    if bases[0]:
+        places = _moved(places, bases[0])
     for (more, positions), base in zip(parts[1:], bases[1:], strict=True):
-        if (more[:, 0] >= near[:, -1]).all():  # nothing nearer: ties belong to the part before
-            continue
-        both = np.concatenate([near, more], axis=1)
-        # Stable, and parts lie in the order of their positions: ties stay in that order, padding comes last.
-        order = np.argsort(both, axis=1, kind="stable")[:, :k]
-        near = np.take_along_axis(both, order, axis=1)
-        places = np.take_along_axis(np.concatenate([places, _moved(positions, base)], axis=1), order, axis=1)
+        near, places = merge(near, places, more, positions, base)
     return near, places
-
-
-def _moved(positions: Positions, base: int) -> Positions:
-    """Positions counted from where the first part begins; missing ones stay."""
-    return positions if base == 0 else np.where(positions < 0, NO_ID, positions + base)
 
 
 def merge_range(
     parts: Sequence[tuple[Offsets, Distances, Positions]], bases: Sequence[int]
 ) -> tuple[Offsets, Distances, Positions]:
     """All results of all parts, per query sorted by (distance, position); arguments as for ``merge_search``."""
-    if len(parts) == 1 and bases[0] == 0:
-        return parts[0]
-    counts = np.sum([np.diff(offsets) for offsets, _, _ in parts], axis=0)
-    queries = np.concatenate([np.repeat(np.arange(len(counts)), np.diff(offsets)) for offsets, _, _ in parts])
-    near = np.concatenate([distances for _, distances, _ in parts])
-    places = np.concatenate([positions + base for (_, _, positions), base in zip(parts, bases, strict=True)])
-    # Sorted runs, one per part, in the order of positions: a stable sort merges them in one pass and keeps ties.
-    order = np.argsort(queries << 16 | near, kind="stable")
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), near[order], places[order]
+    (offsets, near, places), merge = parts[0], _operation("merge_range", _merge_two_ranges)
+    if bases[0]:
+        places = _moved(places, bases[0])
+    for (more_offsets, more, positions), base in zip(parts[1:], bases[1:], strict=True):
+        offsets, near, places = merge(offsets, near, places, more_offsets, more, positions, base)
+    return offsets, near, places
+
+
+def _operation(name: str, reference: Callable[..., Any]) -> Callable[..., Any]:
+    return getattr(backend.module(), name, reference)
+
+
+def _merge_two(
+    near: Distances, places: Positions, more: Distances, positions: Positions, base: int
+) -> tuple[Distances, Positions]:
+    both = np.concatenate([near, more], axis=-1)
+    # Stable, and parts lie in the order of their positions: ties stay in that order, padding comes last.
+    order = np.argsort(both, axis=-1, kind="stable")[..., : near.shape[-1]]
+    all_places = np.concatenate([places, _moved(positions, base)], axis=-1)
+    return np.take_along_axis(both, order, axis=-1), np.take_along_axis(all_places, order, axis=-1)
+
+
+def _moved(positions: Positions, base: int) -> Positions:
+    """Positions counted from where the first part begins; missing ones stay."""
+    return np.where(positions < 0, NO_ID, positions + base)
+
+
+def _merge_two_ranges(
+    offsets: Offsets,
+    near: Distances,
+    places: Positions,
+    more_offsets: Offsets,
+    more: Distances,
+    positions: Positions,
+    base: int,
+) -> tuple[Offsets, Distances, Positions]:
+    counts = np.diff(offsets), np.diff(more_offsets)
+    queries = np.concatenate([np.repeat(np.arange(len(count)), count) for count in counts])
+    both = np.concatenate([near, more])
+    # Two sorted runs in the order of positions: a stable sort merges them in one pass and keeps ties.
+    order = np.argsort(queries << 16 | both, kind="stable")
+    return offsets + more_offsets, both[order], np.concatenate([places, positions + base])[order]

@@ -125,11 +125,8 @@ class Snapshot:
         elif len(searched) == 1:
             near, positions = searched[0][0].search(queries, k, allowed, threads)
         else:
-            rows = np.atleast_2d(queries)
-            parts = [part.search(rows, k, words, threads) for part, words in self.parts(allowed)]
+            parts = [part.search(queries, k, words, threads) for part, words in self.parts(allowed)]
             near, positions = merge_search(parts, [base for _, base in searched])
-            if queries.ndim == 1:
-                near, positions = near[0], positions[0]
         return SearchResult(near, positions if self.ids.positional else self.ids.at(positions))
 
     def range_search(

@@ -130,7 +130,8 @@ def test_collapsed_codes_stand_below_the_table(comparing, monkeypatch):
     monkeypatch.setattr(methods()["cvh"], "encode_image", lambda self, images: np.zeros((len(images), 1), np.uint8))
     list(folder.run())
     (note,) = folder.notes()
-    assert note.startswith("cvh, seed 0: 90 images have one code of 8 bits")
+    assert note == "codes that hardly differ, as results.json says in full: cvh 8 (seed 0)"
+    assert folder.rows()[0]["remarks"][0].startswith("90 images have one code of 8 bits")
     assert note in markdown_table(summarise(folder.rows()), 0.3, "MAP", [note])
 
 

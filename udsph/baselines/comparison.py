@@ -231,8 +231,9 @@ class ComparisonFolder:
         if self.chance is not None and any(unknown.values()):
             left = " and ".join(f"{count:,} of the {split}" for split, count in unknown.items())
             lines.append(f"MAP and NDCG leave out pairs whose labels are not known: {left}")
-        for row in self.rows():
-            lines += [f"{row['method']}, seed {row['seed']}: {remark}" for remark in row.get("remarks", ())]
+        collapsed = [f"{row['method']} {row['bits']} (seed {row['seed']})" for row in self.rows() if row.get("remarks")]
+        if collapsed:
+            lines.append(f"codes that hardly differ, as results.json says in full: {', '.join(collapsed)}")
         return lines
 
     def collect(self) -> list[Row]:

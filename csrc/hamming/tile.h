@@ -32,7 +32,7 @@ class TileMemory {
   std::vector<uint64_t> words_, queries_, keys_;
   std::vector<uint32_t> limits_, counts_;
   std::vector<Best> best_;
-  std::vector<Found::Pair> pairs_;
+  Memory<Found::Pair> pairs_;
   Found found_{};
   Tile tile_{};
 };

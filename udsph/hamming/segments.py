@@ -133,14 +133,17 @@ class Snapshot:
         self, queries: Codes, radius: int, where: Any, threads: int, unknown: Unknown = "error"
     ) -> RangeResult:
         """All codes within the radius, by id."""
-        allowed = self.allowed(where, unknown)
+        allowed = None if where is None and self.alive is None else self.allowed(where, unknown)
+        searched = self._searched or self.searched()
         if isinstance(allowed, Few):
             offsets, near, places = self.segment_of(allowed.positions).range_search(queries, radius, None, threads)
             positions = allowed.positions[places]
+        elif len(searched) == 1:
+            offsets, near, positions = searched[0][0].range_search(queries, radius, allowed, threads)
         else:
             parts = [part.range_search(queries, radius, words, threads) for part, words in self.parts(allowed)]
-            offsets, near, positions = merge_range(parts, [base for _, base in self.searched()])
-        return RangeResult(offsets, near, self.ids.at(positions))
+            offsets, near, positions = merge_range(parts, [base for _, base in searched])
+        return RangeResult(offsets, near, positions if self.ids.positional else self.ids.at(positions))
 
     def threads(self, queries: Codes, asked: int | None) -> int:
         """Threads for these queries; where there is work for one only, the environment is not looked at."""

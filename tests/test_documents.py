@@ -18,7 +18,12 @@ from udsph.cli.parser import UsageError, build_parser
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN_WHOLE = ["operations.md", *(path.name for path in DOCUMENTS if path.name.startswith("use-"))]
+RUN_WHOLE = [
+    "operations.md",
+    "from-faiss.md",
+    "scikit-learn.md",
+    *(path.name for path in DOCUMENTS if path.name.startswith("use-")),
+]
 # What takes long, made small; each must stand in the README.
 SMALLER = {"1_000_000": "20_000", "pairs=2000": "pairs=120", "epochs=5": "epochs=1, label_steps=5", "100_000": "10_000"}
 
@@ -53,8 +58,9 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     """And prints what the comments behind its print() say."""
     monkeypatch.chdir(tmp_path)
     code = "".join(blocks(ROOT / "docs" / document, "python"))
-    if "import rdkit" in code or "from rdkit" in code:
-        pytest.importorskip("rdkit")
+    for package in ("rdkit", "faiss", "sklearn"):
+        if f"import {package}" in code or f"from {package}" in code:
+            pytest.importorskip(package)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(code, document, "exec"), {"__name__": "__main__"})
     said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.M)

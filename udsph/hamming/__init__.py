@@ -13,6 +13,7 @@ plain NumPy). The native kernels are in ``csrc/hamming``.
 from udsph.hamming.backend import build_info, simd_level, simd_levels
 from udsph.hamming.codes import pack, unpack
 from udsph.hamming.direct import distances, search
+from udsph.hamming.faiss_indexes import from_faiss
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.index import Index
@@ -37,6 +38,7 @@ __all__ = [
     "SimilarityResult",
     "build_info",
     "distances",
+    "from_faiss",
     "groups",
     "load",
     "pack",

@@ -71,6 +71,10 @@ def _dataset(arrays: Arrays, keys: Mapping[str, str], seed: int, first: str) -> 
         )
     if parts and LABELLED in arrays:
         raise InputError(f"{source}: '{LABELLED}' does not go with arrays for each split; {KEEP_ROWS}")
+    lacking = [_name(keys["labels"], part) for part in parts if "labels" in keys]
+    lacking = [name for name in lacking if name not in arrays]
+    if lacking:
+        raise InputError(f"{arrays.missing(lacking[0])}; {KEEP_ROWS}, labels=none is for pairs without")
     tables = {view: [arrays.read(_name(key, part)) for part in parts or ("",)] for view, key in keys.items()}
     counts = _counts(source, keys, tables, parts or ("",), LABELLED in arrays)
     indices = {} if parts else _indices(arrays, counts[0], first)

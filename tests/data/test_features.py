@@ -400,7 +400,7 @@ def test_an_index_of_the_labelled_does_not_go_with_arrays_of_splits(write):
     with pytest.raises(InputError, match="'labelled' does not go with arrays for each split; an item without labels"):
         load(write(**arrays, labelled=np.arange(3)))
     without = {name: array for name, array in arrays.items() if name != "labels_train"}
-    with pytest.raises(InputError, match="no array 'labels_train'; .*keeps its row, -1 all over, labels=none is for"):
+    with pytest.raises(InputError, match=r"no array 'labels_train'; .*keeps its row, -1 all over, labels=none is for"):
         load(write(**without))
     arrays["labels_train"][2] = -1
     assert np.flatnonzero(~load(write(**arrays)).known).tolist() == [2]

@@ -156,6 +156,10 @@ def test_copies_pickles_and_files_of_an_optimized_index(engine, both, tmp_path):
         agree(other, flat, queries, ids)
     assert pickle.loads(pickle.dumps(index)).kind == "multi"
     agree(hamming.load(tmp_path / "a"), flat, queries, ids)
+    loaded = hamming.Index.load(tmp_path / "a")
+    assert type(loaded) is hamming.Index
+    loaded.optimize()
+    agree(loaded, flat, queries, ids)
 
 
 @native

@@ -321,7 +321,7 @@ class FlatIndex(Stored):
 
 
 def load(file: str | os.PathLike[str] | Any, *, mmap: bool = True, verify: bool = True) -> FlatIndex:
-    """Open an index that ``FlatIndex.save`` wrote.
+    """Open an index that ``FlatIndex.save`` wrote, as a ``FlatIndex``; ``Index.load`` opens it as an ``Index``.
 
     Parameters
     ----------
@@ -340,6 +340,4 @@ def load(file: str | os.PathLike[str] | Any, *, mmap: bool = True, verify: bool 
     OSError
         The file cannot be read.
     """
-    from udsph.hamming import storage
-
-    return FlatIndex._of(storage.read(file, mmap=mmap, verify=verify))
+    return FlatIndex.load(file, mmap=mmap, verify=verify)

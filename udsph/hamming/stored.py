@@ -81,6 +81,15 @@ class Stored:
 
         storage.write(file, storage.Contents(self.bitorder, self._snapshot))
 
+    @classmethod
+    def load(
+        cls: type[_Index], file: str | os.PathLike[str] | Any, *, mmap: bool = True, verify: bool = True
+    ) -> _Index:
+        """Open what ``save`` wrote, as ``udsph.hamming.load`` does, as an index of this class."""
+        from udsph.hamming import storage
+
+        return cls._of(storage.read(file, mmap=mmap, verify=verify))
+
     def _image(self) -> NDArray[np.uint8]:
         from udsph.hamming import storage
 

@@ -8,7 +8,7 @@ trap 'rm -rf "$build"' EXIT
 programs() {
     local compiler=$1 prefix=$2 pair program sources
     shift 2
-    for pair in searches:hamming counts:evaluation scores:attention; do
+    for pair in searches:hamming operations:hamming counts:evaluation scores:attention; do
         program=${pair%%:*}
         sources=$(find "$root/csrc/${pair##*:}" -maxdepth 1 -name '*.cpp' ! -name '*bindings.cpp')
         [ "$program" != scores ] || sources="$sources $root/tests/attention/emulation.cpp"

@@ -11,7 +11,7 @@ programs aarch64-linux-gnu-g++ arm $flags &
 programs g++ x86 $flags &
 wait -n && wait -n
 
-for program in searches counts scores; do
+for program in searches operations counts scores; do
     qemu-aarch64 "$build/arm-$program" scalar neon
     [ "$(uname -m)" = x86_64 ] || continue
     qemu-x86_64 -cpu Nehalem "$build/x86-$program" scalar 2> /dev/null

@@ -15,7 +15,7 @@ package "$python" hamming $flags
 # Where addresses are drawn from more bits than ThreadSanitizer knows of, it needs them fixed.
 run=()
 "$build/tsan-searches" scalar-is-not-all > /dev/null 2>&1 || [ $? = 1 ] || run=(setarch "$(uname -m)" -R)
-for program in searches counts scores; do "${run[@]}" "$build/tsan-$program"; done
+for program in searches operations counts scores; do "${run[@]}" "$build/tsan-$program"; done
 
 preload="$(gcc -print-file-name=libtsan.so) $(gcc -print-file-name=libstdc++.so)"
 status=0

@@ -124,11 +124,14 @@ class Ids:
                 return self._chunks[0].values.take(positions)
         out = np.full(positions.shape, self._form.missing, self._form.dtype)
         begin = 0
-        for column in self.columns():
-            here = (positions >= begin) & (positions < begin + len(column))
+        for chunk in self._chunks:
+            here = (positions >= begin) & (positions < begin + len(chunk))
             if here.any():
-                out[here] = column.take(positions[here] - begin)
-            begin += len(column)
+                out[here] = chunk.values.take(positions[here] - begin)
+            begin += len(chunk)
+        if self._recent is not None:
+            here = positions >= begin
+            out[here] = self._recent.ids[positions[here] - begin]
         return out
 
     def lookup(self, wanted: Wanted, alive: Alive | None, name: str = "ids") -> tuple[NDArray[np.int64], Positions]:

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from udsph.baselines import registry, shallow
 from udsph.files import locked
 
@@ -67,3 +69,19 @@ def test_what_the_methods_learn_from_is_said_before(tmp_path):
     none = ["--methods", "random,scm-seq", "--set", "labelled=0"]
     found = udsph("compare", *ARGUMENTS, *none, "--output", tmp_path / "none")
     assert found.exit_code == 2 and found.stderr.count("\n") == 1 and "scm-seq needs labels" in found.stderr
+
+
+def test_pairs_without_labels_are_compared_by_pairs(tmp_path):
+    rng = np.random.default_rng(0)
+    views = {"image": rng.normal(size=(60, 4)), "text": rng.normal(size=(60, 3))}
+    np.savez(tmp_path / "a.npz", **views, labels=np.full((60, 2), -1))
+    given = ["--data", "features", "--root", tmp_path / "a.npz", "--bits", "8", "--seeds", "1", "--processes", "1"]
+    asked = [*given, "--methods", "random", "--set", "labels=none", "--output", tmp_path / "out", "--json"]
+    found = udsph("compare", *asked)
+    assert found.exit_code == 0, found.stderr
+    answer = json.loads(found.stdout)
+    assert answer["chance"] is None and "map" not in answer["rows"][0]["image_to_text"]
+    assert "   R@10 0." in found.stderr
+    assert (tmp_path / "out" / "results.md").read_text().startswith("R@10 on features (labels=none); 12 queries, ")
+    refused = udsph("compare", *given, "--methods", "random", "--output", tmp_path / "other")
+    assert refused.exit_code == 2 and "is -1 throughout, so no label is known; --set labels=none" in refused.stderr

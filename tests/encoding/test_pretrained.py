@@ -57,9 +57,24 @@ def test_the_card_says_data_metrics_and_licence(model, scenes, tmp_path):
     assert "license: apache-2.0" in front and "library_name: udsph" in front
     assert f"value: {metrics['image_to_text']['map']:.4f}" in front
     assert "# Scenes" in card and "Drawn scenes." in card and "`scenes`" in card and "16 bits" in card
-    assert f"| text to image | {metrics['text_to_image']['map']:.4f} |" in card
+    row = [f"{metrics['text_to_image'][key]:.4f}" for key in ("map", "ndcg_linear@100", "pair_recall@10")]
+    assert f"| text to image | {' | '.join(row)} |" in card
     assert "secret" not in card + (tmp_path / "m" / "config.json").read_text()
     assert json.loads((tmp_path / "m" / "config.json").read_text())["metrics"] == metrics
+
+
+def test_the_card_of_a_model_without_labels_has_pairs_and_that_of_an_earlier_run_its_map(model, tmp_path):
+    pairs = {"pair_recall@10": 0.25, "pair_median_rank": 31.5}
+    bare = {"image_to_text": pairs, "text_to_image": pairs, "bits": 16, "n_pairs": 1000, "ties": "expected"}
+    model.share(tmp_path / "bare", metrics=bare)
+    card = (tmp_path / "bare" / "README.md").read_text()
+    assert "| direction | recall@10 of pairs |\n| --- | --- |\n| image to text | 0.2500 |" in card
+    assert "recall of an item's own partner among 1,000 pairs; ties: expected." in card and "model-index" not in card
+    earlier = {"image_to_text": {"map": 0.5}, "text_to_image": {"map": 0.25}, "n_query": 9, "n_database": 90}
+    model.share(tmp_path / "earlier", metrics=earlier)
+    card = (tmp_path / "earlier" / "README.md").read_text()
+    assert "| direction | MAP |\n" in card and "| text to image | 0.2500 |" in card
+    assert "9 queries, 90 items." in card and "value: 0.5000" in card
 
 
 def test_a_card_without_metrics_and_licence_says_so(model, tmp_path):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CARD = "README.md"
+MEASURES = {"map": "MAP", "ndcg_linear@100": "NDCG@100", "pair_recall@10": "recall@10 of pairs"}  # on the card
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
@@ -155,12 +156,18 @@ def _view(spec: Mapping[str, Any]) -> str:
 def _table(metrics: Mapping[str, Any]) -> str:
     if not metrics:
         return "None were given."
-    lines = ["| direction | MAP |", "| --- | --- |"]
-    lines += [f"| {in_words(key)} | {metrics[key]['map']:.4f} |" for key in DIRECTIONS if "map" in metrics.get(key, {})]
-    sizes = f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items" if "n_query" in metrics else ""
-    chance = f"; codes that are all equal reach {metrics['chance']:.4f}" if "chance" in metrics else ""
-    ties = f"; ties: {metrics['ties']}" if "ties" in metrics else ""
-    return "\n".join([*lines, "", f"{sizes}{ties}{chance}."])
+    rows = [(in_words(key), metrics[key]) for key in DIRECTIONS if key in metrics]
+    shown = {key: title for key, title in MEASURES.items() if any(key in found for _, found in rows)}
+    lines = [f"| {' | '.join(['direction', *shown.values()])} |", "| --- |" + " --- |" * len(shown)]
+    for words, found in rows:
+        cells = (f"{found[key]:.4f}" if key in found else "-" for key in shown)
+        lines.append(f"| {' | '.join([words, *cells])} |")
+    said = [f"{metrics['n_query']:,} queries, {metrics['n_database']:,} items"] if "n_query" in metrics else []
+    if "n_pairs" in metrics:
+        said.append(f"recall of an item's own partner among {metrics['n_pairs']:,} pairs")
+    said += [f"ties: {metrics['ties']}"] if "ties" in metrics else []
+    said += [f"codes that are all equal reach the MAP {metrics['chance']:.4f}"] if "chance" in metrics else []
+    return "\n".join([*lines, "", f"{'; '.join(said)}."])
 
 
 def _results(metrics: Mapping[str, Any], name: str, dataset: str) -> str:

@@ -23,6 +23,14 @@ from typing_extensions import assert_type
 import udsph
 from udsph import evaluation, hamming
 from udsph.errors import InputError
+from udsph.hamming import jit, numba_functions
+
+
+def compiled(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> int:
+    distances, rows = np.empty(3, np.int32), np.empty(3, np.int64)
+    numba_functions.nearest(query, codes, distances, rows)
+    assert_type(jit.distance(query, codes[0]), np.int32)
+    return numba_functions.within(query, codes, 3, distances, rows)
 
 
 def collect(values: NDArray[np.float32], k: int) -> hamming.FlatIndex:

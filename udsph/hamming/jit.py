@@ -50,7 +50,7 @@ def _word(code, byte):
 
 
 @compiled(nogil=True)
-def distance(a, b):
+def distance(a: Codes, b: Codes) -> np.int32:
     """Hamming distance of two packed codes, each (bytes,) uint8."""
     total = np.uint64(0)
     whole = len(a) - len(a) % 8
@@ -69,7 +69,13 @@ def _distances(queries, codes, out):
 
 
 @compiled(nogil=True)
-def search_one(query, codes, allowed, best, positions):
+def search_one(
+    query: Codes,
+    codes: Codes,
+    allowed: NDArray[np.bool_],
+    best: NDArray[np.int32],
+    positions: NDArray[np.int64],
+) -> None:
     """Write the nearest of one query, as many as ``best`` has room for, sorted by (distance, position) and padded.
 
     query : (bytes,) uint8; codes : (n, bytes) uint8; allowed : (n,) bool, or of length 0: all;
@@ -98,7 +104,9 @@ def search_one(query, codes, allowed, best, positions):
 
 
 @compiled(nogil=True)
-def range_search_one(query, codes, radius, allowed):
+def range_search_one(
+    query: Codes, codes: Codes, radius: int, allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Distances int32 and positions int64 of the codes within the radius, sorted by (distance, position)."""
     counts = np.zeros(8 * codes.shape[1] + 2, np.int64)
     row = np.empty(len(codes), np.int32)

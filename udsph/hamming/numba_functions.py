@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 try:
     import numba
@@ -42,6 +43,10 @@ except ModuleNotFoundError as error:
 from udsph.compiled import compiled
 from udsph.hamming import backend, jit
 from udsph.hamming.flat import FlatIndex
+
+Codes = NDArray[np.uint8]
+Distances = NDArray[np.int32]
+Rows = NDArray[np.int64]
 
 _ALL = np.empty(0, np.bool_)
 _BYTES, _INTS, _LONGS = types.CPointer(types.uint8), types.CPointer(types.int32), types.CPointer(types.int64)
@@ -124,7 +129,7 @@ def _check(query, codes, results, places):
 
 
 @compiled(nogil=True)
-def distances(query, codes, out):
+def distances(query: Codes, codes: Codes, out: Distances) -> None:
     """Write the distances of one query and all codes.
 
     query : (bytes,) uint8; codes : (n, bytes) uint8; out : (n,) int32, contiguous, written.
@@ -137,7 +142,7 @@ def distances(query, codes, out):
 
 
 @compiled(nogil=True)
-def nearest(query, codes, distances, rows):
+def nearest(query: Codes, codes: Codes, distances: Distances, rows: Rows) -> None:
     """Write the nearest codes of one query, as many as there is room for, sorted by (distance, row).
 
     query : (bytes,) uint8; codes : (n, bytes) uint8; distances : (k,) int32 and rows : (k,) int64, contiguous, written;
@@ -155,7 +160,7 @@ def nearest(query, codes, distances, rows):
 
 
 @compiled(nogil=True)
-def within(query, codes, radius, distances, rows):
+def within(query: Codes, codes: Codes, radius: int, distances: Distances, rows: Rows) -> int:
     """Write the codes within a radius of one query, the nearest first, and return how many there are.
 
     query : (bytes,) uint8; codes : (n, bytes) uint8; distances : (room,) int32 and rows : (room,) int64, contiguous:
@@ -183,7 +188,7 @@ def within(query, codes, radius, distances, rows):
 
 
 @compiled(nogil=True)
-def search(address, queries, distances, ids):
+def search(address: int, queries: Codes, distances: Distances, ids: Rows) -> None:
     """Write the nearest codes of every query that a view of an index has, as many as there is room for.
 
     address : that of ``view(index)``, which must be kept meanwhile; queries : (nq, bytes) uint8, of the width of the

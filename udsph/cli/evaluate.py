@@ -51,7 +51,7 @@ def evaluate(
     output: Annotated[Path | None, Option(help="Write the metrics: .json or .csv")] = None,
     plot: Annotated[Path | None, Option(help="Draw the precision-recall curve: .png, .pdf or .svg")] = None,
 ) -> Answer:
-    """Print the MAP of a run in both directions and write RUN/metrics.json, or print the metrics of bare files.
+    """Print MAP, NDCG and recall of pairs of a run both ways and write RUN/metrics.json, or the metrics of bare files.
 
     Bare files need NumPy alone: .npy (memory-mapped), or FILE.npz:NAME, FILE.mat:NAME, FILE.h5:NAME.
     """

@@ -149,6 +149,8 @@ def test_more_labels_than_there_are_cannot_be_kept():
         with_labelled(dataset(None, classes=()), 3, 0)
     with pytest.raises(InputError, match="labelled=-1 must be at least 0"):
         data.load("scenes", pairs=20, labelled=-1)
+    with pytest.raises(InputError, match="scenes: labelled_seed=3 chooses nothing without labelled=N; give both"):
+        data.load("scenes", pairs=20, labelled_seed=3)
 
 
 def test_a_layout_cannot_have_a_setting_of_that_name():

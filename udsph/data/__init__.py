@@ -62,6 +62,9 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **settings: Any)
     settings = {key.replace("-", "_"): value for key, value in settings.items()}  # on-error, as options are written
     resolved = resolve(name, layout.all_settings, settings)
     choice = {key: resolved.pop(key) for key in supervision.SETTINGS}
+    if choice["labelled"] is None and choice["labelled_seed"]:
+        seed = choice["labelled_seed"]
+        raise InputError(f"{name}: labelled_seed={seed} chooses nothing without labelled=N; give both")
     if not layout.reads_files:
         if root is not None:
             raise InputError(f"{name} is generated and reads no files; leave the root '{root}' away")

@@ -1,7 +1,7 @@
 """Which labels are known, and which of them training may use: partly labelled data, and the setting ``labelled``.
 
-An item without labels is one of whose classes nothing is known. That is not an item of no class, whose labels are known
-and all 0: it counts in an evaluation, as one that is relevant to nobody.
+An item without labels is one of whose classes nothing is known. An item of no class is something else: its labels are
+known, and all 0, and it counts in an evaluation, as one that is relevant to nobody.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class Collector {
 
   // The pairs of whole left rows, sorted, and where these end: the same however the pairs came.
   Pairs finish() {
-    std::sort(pairs_.begin(), pairs_.end());
     keep(limit());
+    sort();
     if (pairs_.size() > capacity_) keep(std::max<size_t>(begin_ + 1, pairs_[capacity_].left));
     Pairs result;
     result.end = limit();
@@ -53,6 +53,26 @@ class Collector {
   }
 
  private:
+  // By parts of the left rows that have a few pairs each, then each part.
+  void sort() {
+    const size_t range = limit() - begin_;
+    size_t shift = 0;
+    while (range >> shift > pairs_.size() / 4) shift++;
+    std::vector<size_t> starts((range >> shift) + 2, 0);
+    const auto part = [&](const Pair &pair) { return (pair.left - begin_) >> shift; };
+    for (const Pair &pair : pairs_) starts[part(pair) + 1]++;
+    for (size_t p = 1; p < starts.size(); p++) starts[p] += starts[p - 1];
+    std::vector<Pair> sorted(pairs_.size());
+    for (const Pair &pair : pairs_) sorted[starts[part(pair)]++] = pair;
+    auto first = sorted.begin();
+    for (const size_t end : starts) {  // each is now where its part ends
+      const auto last = sorted.begin() + static_cast<std::ptrdiff_t>(end);
+      std::sort(first, last);
+      first = last;
+    }
+    pairs_.swap(sorted);
+  }
+
   void keep(size_t limit) {
     limit_ = limit;
     pairs_.erase(std::remove_if(pairs_.begin(), pairs_.end(), [&](const Pair &pair) { return pair.left >= limit; }), pairs_.end());

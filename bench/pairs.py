@@ -1,7 +1,7 @@
-"""All pairs within a radius: python bench/pairs.py [N] [THREADS]; N a million, 2 threads.
+"""All pairs within a radius: python bench/pairs.py [N] [THREADS] [KIND:BITS:RADIUS ...]; a million codes, 2 threads.
 
-Each row is one call of `hamming.pairs`. The scan, which is what a join replaces, is measured on so many
-of the codes as take some seconds, and its time multiplied by the square of their share.
+Each row is one call of `hamming.pairs`. The scan, which is what a join replaces, is measured on 100,000 of the codes,
+and its time multiplied by the square of their share.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
     print(f"{n:,} codes, {threads} threads")
     print("| codes | bits | radius | pairs | how | join | memory beside the codes | scan (estimate) | times |")
     print("| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
-    for kind, bits, radius in CASES:
+    for kind, bits, radius in [(k, int(b), int(r)) for k, b, r in (a.split(":") for a in sys.argv[3:])] or CASES:
         codes = make(kind, bits, n)
         plan = join_plans.make_plan(codes, codes, radius, bits, n * (n - 1) / 2)
         how = "scan" if plan is None else f"{len(plan.masks)} chunks, {'close' if plan.probed else 'equal'}"

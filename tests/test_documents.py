@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_WHOLE = [
     "operations.md",
+    "collections.md",
     "from-faiss.md",
     "scikit-learn.md",
     *(path.name for path in DOCUMENTS if path.name.startswith("use-")),

@@ -6,12 +6,13 @@
     distances, ids = index.search(queries, k=10)
 
 The order of reading: ``codes`` (what a code is), ``flat`` (the index; ``stored`` for its copies and files),
-``segments`` (what a search sees of it), ``backend`` (native, else Numba, else NumPy), ``reference`` (every operation in
-plain NumPy). The native kernels are in ``csrc/hamming``.
+``segments`` (what a search sees of it), ``collection`` (an index in a folder), ``backend`` (native, else
+Numba, else NumPy), ``reference`` (every operation in plain NumPy). The native kernels are in ``csrc/hamming``.
 """
 
 from udsph.hamming.backend import build_info, simd_level, simd_levels
 from udsph.hamming.codes import pack, unpack
+from udsph.hamming.collection import Collection
 from udsph.hamming.direct import distances, search
 from udsph.hamming.faiss_indexes import from_faiss
 from udsph.hamming.filters import Bitmap
@@ -26,6 +27,7 @@ from udsph.hamming.symbols import symbols_to_codes
 
 __all__ = [
     "Bitmap",
+    "Collection",
     "FlatIndex",
     "FormatError",
     "Index",

@@ -100,7 +100,7 @@ class Index(FlatIndex):
         MemoryError
             The tables need more memory than there is; nothing was begun.
         """
-        count, tell = thread_count(threads), _listener(progress)
+        count, tell = thread_count(threads), listener(progress)
         while True:
             with self._changes.here:
                 self._snapshot = snapshot = self._snapshot.compacted()
@@ -166,7 +166,7 @@ class Index(FlatIndex):
         self._why = _UNASKED
 
 
-def _listener(progress: Any) -> Callable[[float, str], object]:
+def listener(progress: Any) -> Callable[[float, str], object]:
     """What is called with share and text."""
     if progress is None or progress is False:
         return lambda share, what: None

@@ -39,8 +39,8 @@ def same(truth, other, n_queries=20):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def python(script, *arguments, **settings):
-    """Start another Python process with this package."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])}
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **settings)
+def program(*arguments):
+    """Start ``collection_programs.py`` with this package."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(Path(__file__).with_name("collection_programs.py")), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

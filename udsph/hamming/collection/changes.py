@@ -53,7 +53,7 @@ def plan(manifest: Manifest, snapshot: Snapshot) -> Plan:
 
 
 def write_changes(folder: Path, state: State, snapshot: Snapshot, *, durable: bool) -> Manifest:
-    """Write a snapshot that begins with the positions of the state as its next generation."""
+    """Write what is new in a snapshot that begins with the positions of the state; returns the next manifest."""
     kept, begin = plan(state.manifest, snapshot)
     entries = kept
     if begin < snapshot.n:
@@ -61,13 +61,13 @@ def write_changes(folder: Path, state: State, snapshot: Snapshot, *, durable: bo
         name = names.new_segment_name()
         written = write_segment(folder / name, snapshot, begin, durable=durable)
         entries = (*kept, Entry(name, snapshot.n - begin, *written))
-    return _publish(folder, state, snapshot, entries, durable, anew=False)
+    return _next(state.manifest, snapshot, entries, anew=False)
 
 
 def write_anew(
     folder: Path, state: State, snapshot: Snapshot, *, durable: bool, progress: Progress | None = None
 ) -> Manifest:
-    """Write a snapshot without what was removed as the next generation, in one file."""
+    """Write a snapshot without what was removed in one file; returns the next manifest."""
     for file in state.files.values():
         file.verify()
     entries: tuple[Entry, ...] = ()
@@ -75,7 +75,7 @@ def write_anew(
         name = names.new_segment_name()
         written = write_compacted(folder / name, snapshot, durable=durable, progress=progress)
         entries = (Entry(name, len(snapshot), *written),)
-    return _publish(folder, state, snapshot, entries, durable, anew=True)
+    return _next(state.manifest, snapshot, entries, anew=True)
 
 
 def _verify_rewritten(state: State, begin: int) -> None:
@@ -87,18 +87,16 @@ def _verify_rewritten(state: State, begin: int) -> None:
         base += entry.codes
 
 
-def _publish(
-    folder: Path, state: State, snapshot: Snapshot, entries: tuple[Entry, ...], durable: bool, *, anew: bool
-) -> Manifest:
-    """Write the manifest; where that fails, take it back and the new file with it.
+def _next(before: Manifest, snapshot: Snapshot, entries: tuple[Entry, ...], *, anew: bool) -> Manifest:
+    """The next manifest.
 
     anew : whether the files are without what was removed
     """
-    before, ids = state.manifest, snapshot.ids
+    ids = snapshot.ids
     kind = ids.kind
     if not ids.custom and not (ids.positional and (snapshot.alive is None or not anew)):
         kind = "own"
-    manifest = before._replace(
+    return before._replace(
         generation=before.generation + 1,
         epoch=before.epoch + anew,
         ids=kind,
@@ -106,15 +104,14 @@ def _publish(
         entries=entries,
         alive=None if anew else snapshot.alive,
     )
-    try:
-        write_manifest(folder / names.manifest_name(manifest.generation), manifest, durable=durable)
-    except BaseException:
-        _take_back(folder, before, manifest)
-        raise
-    return manifest
 
 
-def _take_back(folder: Path, before: Manifest, manifest: Manifest) -> None:
+def publish(folder: Path, manifest: Manifest, *, durable: bool) -> None:
+    """Write a manifest under its name: from then on this is the newest generation."""
+    write_manifest(folder / names.manifest_name(manifest.generation), manifest, durable=durable)
+
+
+def take_back(folder: Path, manifest: Manifest, before: Manifest | None) -> None:
     """Remove a manifest that may be there or not, and then, if it is certain that it is not, its new file.
 
     A failure leaves files that the next commit or the next writer removes.
@@ -123,7 +120,8 @@ def _take_back(folder: Path, before: Manifest, manifest: Manifest) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(folder / names.manifest_name(manifest.generation))
         sync_folder(folder)
-        for name in {entry.file for entry in manifest.entries} - {entry.file for entry in before.entries}:
+        old = set() if before is None else {entry.file for entry in before.entries}
+        for name in {entry.file for entry in manifest.entries} - old:
             os.unlink(folder / name)
 
 

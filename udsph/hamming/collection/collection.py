@@ -11,10 +11,10 @@ from udsph.hamming.collection import folder as names
 from udsph.hamming.collection import state
 from udsph.hamming.collection.handle import Handle, dead
 from udsph.hamming.collection.manifest import read_manifest
-from udsph.hamming.collection.state import Progress
-from udsph.hamming.collection.writer import Writer
+from udsph.hamming.collection.writer import Tell, Writer
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.ids import Unknown
+from udsph.hamming.index import Progress, listener
 from udsph.hamming.segments import Duplicates
 from udsph.hamming.storage import FormatError
 
@@ -115,11 +115,10 @@ class Collection(Handle):
         with self._changes.here:
             if self.changed:
                 anew = self._snapshot.closings != self._state.snapshot.closings
-                self._state = writer.commit(self._state, self._snapshot, anew=anew)
-                self._snapshot = self._state.snapshot
+                self._commit(writer, anew=anew)
             return self.generation
 
-    def compact(self, progress: Progress | None = None) -> int:
+    def compact(self, progress: Progress | bool | None = None) -> int:
         """Commit, and write all codes to one file without those that were removed.
 
         Searches go on meanwhile, here and elsewhere; changes wait. Needs room for a second copy of the codes and ids.
@@ -127,8 +126,8 @@ class Collection(Handle):
 
         Parameters
         ----------
-        progress : callable, optional
-            Is called with the bytes of codes that were written and those that will be.
+        progress : callable or True, optional
+            Called as ``progress(share, what)``, as by ``Index.optimize``. True writes to stderr.
 
         Returns
         -------
@@ -142,11 +141,10 @@ class Collection(Handle):
         InputError, OSError
             As for ``commit``.
         """
-        writer = self._check_writer()
+        writer, tell = self._check_writer(), listener(progress)
         with self._changes.here:
             if self.changed or self._snapshot.alive is not None or len(self._state.files) > 1:
-                self._state = writer.commit(self._state, self._snapshot, anew=True, progress=progress)
-                self._snapshot = self._state.snapshot
+                self._commit(writer, anew=True, tell=lambda share: tell(share, "writing codes"))
             return self.generation
 
     def rollback(self) -> None:
@@ -182,15 +180,15 @@ class Collection(Handle):
             self._state, self._snapshot = now, now.snapshot
             return True
 
-    def verify(self, progress: Progress | None = None) -> None:
+    def verify(self, progress: Progress | bool | None = None) -> None:
         """Read all files of this generation: checksums, and that ids are what they can be. Changes in memory are not.
 
         May run in a thread of its own while others search.
 
         Parameters
         ----------
-        progress : callable, optional
-            Is called with the bytes that were read and those there are.
+        progress : callable or True, optional
+            As for ``compact``.
 
         Raises
         ------
@@ -200,10 +198,10 @@ class Collection(Handle):
             The files of this generation were removed, since there is a newer one: refresh first.
         """
         self._check_open()
-        seen = self._state
+        seen, tell = self._state, listener(progress)
         try:
             read_manifest(self.path / names.manifest_name(seen.manifest.generation))
-            state.verify(seen, progress)
+            state.verify(seen, lambda share: tell(share, "reading"))
         except FileNotFoundError as error:
             generation = seen.manifest.generation
             if names.generations(self.path)[-1:] != [generation]:
@@ -248,6 +246,11 @@ class Collection(Handle):
                 self.close()
         finally:
             self._end()
+
+    def _commit(self, writer: Writer, *, anew: bool, tell: Tell = lambda share: None) -> None:
+        self._state = writer.commit(self._state, self._snapshot, anew=anew, tell=tell)
+        self._snapshot = self._state.snapshot
+        writer.clean(self._state.manifest)
 
     def _check_writer(self) -> Writer:
         self._check_open()

@@ -18,7 +18,6 @@ from udsph.hamming.collection.writer import Writer, new_folder
 from udsph.hamming.index import Index
 from udsph.hamming.segments import Snapshot
 from udsph.hamming.storage import Contents
-from udsph.threads import ForkSafeLock
 
 Mode = Literal["r", "a"]
 Durability = Literal["commit", "none"]
@@ -79,8 +78,7 @@ class Handle(Index):
         folder = new_folder(path)
         writer = Writer(folder, durable=durable)
         try:
-            writer.make(bits, bitorder, multi, keep)
-            return cls._opened(folder, state.open_newest(folder), writer)
+            return cls._opened(folder, writer.make(bits, bitorder, multi, keep), writer)
         except BaseException:
             writer.release()
             raise
@@ -154,10 +152,9 @@ class Handle(Index):
     @classmethod
     def _opened(cls: type[_Self], folder: Path, found: State, writer: Writer | None) -> _Self:
         self = cls.__new__(cls)
-        self.path, self.mode, self.kind = folder, "r" if writer is None else "a", "auto"
-        self.bits, self.bitorder = found.manifest.bits, found.manifest.bitorder
-        self._state, self._snapshot = found, found.snapshot
-        self._changes, self._writer, self._closed = ForkSafeLock(), writer, False
+        self._take(Contents(found.manifest.bitorder, found.snapshot))
+        self.path, self.mode = folder, "r" if writer is None else "a"
+        self._state, self._writer, self._closed = found, writer, False
         return self
 
     @property

@@ -84,16 +84,12 @@ def write_manifest(path: Path, manifest: Manifest, *, durable: bool) -> None:
         writer = Writer(file, KIND)
         writer.add("manifest", [np.frombuffer(json.dumps(text, indent=1).encode(), np.uint8)])
         if alive is not None and alive.dead:
+            bits = np.unpackbits(alive.words(n).view(np.uint8), count=n, bitorder="little")
             if 64 * alive.dead < n:
-                writer.add("removed", [_removed(alive, n).astype("<i8")])
+                writer.add("removed", [np.flatnonzero(bits == 0).astype("<i8")])
             else:
-                writer.add("alive", [alive.words(n).view(np.uint8)[: (n + 7) // 8]])
+                writer.add("alive", [np.packbits(bits, bitorder="little")])
         writer.finish()
-
-
-def _removed(alive: Alive, n: int) -> Positions:
-    bits = np.unpackbits(~alive.words(n).view(np.uint8)[: (n + 7) // 8], count=n, bitorder="little")
-    return np.flatnonzero(bits)
 
 
 def read_manifest(path: Path) -> Manifest:

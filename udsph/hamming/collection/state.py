@@ -24,8 +24,6 @@ from udsph.hamming.storage import FormatError
 
 _TRIES = 1000  # of a reader that meets a writer; each meets another generation
 
-Progress = Callable[[int, int], object]
-
 
 class State(NamedTuple):
     """A generation that was opened. Files and chunks of ids are kept by name, for the generations that share them."""
@@ -177,23 +175,22 @@ def with_tables_of(old: Snapshot, state: State) -> State:
     return state._replace(snapshot=Snapshot(now.empty, segments, now.ids, now.alive, now.closings))
 
 
-def verify(state: State, progress: Progress | None = None) -> None:
-    """Read every byte of the generation's files and look at every id.
+def verify(state: State, tell: Callable[[float], object] = lambda share: None) -> None:
+    """Read every byte of the generation's files and look at every id; the share that is done is told.
 
     Raises
     ------
     FormatError, OSError
         Damage, and where it is; a file that cannot be read or is gone.
     """
-    manifest, done, total = state.manifest, 0, sum(file.contents.size for file in state.files.values())
+    done, total = 0, sum(entry.size for entry in state.manifest.entries)
 
     def told(count: int) -> None:
         nonlocal done
         done += count
-        if progress is not None:
-            progress(done, total)
+        tell(min(1.0, done / total))
 
-    for entry in manifest.entries:
+    for entry in state.manifest.entries:
         state.files[entry.file].verify(0, told)
     _check_ids(state)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from udsph.hamming.codes import BitOrder
 from udsph.hamming.collection import changes, state
 from udsph.hamming.collection import folder as names
 from udsph.hamming.collection.lock import WriterLock
-from udsph.hamming.collection.manifest import Manifest, read_manifest, write_manifest
-from udsph.hamming.collection.state import Progress, State
+from udsph.hamming.collection.manifest import Manifest, read_manifest
+from udsph.hamming.collection.state import State
 from udsph.hamming.segments import Snapshot
 from udsph.hamming.storage import FormatError
+
+Tell = Callable[[float], object]
 
 
 class Writer:
@@ -27,14 +31,19 @@ class Writer:
         self._durable = durable
         self._lock = WriterLock(folder / names.LOCK, takeover=takeover)
 
-    def make(self, bits: int, bitorder: BitOrder, multi: bool, keep: int) -> None:
+    def make(self, bits: int, bitorder: BitOrder, multi: bool, keep: int) -> State:
         """Write the first generation, without codes."""
         if not names.is_vacant(self._folder):
             raise InputError(f"{os.fspath(self._folder)} was made a collection by another process meanwhile")
         first = Manifest(0, bits, bitorder, multi, "positions", 0, keep, 0, (), None)
-        write_manifest(self._folder / names.manifest_name(0), first, durable=self._durable)
-        if self._durable:
-            sync_folder(self._folder.parent)
+        try:
+            changes.publish(self._folder, first, durable=self._durable)
+            if self._durable:
+                sync_folder(self._folder.parent)
+        except BaseException:
+            changes.take_back(self._folder, first, None)
+            raise
+        return state.state_of(self._folder, first)
 
     def check(self) -> None:
         """Raise in a fork of the process that opened the collection."""
@@ -44,7 +53,7 @@ class Writer:
                 "open it again here when that one is closed"
             )
 
-    def commit(self, before: State, snapshot: Snapshot, *, anew: bool, progress: Progress | None = None) -> State:
+    def commit(self, before: State, snapshot: Snapshot, *, anew: bool, tell: Tell = lambda share: None) -> State:
         """Make a snapshot the next generation.
 
         Parameters
@@ -54,6 +63,8 @@ class Writer:
         anew : bool
             Write all codes to one file, without those that were removed. Otherwise the snapshot begins with the
             positions of the last generation.
+        tell : callable
+            Is told of the share that is done of writing anew.
 
         Raises
         ------
@@ -70,30 +81,36 @@ class Writer:
             def told(count: int) -> None:
                 nonlocal done
                 done += count
-                if progress is not None:
-                    progress(min(done, total), total)
+                tell(min(1.0, done / max(1, total)))
 
             manifest = changes.write_anew(self._folder, before, snapshot, durable=self._durable, progress=told)
-            now = state.state_of(self._folder, manifest, closings=snapshot.closings + 1)
         else:
             manifest = changes.write_changes(self._folder, before, snapshot, durable=self._durable)
-            now = state.state_of(self._folder, manifest, before, snapshot.ids, snapshot.closings)
-            now = state.with_tables_of(snapshot, now)
-        self.clean(now.manifest)
+        try:
+            if anew:
+                now = state.state_of(self._folder, manifest, closings=snapshot.closings + 1)
+            else:
+                now = state.state_of(self._folder, manifest, before, snapshot.ids, snapshot.closings)
+                now = state.with_tables_of(snapshot, now)
+            changes.publish(self._folder, manifest, durable=self._durable)
+        except BaseException:
+            changes.take_back(self._folder, manifest, before.manifest)
+            raise
         return now
 
     def clean(self, newest: Manifest) -> None:
-        """Remove the files of generations that do not stay, and what a writer left that was stopped."""
-        stay = names.generations(self._folder)[-newest.keep :]
-        needed = {names.manifest_name(generation) for generation in stay}
-        for generation in stay:
-            try:
+        """Remove the files of generations that do not stay, and what a writer left that was stopped.
+
+        What cannot be removed now is removed by the next commit or the next writer.
+        """
+        with contextlib.suppress(FormatError, OSError):  # of an old manifest: nobody can say which files it needs
+            stay = names.generations(self._folder)[-newest.keep :]
+            needed = {names.manifest_name(generation) for generation in stay}
+            for generation in stay:
                 place = self._folder / names.manifest_name(generation)
                 manifest = newest if generation == newest.generation else read_manifest(place)
-            except (FormatError, OSError):
-                return  # nobody can say which files it needs
-            needed |= {entry.file for entry in manifest.entries}
-        names.clean(self._folder, needed)
+                needed |= {entry.file for entry in manifest.entries}
+            names.clean(self._folder, needed)
 
     def release(self) -> None:
         """Let another write."""

@@ -1,0 +1,290 @@
+"""Damaged, truncated, missing, foreign and later files: an error that names the file, or right answers."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from collection_helpers import codes_of, same
+from collection_mutations import Parts, mutated
+
+from udsph import hamming
+from udsph.hamming import FormatError
+from udsph.hamming.collection import Collection
+
+ROUNDS = int(os.environ.get("UDSPH_COLLECTION_ROUNDS", "1"))
+STORED = Path(__file__).parent.parent / "stored"
+
+
+def make(path, form="strings", bits=20):
+    """Two files, codes removed from both."""
+    with Collection.create(path, bits, durability="none") as writer:
+        for begin, end in ((0, 3000), (3000, 3100)):
+            numbers = range(begin, end)
+            ids = {"positions": None, "integers": [3 * n for n in numbers], "strings": [f"né {n}" for n in numbers]}[
+                form
+            ]
+            writer.add(codes_of(numbers, bits), ids)
+            writer.commit()
+        writer.remove(writer.ids[[5, 3050]])
+    assert len(segments(path)) == 2
+    return path
+
+
+def segments(path):
+    """Files of codes, the largest first."""
+    return sorted(path.glob("*.segment"), key=lambda file: -file.stat().st_size)
+
+
+def manifest(path):
+    (file,) = path.glob("*.manifest")
+    return file
+
+
+def rewrite_manifest(path, change):
+    """Change the values of the manifest under right checksums."""
+    parts = Parts(manifest(path).read_bytes())
+    values = json.loads(parts.section("manifest"))
+    change(values)
+    parts.replace("manifest", json.dumps(values).encode())
+    manifest(path).write_bytes(parts.joined()[0])
+
+
+def rewrite_segment(path, file, data, mark, size):
+    """Replace a file of codes, and let the manifest know it."""
+    file.write_bytes(data)
+
+    def change(values):
+        for entry in values["segments"]:
+            if entry["file"] == file.name:
+                entry.update(mark=mark, size=size)
+
+    rewrite_manifest(path, change)
+
+
+def use(collection):
+    """Do what can be done with a collection, and hold its answers against its own codes."""
+    ids, n = collection.ids, len(collection)
+    assert len(ids) == n
+    collection.stats()
+    if n:
+        rows = collection.reconstruct(ids) if not collection.multi else codes_of(range(3), collection.bits)
+        queries = rows[:3]
+        near, found = collection.search(queries, 5)
+        if not collection.multi:
+            known = [None if id is None or id == -1 else id for id in found[0].tolist()]
+            back = collection.reconstruct([id for id in known if id is not None])
+            truth = hamming.distances(queries[:1], back, bits=collection.bits, bitorder=collection.bitorder)[0]
+            np.testing.assert_array_equal(near[0][: len(truth)], truth)
+        assert (np.diff(near, axis=1) >= 0).all()
+        collection.range_search(queries, 2)
+        collection.search(queries, 3, where=ids[:2] if not collection.multi else None)
+        assert ids[0] in collection
+
+
+@pytest.mark.parametrize("form", ["positions", "integers", "strings"])
+def test_mutated_files_are_refused_or_give_right_answers(tmp_path, form):
+    """Every kind of damage, with checksums that were mended; without verification too nothing worse than an error."""
+    make(tmp_path / "c", form)
+    chance, refused = random.Random(form), 0
+    rounds = 334 * ROUNDS
+    for number in range(rounds):
+        path = tmp_path / "d"
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(tmp_path / "c", path)
+        target = chance.choice([manifest(path), *segments(path)])
+        data, mark, size = mutated(target.read_bytes(), chance)
+        if target.suffix == ".segment" and mark is not None and chance.random() < 0.9:
+            rewrite_segment(path, target, data, mark, size)
+        else:
+            target.write_bytes(data)
+        try:
+            opened = Collection.open(path, verify=True)
+        except FormatError as error:
+            refused += 1
+            assert str(path) in str(error) or "generation" in str(error), error
+            with contextlib.suppress(ValueError, IndexError, AssertionError, MemoryError):
+                use(Collection.open(path))  # contents that were never compared with their checksums
+            continue
+        use(opened)
+        with Collection.open(path, "a", durability="none") as writer:
+            writer.compact()
+            use(writer)
+        if number % 10 == 0:
+            assert len(Collection.open(path, verify=True)) == len(opened)
+    assert 0.5 * rounds < refused < rounds
+
+
+@pytest.mark.parametrize("form", ["positions", "strings"])
+def test_every_damaged_byte_of_headers_and_tables_is_noticed_when_opened(tmp_path, form):
+    path = make(tmp_path / "c", form)
+    for file in (manifest(path), segments(path)[0]):
+        data = file.read_bytes()
+        table = Parts(data).header["place"]
+        for place in [*range(64), *range(table, len(data))]:
+            file.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
+            with pytest.raises(FormatError, match=file.name):
+                Collection.open(path)
+        file.write_bytes(data)
+    assert len(Collection.open(path)) == 3098
+
+
+def test_damage_of_codes_and_ids_is_noticed_by_verification_and_never_copied(tmp_path):
+    for section in ("codes", "offsets", "text"):
+        path = make(tmp_path / section)
+        file = segments(path)[-1]
+        data = bytearray(file.read_bytes())
+        data[Parts(data).entry(section)["offset"] + 11] ^= 64
+        file.write_bytes(data)
+        with pytest.raises(FormatError, match=rf"{file.name}: bytes 0 to \d+ of the section '{section}' are damaged"):
+            Collection.open(path, verify=True)
+        writer = Collection.open(path, "a")
+        for change in (writer.verify, writer.compact):
+            with pytest.raises(FormatError, match=f"section '{section}' are damaged"):
+                change()
+        writer.add(codes_of([1], 20), ["more"])
+        with pytest.raises(FormatError, match=f"section '{section}' are damaged"):
+            writer.commit()  # which would write the small file again
+        writer.rollback()
+        writer.close()
+
+
+def test_truncation_anywhere_is_noticed_when_opened(tmp_path):
+    path = make(tmp_path / "c")
+    for file in (manifest(path), *segments(path)):
+        data = file.read_bytes()
+        for length in [0, 1, 8, 63, 64, 4095, 4096, len(data) // 2, len(data) - 1]:
+            file.write_bytes(data[:length])
+            with pytest.raises(FormatError, match=file.name):
+                Collection.open(path)
+        file.write_bytes(data + b"more")
+        with pytest.raises(FormatError, match=file.name):
+            Collection.open(path)
+        file.write_bytes(data)
+
+
+def test_a_missing_or_exchanged_file_is_named(tmp_path):
+    path = make(tmp_path / "c")
+    reader = Collection.open(path)
+    large, small = segments(path)
+    kept, other = large.read_bytes(), small.read_bytes()
+    large.unlink()
+    for call in (lambda: Collection.open(path), lambda: Collection.open(path, "a"), reader.verify):
+        with pytest.raises(FormatError, match=f"{large.name}.* is missing"):
+            call()
+    use(reader)  # has it still, as every process that had it open
+    large.write_bytes(other)
+    with pytest.raises(FormatError, match="is another file than the manifest names"):
+        Collection.open(path)
+    large.write_bytes(kept)
+    os.replace(manifest(path), path / "000000000099.manifest")
+    with pytest.raises(FormatError, match="is the manifest of generation 3"):
+        Collection.open(path)
+    os.remove(path / "000000000099.manifest")
+    with pytest.raises(FormatError, match="is no collection"):
+        Collection.open(path)
+
+
+def test_files_that_are_cut_under_a_reader_are_an_error_of_verification(tmp_path):
+    """Read, not mapped, so that it is an exception; a search would meet a signal there, which nobody can catch."""
+    path = make(tmp_path / "c")
+    reader = Collection.open(path)
+    os.truncate(segments(path)[0], 5000)
+    with pytest.raises(FormatError, match="is truncated or was changed since it was opened"):
+        reader.verify()
+    with pytest.raises(FormatError, match="is truncated"):
+        Collection.open(path)
+
+
+def test_what_a_later_release_writes_is_refused_by_name_or_passed_over(tmp_path):
+    path = make(tmp_path / "c")
+    file = segments(path)[0]
+    data, kept = file.read_bytes(), manifest(path).read_bytes()
+    for fields, entry, message in (
+        ({"version": 3}, None, "has format version 3; this release reads version 2"),
+        ({"flags": 4}, None, "flags 0x4 have a meaning that this release does not know"),
+        ({}, {"flags": 1}, "section 'news' is of a later release"),
+        ({}, {"flags": 2}, "section 'news' has flags 0x2"),
+        ({}, {"flags": 0}, None),
+    ):
+        parts = Parts(data)
+        if entry is not None:
+            parts.entries.append(
+                {"name": b"news", "offset": 4096, "length": 16, "checksum": 0, "flags": 0, "reserved": 0}
+            )
+            parts.entries[-1].update(entry)
+        rewrite_segment(path, file, *parts.joined(**fields))
+        if message is None:
+            use(Collection.open(path, verify=True))
+        else:
+            with pytest.raises(FormatError, match=message):
+                Collection.open(path)
+        manifest(path).write_bytes(kept)
+    file.write_bytes(data)
+    rewrite_manifest(path, lambda values: values.update(colour="red"))
+    use(Collection.open(path))
+    rewrite_manifest(path, lambda values: values.update(requires=["shards"]))
+    with pytest.raises(FormatError, match=r"requires \['shards'\] of a later release"):
+        Collection.open(path)
+
+
+def test_an_earlier_release_names_the_version(tmp_path):
+    path = make(tmp_path / "c")
+    with pytest.raises(FormatError, match="format version 2; this release reads version 1"):
+        hamming.load(segments(path)[0])
+
+
+def test_wrong_ids_under_right_checksums_are_refused(tmp_path):
+    for form, edit, message in (
+        ("integers", lambda ids: ids.__setitem__(7, -3), "holds a negative id"),
+        ("integers", lambda ids: ids.__setitem__(7, ids[8]), "has the id 27 twice"),
+        ("positions", lambda ids: ids.__setitem__(7, ids[8]), "do not ascend"),
+        ("positions", lambda ids: ids.__setitem__(-1, 9999), "the next id 3100 is not beyond the id 9999"),
+    ):
+        path = make(tmp_path / message[:12], form)
+        with Collection.open(path, "a") as writer:
+            writer.compact()
+        (file,) = segments(path)
+        parts = Parts(file.read_bytes())
+        ids = np.frombuffer(parts.section("ids"), "<i8").copy()
+        edit(ids)
+        parts.replace("ids", ids.tobytes())
+        rewrite_segment(path, file, *parts.joined())
+        assert len(Collection.open(path)) == 3098  # nothing is read
+        with pytest.raises(FormatError, match=message):
+            Collection.open(path, verify=True)
+
+
+def test_a_copy_of_the_folder_is_a_collection(tmp_path):
+    path = make(tmp_path / "c")
+    shutil.copytree(path, tmp_path / "d")
+    same(Collection.open(path), Collection.open(tmp_path / "d", verify=True))
+
+
+@pytest.mark.parametrize("name", ["positions", "integers", "strings", "repeated", "own"])
+def test_collections_of_version_2_open_for_ever(engine, tmp_path, name):
+    """Written by the first release that had them; a code follows from the number that its id stands for."""
+    shutil.copytree(STORED / f"version-2-{name}", tmp_path / "c")
+    collection = Collection.open(tmp_path / "c", "a", verify=True)
+    numbers = np.delete(np.arange(2520), [3, 2510])
+    if name == "own":
+        numbers = np.r_[0:100, 500:720]
+    ids = {
+        "integers": [5 * n + 2**40 for n in numbers.tolist()],
+        "strings": [f"é{n}" if n else "" for n in numbers.tolist()],
+        "repeated": [n // 3 for n in range(2520) if n // 3 not in (1, 2510 // 3)],
+    }.get(name, numbers.tolist())
+    assert collection.ids.tolist() == ids
+    assert collection.bitorder == ("big" if name == "integers" else "little")
+    if name == "repeated":
+        numbers = np.array([n for n in range(2520) if n // 3 not in (1, 2510 // 3)])
+    expected = codes_of(numbers, collection.bits)
+    distinct = list(dict.fromkeys(ids))
+    np.testing.assert_array_equal(collection.reconstruct(distinct), expected)
+    collection.compact()
+    collection.close()
+    np.testing.assert_array_equal(Collection.open(tmp_path / "c", verify=True).reconstruct(distinct), expected)

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 
 namespace udsph {
 namespace {
@@ -14,12 +13,7 @@ constexpr size_t LINES_AHEAD = 12;          // of a bucket that are announced; t
 constexpr size_t MANY_KEYS = 2048;          // that are sorted by digits
 constexpr unsigned DIGIT = 11;              // bits: three make a position, one a distance
 constexpr size_t RUN = 128;                 // candidates compared at a time
-
-double thread_nanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
-}
+constexpr double WORTH_CORRECTING = 1e4;    // ns: less is what a query costs by itself
 
 // Sort keys distance << 48 | position with positions below 2**32: very many by digits.
 void sort_found(std::vector<uint64_t> &keys, std::vector<uint64_t> &spare) {
@@ -48,40 +42,44 @@ uint64_t next_mask(uint64_t x) {
 
 }  // namespace
 
-Lookup::Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, const uint64_t *allowed,
-               double scan_cost, double all_scanned)
-    : tables_(tables), level_(kernels()), queries_(queries), bytes_((tables.bits_ + 7) / 8), k_(k), limit_(limit), allowed_(allowed),
-      scan_cost_(scan_cost), states_(std::min(LOOKUP_BATCH, n_queries)), near_(RUN) {
-  if (k > 0 && allowed == nullptr) expect(all_scanned);
+Lookup::Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, size_t kind,
+               const uint64_t *allowed, double scan_cost, double all_scanned)
+    : tables_(tables), level_(kernels()), queries_(queries), bytes_((tables.bits_ + 7) / 8), k_(k), limit_(limit), kind_(kind),
+      allowed_(allowed), scan_cost_(scan_cost),
+      correction_(allowed == nullptr ? tables.forecast_.correction(kind) : 1), states_(std::min(LOOKUP_BATCH, n_queries)), near_(RUN) {
+  if (allowed == nullptr) expect(all_scanned);
 }
 
 void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
+  if (scanned_ && !tables_.forecast_.tries()) {
+    for (size_t q = begin; q < end; q++) hand(q);
+    met[3] += end - begin;
+    return;
+  }
   active_.clear();
   for (size_t q = begin; q < end; q++) {
-    if (is_scanned()) {
-      met[3]++;
-      hand(q);
-      continue;
-    }
     start(states_[q - begin], q);
     active_.push_back(&states_[q - begin]);
   }
-  const size_t looked_up = active_.size(), handed_before = met[3];
-  const bool timed = k_ > 0 && allowed_ == nullptr && looked_up >= LEAST_TIMED;
+  const size_t handed = met[3];
+  const bool timed = allowed_ == nullptr && tables_.forecast_.times(end - begin);
   const double began = timed ? thread_nanoseconds() : 0;
+  spent_ = 0;
   while (!active_.empty()) {
     steps_.clear();
     for (State *state : active_) {
       if (static_cast<int64_t>(state->limit) <= state->guarantee) {
         if (k_ > 0) drop(*state);
         sort_found(state->keys, spare_);
-        if (k_ > 0 && allowed_ == nullptr) tables_.forecast_.add(k_, state->limit);
+        spent_ += state->spent + state->found;
+        if (k_ > 0 && allowed_ == nullptr) tables_.forecast_.add_distance(kind_, state->limit);
         give(state->query, state->keys);
         continue;
       }
       const size_t t = cheapest(*state);
       if (too_dear(*state, t)) {
         met[3]++;
+        spent_ += state->spent + state->found;
         hand(state->query);
         continue;
       }
@@ -97,7 +95,10 @@ void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
       active_.push_back(step.state);
     }
   }
-  if (timed) tables_.forecast_.add_lookups(k_, looked_up, met[3] - handed_before, thread_nanoseconds() - began);
+  if (!timed) return;
+  const double took = thread_nanoseconds() - began;
+  tables_.forecast_.add_lookups(kind_, end - begin, met[3] - handed, took);
+  if (spent_ > WORTH_CORRECTING) tables_.forecast_.add_correction(kind_, correction_ * took / spent_);
 }
 
 // All lookups of all steps, one after the other: bucket limits are announced first, then rows, then the rows are compared.
@@ -225,7 +226,7 @@ void Lookup::read_positions(State &state) const {
     for (uint32_t i = first[hit.place]; i < first[hit.place + 1] && (k_ == 0 || taken < k_); i++)
       taken += take(state, hit.distance, postings[i], taken);
   }
-  state.found += static_cast<double>(state.keys.size() - before) * tables_.costs_.hit;
+  state.found += static_cast<double>(state.keys.size() - before) * tables_.costs_.hit * correction_;
   hits.clear();
   if (k_ > 0 && state.keys.size() >= 8 * (k_ + 64)) drop(state);
 }

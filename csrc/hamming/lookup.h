@@ -10,13 +10,12 @@
 namespace udsph {
 
 constexpr size_t LOOKUP_BATCH = 64;  // queries whose lookups share a stream
-constexpr size_t LEAST_TIMED = 8;    // of them that say what one takes among many
 
 class Lookup {
  public:
-  // For the k nearest, or, where k is 0, for all codes within `limit`. In nanoseconds: what a query that is handed over costs a scan, and
-  // what each would cost if all were scanned, infinite where earlier queries' times say nothing of these.
-  Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, const uint64_t *allowed,
+  // For the k nearest, or, where k is 0, for all codes within `limit`. `kind` is that of Forecast. In nanoseconds: what a query that is
+  // handed over costs a scan, and what each would cost if all were scanned.
+  Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, size_t kind, const uint64_t *allowed,
          double scan_cost, double all_scanned);
 
   // Look up queries [begin, end), at most LOOKUP_BATCH; give(query, keys) gets the keys (distance << 48 | position) of each in ascending
@@ -60,7 +59,6 @@ class Lookup {
   // lookup_plan.cpp: which chunk is next, and whether a scan would be faster.
   void expect(double all_scanned);
   void start(State &state, size_t query) const;
-  bool is_scanned() const;
   double cost(const State &state, size_t t, size_t radius) const;
   size_t cheapest(State &state) const;
   void measure(State &state) const;
@@ -83,9 +81,11 @@ class Lookup {
   const Tables &tables_;
   const Kernels &level_;
   const uint8_t *queries_;
-  const size_t bytes_, k_, limit_;
+  const size_t bytes_, k_, limit_, kind_;
   const uint64_t *allowed_;
   const double scan_cost_;
+  const double correction_;  // of the costs, by earlier queries' times
+  double spent_ = 0;         // by the queries of a run
   size_t likely_ = 0;     // distance of the k-th code by earlier queries, where they are many
   bool scanned_ = false;  // whether nearly all queries go to the scan
   std::vector<State> states_;

@@ -43,7 +43,7 @@ void Lookup::start(State &state, size_t query) const {
 double Lookup::cost(const State &state, size_t t, size_t radius) const {
   const size_t length = tables_.tables_[t].length;
   if (radius > length) return std::numeric_limits<double>::infinity();
-  return choose_of(length, radius) * (tables_.costs_.lookup + state.expected[t] * tables_.costs_.candidate);
+  return correction_ * choose_of(length, radius) * (tables_.costs_.lookup + state.expected[t] * tables_.costs_.candidate);
 }
 
 // Every chunk in turn at first; once radius 0 is done everywhere, the one whose next radius costs least.
@@ -83,25 +83,23 @@ void Lookup::measure(State &state) const {
   state.measured = true;
 }
 
-// What earlier queries for about as many codes say of this one, before a bucket is read.
+// What earlier queries say of these, before a bucket is read.
 void Lookup::expect(double all_scanned) {
-  const Forecast::Likely likely = tables_.forecast_.of(k_);
-  if (!likely.known()) return;
+  scanned_ = tables_.forecast_.scan_is_faster(kind_, all_scanned);
+  const Forecast::Likely likely = tables_.forecast_.likely(kind_);
+  if (k_ == 0 || !likely.known()) return;
+  likely_ = likely.middle();
   State &state = states_[0];
   start(state, 0);
   state.measured = true;  // buckets of the mean size will do
-  scanned_ = cost_up_to(state, likely.least()) > scan_cost_ || tables_.forecast_.lookup_cost(k_, scan_cost_) > all_scanned;
-  likely_ = likely.middle();
+  scanned_ = scanned_ || cost_up_to(state, likely.least()) > scan_cost_;
 }
-
-// Whether a query goes to the scan unseen.
-bool Lookup::is_scanned() const { return scanned_ && !tables_.forecast_.tries(); }
 
 // Whether the steps that are left would take longer than a scan. How far the k-th code is shows as codes are found, so a part of a scan's
 // cost is spent before a forecast is believed; until k are found it is as far as those of earlier queries.
 bool Lookup::too_dear(State &state, size_t t) const {
   if (k_ > 0 && state.spent + cost(state, t, static_cast<size_t>(state.done[t] + 1)) < TRIED * scan_cost_) return false;
-  if (state.found > TRIED * scan_cost_) return true;  // a scan counts very many results faster
+  if (state.found > scan_cost_) return true;  // a scan counts very many results faster
   const auto reached = static_cast<size_t>(state.guarantee + 1);  // the limit that the next step serves
   if (k_ > 0 && state.total < k_) return reached > likely_ || state.spent + cost_up_to(state, likely_) > scan_cost_;
   return cost_up_to(state, k_ > 0 && reached <= likely_ ? std::min(state.limit, likely_) : state.limit) > scan_cost_;

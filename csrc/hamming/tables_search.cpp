@@ -9,7 +9,6 @@
 namespace udsph {
 namespace {
 
-constexpr double NEVER = std::numeric_limits<double>::infinity();
 constexpr uint64_t POSITION = (uint64_t{1} << POSITION_BITS) - 1;
 
 void add_to(uint64_t *met, const uint64_t *more) {
@@ -47,46 +46,55 @@ std::vector<size_t> look_up(size_t n_queries, size_t threads, Poll poll, uint64_
 
 // Nanoseconds that a scan takes for each of so many queries: the codes are read once for all.
 double Tables::scan_cost(double queries) const {
-  return static_cast<double>(n_codes_) * std::min(costs_.scan_one, costs_.scan_many + costs_.scan_one / queries);
+  return static_cast<double>(n_codes_) * std::min(costs_.scan_one, costs_.scan_many + costs_.scan_one / std::max(1.0, queries));
 }
 
 void Tables::search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
                     Poll poll, int32_t *distances, int64_t *positions, uint64_t *met) const {
-  const double handed = std::max(1.0, static_cast<double>(forecast_.handed_over(k)) * static_cast<double>(n_queries));
-  const bool many = n_queries >= LEAST_TIMED;  // what a query among many takes says nothing of one by itself
-  const double scan = scan_cost(handed), all = many ? scan_cost(static_cast<double>(n_queries)) : NEVER;
+  const size_t kind = Forecast::kind_of(n_queries, k, 0);
+  const double scan = scan_cost(forecast_.handed_over(kind) * static_cast<double>(n_queries));
+  const double all = scan_cost(static_cast<double>(n_queries));
   const std::vector<size_t> rest = look_up(
-      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, k, bits_, allowed, scan, all); },
+      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, k, bits_, kind, allowed, scan, all); },
       [&](size_t query, const std::vector<uint64_t> &keys) {
         for (size_t i = 0; i < k; i++) {
           distances[query * k + i] = i < keys.size() ? static_cast<int32_t>(keys[i] >> POSITION_BITS) : INT32_MAX;
           positions[query * k + i] = i < keys.size() ? static_cast<int64_t>(keys[i] & POSITION) : -1;
         }
       });
-  if (allowed == nullptr && n_queries > 0) forecast_.add_handed_over(k, rest.size(), n_queries);
+  if (allowed == nullptr && n_queries > 0) forecast_.add_handed_over(kind, rest.size(), n_queries);
   if (rest.empty()) return;
   const std::vector<uint8_t> rows = rows_of(queries, rest, (bits_ + 7) / 8);
   std::vector<int32_t> near(rest.size() * k);
   std::vector<int64_t> places(rest.size() * k);
+  const bool timed = allowed == nullptr && threads == 1 && forecast_.times(rest.size());
+  const double began = timed ? thread_nanoseconds() : 0;
   udsph::search(codes, rows.data(), rest.size(), k, allowed, threads, poll, near.data(), places.data());
+  if (timed) forecast_.add_scans(kind, rest.size(), thread_nanoseconds() - began);
   for (size_t i = 0; i < rest.size(); i++) {
     std::copy_n(near.data() + i * k, k, distances + rest[i] * k);
     std::copy_n(places.data() + i * k, k, positions + rest[i] * k);
-    if (allowed == nullptr) forecast_.add(k, std::min(static_cast<size_t>(near[i * k + k - 1]), bits_));
+    if (allowed == nullptr) forecast_.add_distance(kind, std::min(static_cast<size_t>(near[i * k + k - 1]), bits_));
   }
 }
 
 RangeResult Tables::range_search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t radius,
                                  const uint64_t *allowed, size_t threads, Poll poll, uint64_t *met) const {
-  const double scan = scan_cost(static_cast<double>(n_queries));
+  const size_t kind = Forecast::kind_of(n_queries, 0, radius);
+  const double scan = scan_cost(forecast_.handed_over(kind) * static_cast<double>(n_queries));
+  const double all = scan_cost(static_cast<double>(n_queries));
   std::vector<std::vector<uint64_t>> found(n_queries);
   const std::vector<size_t> rest = look_up(
-      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, 0, std::min(radius, bits_), allowed, scan, NEVER); },
+      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, 0, std::min(radius, bits_), kind, allowed, scan, all); },
       [&](size_t query, const std::vector<uint64_t> &keys) { found[query] = keys; });
+  if (allowed == nullptr && n_queries > 0) forecast_.add_handed_over(kind, rest.size(), n_queries);
   RangeResult scanned;
   if (!rest.empty()) {
     const std::vector<uint8_t> rows = rows_of(queries, rest, (bits_ + 7) / 8);
+    const bool timed = allowed == nullptr && threads == 1 && forecast_.times(rest.size());
+    const double began = timed ? thread_nanoseconds() : 0;
     scanned = udsph::range_search(codes, rows.data(), rest.size(), radius, allowed, threads, poll);
+    if (timed) forecast_.add_scans(kind, rest.size(), thread_nanoseconds() - began);
   }
   RangeResult result;
   result.offsets.assign(n_queries + 1, 0);

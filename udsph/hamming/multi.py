@@ -16,6 +16,7 @@ Codes = NDArray[np.uint8]
 
 _SAMPLES = 256  # codes whose neighbours are looked for to measure the costs
 _ASKED = 64  # of them, one by one
+_FAR = 64  # codes of no kind, likewise
 _FLIPPED = 2  # bits of each of them
 _K = 10
 _SCANNED = 1 << 11  # blocks that are scanned to measure the scan of many queries
@@ -28,7 +29,7 @@ class Costs(NamedTuple):
 
     lookup: float
     candidate: float  # a code that is compared
-    hit: float  # a code that is near enough
+    hit: float  # a code that is returned
     scan_one: float  # a code of a scan for one of few queries
     scan_many: float  # and of many
 
@@ -117,26 +118,47 @@ def _measure(segment: Any, tables: Any, queries: Codes) -> Costs:
     part = segment.part(0, min(len(segment) // BLOCK, _SCANNED))
     many = _seconds(lambda: part.search(queries, _K, None, 1)) / (len(queries) * len(part))
     one = min(_seconds(lambda: segment.search(queries[:1], _K, None, 1)) for _ in range(3)) / len(segment)
-    rows = part.read(np.arange(min(len(part), 1 << 14)))
-    candidate = min(_seconds(lambda: backend.module().distances(queries[:1], rows, 1)) for _ in range(5)) / len(rows)
+    candidate = _candidate(segment.bits)
     tables.set_costs(1.0, 1e9 * candidate, 1.0, _PRICELESS, _PRICELESS)
     # Codes of no kind find next to nothing, so that their time is that of lookups; like codes find much.
-    far = np.random.default_rng(1).integers(0, 256, queries.shape, dtype=np.uint8)
+    far = np.random.default_rng(1).integers(0, 256, (_FAR, queries.shape[1]), dtype=np.uint8)
     if segment.bits % 8:
         far[:, -1] &= (1 << segment.bits % 8) - 1
-    lookup = _left(tables, segment, far, np.array([0, candidate, 0, 0]), 0)
-    hit = _left(tables, segment, queries, np.array([lookup, candidate, 0, 0]), 2)
-    costs = Costs(*(1e9 * cost for cost in (lookup, candidate, hit, one, many)))
+    trials = [_looked_up(tables, segment, far, 3 * tables.chunks - 1)]
+    trials += [_looked_up(tables, segment, queries, radius) for radius in (0, 2 * tables.chunks - 1)]
+    lookup, hit = _shares(np.array(trials), candidate)
+    costs = Costs(*(1e9 * float(cost) for cost in (lookup, candidate, hit, one, many)))
     tables.set_costs(*costs)
     return costs
 
 
-def _left(tables: Any, segment: Any, queries: Codes, known: NDArray[np.float64], place: int) -> float:
-    """Seconds per unit of what is counted at ``place``, once the known costs of the other units are taken off."""
+def _candidate(bits: int) -> float:
+    """Seconds for one of many codes in a bucket, which are compared as whole words."""
+    rows = np.zeros((1 << 14, (bits + 63) // 64 * 8), np.uint8)
+    return min(_seconds(lambda: backend.module().distances(rows[:1], rows, 1)) for _ in range(5)) / len(rows)
+
+
+def _looked_up(tables: Any, segment: Any, queries: Codes, radius: int) -> tuple[float, float, float, float]:
+    """Lookups, candidates, results (and one a query, for what a query costs by itself), and the seconds they took."""
     met = np.zeros(4, np.uint64)
-    radius = 2 * tables.chunks - 1  # every chunk up to one bit: enough lookups to forget what a query costs by itself
-    spent = _seconds(lambda: tables.range_search(segment, queries, radius, None, 1, met))
-    return max(spent - float(met @ known), spent / 20) / max(float(met[place]), 1.0)
+    begin = time.thread_time()
+    offsets, _, _ = tables.range_search(segment, queries, min(radius, segment.bits), None, 1, met)
+    return met[0], met[1], offsets[-1] + len(queries), time.thread_time() - begin
+
+
+def _shares(trials: NDArray[np.float64], candidate: float) -> tuple[float, float]:
+    """Seconds of a lookup and of a result that explain the trials best, each at least a twentieth of the whole."""
+    lookups, candidates, results, spent = trials.T
+    left = np.maximum(spent - candidate * candidates, spent / 20)
+    weights = 1 / left  # so that a short trial says as much as a long one
+    parts = np.stack([lookups, results], axis=1) * weights[:, None]
+    lookup, result = np.linalg.lstsq(parts, left * weights)[0]
+    least = (left / np.stack([lookups, results])).min(axis=1) / 20
+    if lookup < least[0]:
+        lookup, result = least[0], np.median((left - least[0] * lookups) / results)
+    elif result < least[1]:
+        lookup, result = np.median((left - least[1] * results) / lookups), least[1]
+    return max(lookup, least[0]), max(result, least[1])
 
 
 def _seconds(call: Callable[[], object]) -> float:

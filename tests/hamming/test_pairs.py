@@ -167,7 +167,13 @@ def test_an_index_names_pairs_by_its_ids(engine):
     same(gathered(hamming.pairs(index, 3)), (ids[kept][left], ids[kept][right], distances))
     left, right, distances = truth(codes[kept], 3, codes)
     same(gathered(hamming.pairs(index, 3, other=plain)), (ids[kept][left], right, distances))
+    mirrored = np.packbits(np.unpackbits(codes, axis=1, bitorder="little"), axis=1)
+    same(gathered(hamming.pairs(index, 3, other=mirrored)), (ids[kept][left], right, distances))
     np.testing.assert_array_equal(hamming.groups(index, 3), hamming.groups(codes[kept], 3))
+    texts = hamming.FlatIndex(64)
+    texts.add(codes, ids=[f"photo {i}" for i in range(400)])
+    block = next(hamming.pairs(texts, 3))
+    assert block.left.tolist() == [f"photo {i}" for i in next(hamming.pairs(plain, 3)).left]
 
 
 def components(n, left, right):
@@ -211,6 +217,7 @@ def test_links_in_any_order_and_number_connect(make_components):
         ((np.zeros((2, 8), np.float32), 1), {}, TypeError, "codes must be"),
         ((np.zeros((2, 8), np.uint8), 1), {"other": np.zeros((2, 4), np.uint8)}, ValueError, "other"),
         ((np.zeros((2, 8), np.uint8), 1), {"other": hamming.FlatIndex(32)}, ValueError, "other must be of 64 bits"),
+        ((hamming.FlatIndex(64), 1), {"bits": 32}, ValueError, "codes must be of 32 bits, the index is of 64"),
         ((np.zeros((2, 8), np.uint8), 1), {"threads": 0}, ValueError, "threads must be at least 1"),
     ],
 )

@@ -72,6 +72,23 @@ def test_bits_count_as_0_and_1_wherever_they_are(engine, dimensions):
     np.testing.assert_array_equal(found.ids, np.where(wanted.ids < 0, -1, names[wanted.ids]))
 
 
+def test_candidates_are_called_by_texts_where_codes_are(engine):
+    rng, queries, ids = example(64)
+    codes = rng.integers(0, 256, (300, 8), dtype=np.uint8)
+    plain, named = hamming.FlatIndex(64), hamming.FlatIndex(64)
+    plain.add(codes)
+    named.add(codes, ids=[f"code {i}" for i in range(300)])
+    texts = np.array([[None if id < 0 else f"code {id}" for id in row] for row in ids], object)
+    wanted, found = hamming.rescore(queries, plain, ids, 45), hamming.rescore(queries, named, texts, 45)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    assert found.ids.tolist() == [[None if id < 0 else f"code {id}" for id in row] for row in wanted.ids]
+    assert hamming.rescore(queries[:1], named, [["code 7"]]).ids.tolist() == [["code 7"]]
+    several = hamming.Index(64, multi=True)
+    several.add(codes, ids=np.arange(300) // 2)
+    with pytest.raises(ValueError, match="several codes of one id"):
+        hamming.rescore(queries, several, ids // 2)
+
+
 @pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
 def test_scores_have_the_same_bytes_at_every_level_and_number_of_threads():
     rng, queries, _ = example(777, nq=64)
@@ -197,9 +214,10 @@ def test_semantic_search_by_stored_numbers_ids_and_filters():
     for q, row in enumerate(results):
         for hit in row:
             assert hit["score"] == pytest.approx(float(queries[q] @ stored[hit["corpus_id"]].astype(float)), rel=1e-5)
-    named = build_index(np.packbits(corpus > 0, axis=1), ids=np.arange(500) + 1000)
-    few, _ = semantic_search(queries[0], corpus_index=named, top_k=5, where=[1003, 1007])
-    assert [{hit["corpus_id"] for hit in row} for row in few] == [{1003, 1007}]
+    for ids in (np.arange(500) + 1000, [f"text {i}" for i in range(500)]):
+        named = build_index(np.packbits(corpus > 0, axis=1), ids=ids)
+        few, _ = semantic_search(queries[0], corpus_index=named, top_k=5, where=[ids[3], ids[7]])
+        assert [{hit["corpus_id"] for hit in row} for row in few] == [{ids[3], ids[7]}]
 
 
 @pytest.mark.parametrize(

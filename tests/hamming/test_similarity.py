@@ -105,6 +105,21 @@ def test_pieces_ids_and_filters(engine):
         index.add(codes[:1], ids=ids[:1])
 
 
+def test_ids_may_be_texts(engine):
+    codes = sparse(50, 166, np.random.default_rng(5))
+    index, plain = hamming.SimilarityIndex(166), hamming.SimilarityIndex(166)
+    texts = np.array([f"molecule {i}" for i in range(50)], object)
+    for begin in (0, 45):
+        index.add(codes[begin : begin + 45], ids=texts[begin : begin + 45].tolist())
+    plain.add(codes)
+    for where in (None, texts[[3, 40, 49]]):
+        positions = None if where is None else [3, 40, 49]
+        found, wanted = index.search(codes[:3], 8, where=where), plain.search(codes[:3], 8, where=positions)
+        assert found.ids.tolist() == [[None if id < 0 else texts[id] for id in row] for row in wanted.ids]
+    np.testing.assert_array_equal(index.reconstruct(["molecule 7"]), codes[7:8])
+    assert pickle.loads(pickle.dumps(index)).range_search(codes[:1], 1.0).ids[0] == "molecule 0"
+
+
 def test_an_index_without_codes_finds_nothing(engine):
     index = hamming.SimilarityIndex(64)
     similarities, ids = index.search(np.zeros((2, 8), np.uint8), 3)

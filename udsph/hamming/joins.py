@@ -27,7 +27,7 @@ _JOINED = 2  # pairs a code that one join may find, where that is more: a pass o
 class Pairs(NamedTuple):
     """A block of pairs.
 
-    left, right : (m,) int64, positions (of an index: ids) in the first set and in the second, or of two of the one set
+    left, right : (m,) int64, positions in the first set and in the second, or of two of the one set; of an index: ids
     distances : (m,) int32
     """
 
@@ -59,7 +59,7 @@ def pairs(
     bits : int, optional
         Width of a code where ``codes`` is no index; by default all bits of the rows, texts or bytes.
     bitorder : {"little", "big"}
-        Of the bits in a packed byte of an array.
+        Of the bits in a packed byte; an array beside an index is in the order of the index.
     threads : int, optional
         Default: see ``FlatIndex.search``.
 
@@ -92,7 +92,7 @@ def pairs(
     """
     radius, count = check_int(radius, "radius", 0), thread_count(threads)
     if isinstance(codes, FlatIndex):
-        bits, bitorder = codes.bits, codes.bitorder
+        bits, bitorder = bits or codes.bits, codes.bitorder
     first, rows, bits = _taken(codes, bits, bitorder, "codes")
     radius = min(radius, bits)
     if other is None:
@@ -137,7 +137,7 @@ def groups(
     """
     radius, count = check_int(radius, "radius", 0), thread_count(threads)
     if isinstance(codes, FlatIndex):
-        bits, bitorder = codes.bits, codes.bitorder
+        bits, bitorder = bits or codes.bits, codes.bitorder
     _, rows, bits = _taken(codes, bits, bitorder, "codes")
     components = (_native() or _Components)(len(rows))
     for left, right, _ in _within(rows, min(radius, bits), bits, count):

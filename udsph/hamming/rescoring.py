@@ -23,7 +23,7 @@ class RescoreResult(NamedTuple):
     """Candidates sorted by (score descending, place among the candidates).
 
     scores : (nq, k) float32, minus infinity where there are fewer than k candidates
-    ids : (nq, k), -1 there
+    ids : (nq, k), -1 there, or None among texts
     """
 
     scores: NDArray[np.float32]
@@ -52,8 +52,9 @@ def rescore(
         bits in an array, or in int8 as sentence-transformers has them; or rows of ``dimensions`` numbers in int8,
         uint8, float16 or float32. Of a memory map (``numpy.load(file, mmap_mode="r")``) only the candidates' rows are
         read.
-    ids : (nq, c) integers
-        Candidates of every query: ids of the index, as in a ``SearchResult``, or numbers of rows; -1 stands for none.
+    ids : (nq, c) integers or texts
+        Candidates of every query: ids of the index, as in a ``SearchResult``, or numbers of rows; -1, among texts None,
+        stands for none.
     k : int, optional
         How many of them to return, by default all.
     scale, offset : (dimensions,) floats, optional
@@ -90,6 +91,7 @@ def rescore(
     array([0, 1, 2])
     """
     real, names = _queries(queries), as_array(ids, "ids")
+    names = names.astype(object) if names.dtype.kind in "UT" else names
     if names.ndim != 2 or len(names) != len(real):
         raise InputError(f"ids must have shape ({len(real)}, candidates), one row per query, got {names.shape}")
     k = names.shape[1] if k is None else check_int(k, "k", 1)
@@ -105,7 +107,8 @@ def rescore(
     found, best = np.take_along_axis(names, order, axis=1), np.take_along_axis(scores, order, axis=1)
     if k > names.shape[1]:
         missing = ((0, 0), (0, k - names.shape[1]))
-        found, best = np.pad(found, missing, constant_values=NO_ID), np.pad(best, missing, constant_values=-np.inf)
+        none: Any = None if found.dtype == object else NO_ID
+        found, best = np.pad(found, missing, constant_values=none), np.pad(best, missing, constant_values=-np.inf)
     return RescoreResult(best, found)
 
 
@@ -129,7 +132,10 @@ def _stored(
         if store.bits != dimensions:
             raise InputError(f"queries must have the {store.bits} dimensions of the index, got {dimensions}")
         some, positions = _distinct(names)
-        return store._snapshot.read(some), positions, True
+        rows = store._snapshot.read(some)
+        if len(rows) != len(some):
+            raise InputError("ids must tell codes apart: this index has several codes of one id (multi=True)")
+        return rows, positions, True
     if names.dtype.kind not in "iu":
         raise TypeError(f"ids must be integers, got dtype {names.dtype}")
     if not (hasattr(store, "shape") and hasattr(store, "dtype") and hasattr(store, "__getitem__")):
@@ -156,8 +162,12 @@ def _stored(
     return np.ascontiguousarray(store[some], dtype.newbyteorder("=")), positions, False
 
 
-def _distinct(names: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The distinct ids in ascending order, and which of them every candidate is; -1 for none."""
+def _distinct(names: NDArray[Any]) -> tuple[Any, NDArray[np.int64]]:
+    """The distinct ids, and which of them every candidate is; -1 for none."""
+    if names.dtype.kind not in "iu":
+        place: dict[Any, int] = {}
+        flat = [-1 if id is None else place.setdefault(id, len(place)) for id in names.ravel().tolist()]
+        return list(place), np.array(flat, np.int64).reshape(names.shape)
     some, places = np.unique(names, return_inverse=True)
     places = places.reshape(names.shape).astype(np.int64)
     missing = int(len(some) > 0 and some[0] == NO_ID)

@@ -117,7 +117,7 @@ def semantic_search(
         scores, ids = index.search(codes, top_k, where=where, threads=threads)
     seconds = time.perf_counter() - begin
     results = [
-        [{"corpus_id": id, "score": float(score)} for id, score in zip(*row, strict=True) if id != NO_ID]
+        [{"corpus_id": id, "score": float(score)} for id, score in zip(*row, strict=True) if id not in (NO_ID, None)]
         for row in zip(ids.tolist(), scores.tolist(), strict=True)
     ]
     return (results, seconds, index) if output_index else (results, seconds)

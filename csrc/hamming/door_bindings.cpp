@@ -241,6 +241,7 @@ template <class T, class U = T>
 udsph::View::Column<T> column(const std::optional<Array<U>> &array) {
   if (!array) return {};
   return {reinterpret_cast<const T *>(array->data()), {py::object(*array).release().ptr(), [](void *object) {
+            if (!Py_IsInitialized()) return;  // a view that outlives the interpreter
             py::gil_scoped_acquire held;
             Py_XDECREF(static_cast<PyObject *>(object));
           }}};

@@ -9,6 +9,8 @@ from udsph import hamming
 from udsph.hamming import backend
 
 pytest.importorskip("numba")
+from numba.core.errors import TypingError
+
 from udsph.hamming import numba_functions as functions
 
 
@@ -57,6 +59,8 @@ def test_an_index_is_searched_through_a_view() -> None:
     np.testing.assert_array_equal(near, expected.distances)
     with pytest.raises(ValueError, match="queries must have the width of the index"):
         functions.search(view.address, queries[:, :3], near, ids)
+    with pytest.raises(ValueError, match="must be contiguous"):
+        functions.search(view.address, queries, np.empty((5, 8), np.int32)[:, ::2], ids)
     with pytest.raises(ValueError, match=r"shape \(nq, k\)"):
         functions.search(view.address, queries, near[:2], ids)
 
@@ -69,9 +73,14 @@ def test_arrays_that_do_not_fit_are_refused_before_memory_is_touched() -> None:
         lambda: functions.distances(query, codes, near),
         lambda: functions.nearest(query, codes, near, rows[:2]),
         lambda: functions.within(query, codes, -1, near, rows),
+        lambda: functions.distances(query, codes, np.empty((5, 2), np.int32)[:, 0]),
+        lambda: functions.nearest(query, codes, near, np.empty(6, np.int64)[::2]),
+        lambda: functions.within(query, codes, 3, near[::-1], rows),
     ):
         with pytest.raises(ValueError, match="must"):
             call()
+    with pytest.raises(TypingError):
+        functions.distances(query, codes, np.empty(5, np.int64))
 
 
 def test_rows_and_columns_of_a_larger_array_are_taken_as_they_are() -> None:

@@ -179,6 +179,21 @@ def test_a_view_of_a_file_and_of_codes(api: Api, tmp_path: Path) -> None:
         assert_alike(view, index, queries)
 
 
+def test_a_view_of_a_collection_and_of_its_folder(api: Api, tmp_path: Path) -> None:
+    folder, queries = str(tmp_path / "collection"), random_codes(3, seed=3)
+    with hamming.Collection.create(folder, 40) as collection:
+        for seed in range(3):
+            collection.add(random_codes(700, seed=seed))
+            collection.commit()
+        collection.remove([5, 900])
+        collection.commit()
+        expected = collection.copy()
+        with snapshot(api, collection) as view:
+            assert_alike(view, expected, queries)
+    with View(api, api.open, folder.encode()) as view:
+        assert_alike(view, expected, queries)
+
+
 def test_a_view_stays_while_the_index_changes_and_goes(api: Api) -> None:
     index = hamming.Index(40)
     index.add(random_codes(1000), ids=[f"name {i}" for i in range(1000)])

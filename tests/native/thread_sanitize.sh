@@ -26,5 +26,5 @@ if [ $status != 66 ] || ! grep -q "data race" "$build/report"; then
     exit 1
 fi
 UDSPH_STRESS_SECONDS=${UDSPH_STRESS_SECONDS:-10} "${run[@]}" env LD_PRELOAD="$preload" "$python" -m pytest -q -p no:cacheprovider \
-    tests/hamming/test_concurrency.py tests/hamming/test_threads.py -k \
+    tests/hamming/test_concurrency.py tests/hamming/test_threads.py tests/hamming/test_views.py -k \
     'not numba and not numpy and not fork and not processes and not joblib and not ctrl_c and not interrupt and not spawn'

@@ -129,6 +129,18 @@ def _check(query, codes, results, places):
 
 
 @compiled(nogil=True)
+def _check_row(results):
+    if len(results) > 1 and results.strides[0] != results.itemsize:
+        raise ValueError("an array for results must be contiguous")
+
+
+@compiled(nogil=True)
+def _check_rows(results):
+    if results.strides != (results.shape[1] * results.itemsize, results.itemsize):
+        raise ValueError("an array for results must be contiguous")
+
+
+@compiled(nogil=True)
 def distances(query: Codes, codes: Codes, out: Distances) -> None:
     """Write the distances of one query and all codes.
 
@@ -136,6 +148,7 @@ def distances(query: Codes, codes: Codes, out: Distances) -> None:
     """
     query, codes = np.ascontiguousarray(query), np.ascontiguousarray(codes)
     _check(query, codes, codes, out)
+    _check_row(out)
     status = _native_distances(query.ctypes, 1, codes.ctypes, len(codes), 8 * len(query), 1, out.ctypes)
     if status != 0:
         raise RuntimeError("udsph: distances failed")
@@ -150,6 +163,8 @@ def nearest(query: Codes, codes: Codes, distances: Distances, rows: Rows) -> Non
     """
     query, codes = np.ascontiguousarray(query), np.ascontiguousarray(codes)
     _check(query, codes, distances, rows)
+    _check_row(distances)
+    _check_row(rows)
     if len(rows) == 0:
         return
     status = _native_nearest(
@@ -168,6 +183,8 @@ def within(query: Codes, codes: Codes, radius: int, distances: Distances, rows: 
     """
     query, codes = np.ascontiguousarray(query), np.ascontiguousarray(codes)
     _check(query, codes, distances, rows)
+    _check_row(distances)
+    _check_row(rows)
     if radius < 0:
         raise ValueError("radius must be 0 or more")
     found = np.zeros(1, np.uintp)
@@ -197,6 +214,8 @@ def search(address: int, queries: Codes, distances: Distances, ids: Rows) -> Non
     queries = np.ascontiguousarray(queries)
     if distances.shape != ids.shape or len(queries) != len(ids) or ids.shape[1] < 1:
         raise ValueError("the arrays for results must both have shape (nq, k)")
+    _check_rows(distances)
+    _check_rows(ids)
     if queries.shape[1] != (_native_bits(address) + 7) // 8:
         raise ValueError("queries must have the width of the index")
     status = _native_search(address, queries.ctypes, len(queries), ids.shape[1], 0, 1, distances.ctypes, ids.ctypes)

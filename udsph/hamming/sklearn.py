@@ -29,8 +29,8 @@ _PACKED = ("uint8", "int8", "uint64", "int64")
 class HammingNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Nearest neighbours by the number of bits that differ, exact; a graph of them as ``transform``.
 
-    What ``KNeighborsTransformer`` and ``NearestNeighbors(metric="hamming")`` do, over packed codes and many times
-    faster. Distances are numbers of bits, float64; metric "hamming" of scikit-learn is the same divided by the width.
+    What ``KNeighborsTransformer`` and ``NearestNeighbors(metric="hamming")`` do, over packed codes. Distances are
+    numbers of bits, float64; metric "hamming" of scikit-learn is the same divided by the width.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.hamming.collection import Collection
 from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.multi import Multi
 from udsph.hamming.names import Strings
@@ -34,8 +35,8 @@ def snapshot(index: FlatIndex) -> Any:
 
 
 def opened(path: str | os.PathLike[str]) -> Any:
-    """The state that is in a file, mapped; raises as ``hamming.load``."""
-    return snapshot(load(path))
+    """The state that is in a file, or the newest of a collection, mapped; raises as these do."""
+    return snapshot(Collection.open(path) if os.path.isdir(path) else load(path))
 
 
 def _view(state: Snapshot) -> Any:

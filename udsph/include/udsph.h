@@ -59,11 +59,12 @@ typedef struct udsph_api {
 
   /* -- Views. Each of the first three gives one that must be closed, or leaves *view NULL. -- */
 
-  /* The index in a file of FlatIndex.save, searched where it lies in the file. Takes the GIL for as long as that lasts. */
+  /* The index in a file of FlatIndex.save, or the newest generation in the folder of a Collection, searched where it lies on the
+   * disk. Takes the GIL for as long as that lasts. */
   int (*open)(const char *path, udsph_view **view);
   /* A copy of n packed codes with their ids, each 0 or more; ids NULL: their row numbers. */
   int (*from_codes)(const uint8_t *codes, size_t n, size_t bits, const int64_t *ids, udsph_view **view);
-  /* The present state of a FlatIndex or Index, given as its PyObject *, which is borrowed. Takes the GIL. */
+  /* The present state of a FlatIndex, Index or Collection, given as its PyObject *, which is borrowed. Takes the GIL. */
   int (*snapshot)(void *index, udsph_view **view);
   /* Nothing may be using the view any more. NULL is ignored. */
   void (*close)(udsph_view *view);

@@ -50,8 +50,7 @@ def write(path, durability, report=None, until=float("inf")):
             step += 1
             before = [id for id in writer.ids.tolist() if id < MARK]
             after = apply(step, before)
-            gone = sorted(set(before) - set(after))
-            new = [id for id in after if id not in set(before)]
+            gone, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
             writer.remove([*gone, MARK + step - 1])
             writer.add(codes_of([*new, MARK + step]), [*new, MARK + step])
             if step % 7 == 6:

@@ -84,12 +84,23 @@ def write_manifest(path: Path, manifest: Manifest, *, durable: bool) -> None:
         writer = Writer(file, KIND)
         writer.add("manifest", [np.frombuffer(json.dumps(text, indent=1).encode(), np.uint8)])
         if alive is not None and alive.dead:
-            bits = np.unpackbits(alive.words(n).view(np.uint8), count=n, bitorder="little")
+            data = alive.words(n).view(np.uint8)[: (n + 7) // 8]
+            if n % 8:
+                data[-1] &= (1 << n % 8) - 1
             if 64 * alive.dead < n:
-                writer.add("removed", [np.flatnonzero(bits == 0).astype("<i8")])
+                writer.add("removed", [_gone(data, n).astype("<i8")])
             else:
-                writer.add("alive", [np.packbits(bits, bitorder="little")])
+                writer.add("alive", [data])
         writer.finish()
+
+
+def _gone(data: NDArray[np.uint8], n: int) -> Positions:
+    """Positions of n whose bit is not set."""
+    places = np.flatnonzero(data != 255)
+    bits = np.unpackbits(data[places], bitorder="little").reshape(-1, 8)
+    which, bit = np.nonzero(bits == 0)
+    positions = 8 * places[which] + bit
+    return positions[positions < n]
 
 
 def read_manifest(path: Path) -> Manifest:

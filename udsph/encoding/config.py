@@ -103,6 +103,12 @@ class Config:
     )
     augment: bool = option(True, "shift and mirror training pixels")
 
+    def __new__(cls, *_: Any, **settings: Any) -> Config:
+        """A name that is none is answered with the nearest one, before the dataclass takes offence."""
+        for name in settings:
+            _check_name(name, cls.names())
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))

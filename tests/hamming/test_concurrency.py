@@ -141,7 +141,7 @@ class Mix:
             np.testing.assert_array_equal(np.sort(self.numbers(found.ids)), self.kept)
 
     def optimize(self):
-        self.index.optimize(threads=1)
+        self.index.optimize(threads=1, new_only=next(self.clock) % 2 == 0)
 
     def ids_of_one_state(self):
         begin = next(self.clock)

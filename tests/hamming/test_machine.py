@@ -126,10 +126,10 @@ class Machine(RuleBasedStateMachine):
             self.index.clear()
             self.truth, self.next_id = [], 0
 
-    @rule()
-    def optimize(self):
+    @rule(new_only=st.booleans())
+    def optimize(self, new_only):
         if isinstance(self.index, hamming.Index):
-            self.index.optimize(threads=1)
+            self.index.optimize(threads=1, new_only=new_only)
 
     @rule(
         new=st.lists(st.tuples(names, numbers), max_size=6, unique_by=lambda pair: pair[0]),

@@ -112,6 +112,8 @@ def agree(index, flat, queries, ids):
     for where in (None, mask, ids[1000:1100]):
         for k in (1, 12):
             same(index.search(queries, k, where=where), flat.search(queries, k, where=where))
+            for query in queries[::9]:
+                same(index.search(query, k, where=where), flat.search(query, k, where=where))
         same(index.range_search(queries, 4, where=where), flat.range_search(queries, 4, where=where))
     np.testing.assert_array_equal(index.reconstruct(ids[1000:1050]), flat.reconstruct(ids[1000:1050]))
 
@@ -230,3 +232,56 @@ def test_building_tells_how_far_it_is_and_ends_with_what_the_listener_raises():
     assert shares and shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
     with pytest.raises(ZeroDivisionError):
         backend.module().Tables(segment, 0, 2, lambda share: 1 / 0)
+
+
+def sizes_of_tables(index):
+    return [len(part) for part in index._snapshot.segments if isinstance(part, multi.Multi)]
+
+
+@native
+def test_tables_of_new_codes_stand_beside_the_large_ones():
+    rng = np.random.default_rng(4)
+    codes, ids = make("clustered", 60_000, 64, rng), rng.permutation(100_000)[:60_000]
+    index, flat = hamming.Index(64, kind="multi"), hamming.FlatIndex(64)
+    queries = flip(codes[::2500].copy(), rng, 1)
+
+    def change(first, last):
+        for each in (index, flat):
+            each.add(codes[first:last], ids[first:last])
+            if first:
+                each.remove(ids[first - 2 : first + 2])
+        known = ids[10_000:] if first < 60_000 else ids[40_100:]
+        agree(index, flat, queries, known)
+        index.optimize(new_only=True)
+        agree(index, flat, queries, known)
+        return sizes_of_tables(index)
+
+    assert change(0, 40_000) == [39_936]
+    large = index._snapshot.segments[0]
+    assert change(40_000, 42_000) == [39_936, 2048]
+    assert change(42_000, 44_000) == [39_936, 3584]  # small ones are joined
+    assert index._snapshot.segments[0] is large
+    assert change(44_000, 44_010) == [39_936, 3584]  # no whole block
+    assert change(44_010, 60_000) == [59_904]  # so many that all are made anew
+    for each in (index, flat):  # positions close up, and tables go
+        each.remove(ids[100:20_000])
+        each.remove(ids[20_000:39_990])
+    assert change(60_000, 60_000) == [len(index) // 512 * 512]
+    told = []
+    index.optimize(new_only=True, progress=lambda *step: told.append(step))
+    assert told == [(1.0, "nothing is built: no whole block of codes is new")]
+    index.optimize()
+    agree(index, flat, queries, ids[40_100:])
+
+
+@native
+def test_costs_are_measured_once_for_tables_of_the_same_kind(monkeypatch):
+    calls, measure = [], multi._measure
+    monkeypatch.setattr(multi, "_measure", lambda *arguments: calls.append(1) or measure(*arguments))
+    index = hamming.Index(64, kind="multi")
+    for part in np.split(make("clustered", 12_000, 64, np.random.default_rng(0)), [10_000, 11_000]):
+        index.add(part)
+        index.optimize(new_only=True)
+    assert len(calls) == 1 and len(sizes_of_tables(index)) == 2
+    told = index.explain(index.reconstruct([1, 11_500]), k=3)
+    assert [part["how"] for part in told["parts"]] == ["tables", "tables", "scan"]

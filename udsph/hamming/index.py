@@ -23,6 +23,7 @@ Kind = Literal["auto", "flat", "multi"]
 _LEAST = 1 << 14  # codes below which a scan takes microseconds
 _MOST = (1 << 32) - 1  # codes of one set of tables
 _WIDEST = 1024  # bits
+_SEVERAL = 4  # times as large as the new tables are those that stay
 _BUILDING = 0.9  # of the work of optimize; the rest measures
 _UNASKED = "optimize was not called"
 
@@ -80,7 +81,9 @@ class Index(FlatIndex):
             f"{tables} in tables)"
         )
 
-    def optimize(self, *, threads: int | None = None, progress: Progress | bool | None = None) -> None:
+    def optimize(
+        self, *, threads: int | None = None, progress: Progress | bool | None = None, new_only: bool = False
+    ) -> None:
         """Build tables over all codes, in place of those there are.
 
         Other threads search and change the index meanwhile. Ctrl-C, a lack of memory or an exception of ``progress``
@@ -94,6 +97,10 @@ class Index(FlatIndex):
         progress : callable or True, optional
             Called as ``progress(share, what)`` with the share of the work that is done, from 0 to 1, and a text; first
             with the memory that the tables will take. True writes to stderr.
+        new_only : bool
+            Build tables over the codes that came since, beside those there are: a fraction of the time, and searches
+            go through one more set of tables. Sets that are not several times as large are joined with the new one, so
+            that there are few.
 
         Raises
         ------
@@ -103,20 +110,20 @@ class Index(FlatIndex):
         count, tell = thread_count(threads), listener(progress)
         while True:
             with self._changes.here:
-                self._snapshot = snapshot = self._snapshot.compacted()
-            reason = self._reason_to_scan(snapshot)
-            if reason is None:
-                built, reason = self._built(snapshot, count, tell)
-            else:
-                built = None
+                if not new_only:
+                    self._snapshot = self._snapshot.compacted()
+                snapshot = self._snapshot
+            kept = _kept(snapshot) if new_only else 0
+            built, reason = self._built(snapshot, kept, count, tell)
             if built is None:
-                self._why = reason
-                tell(1.0, f"codes are scanned: {reason}")
+                self._why = self._why if kept else reason
+                tell(1.0, f"{'nothing is built' if kept else 'codes are scanned'}: {reason}")
                 return
             with self._changes.here:
                 now = self._snapshot
-                if now.closings == snapshot.closings:  # positions are those of the tables
-                    self._snapshot = _with_tables(now, built)
+                # Positions must be those of the tables, and nobody else have built some meanwhile.
+                if now.closings == snapshot.closings and now.segments[:kept] == snapshot.segments[:kept]:
+                    self._snapshot = _with_tables(now, kept, built)
                     self._why = reason
                     break
         tell(1.0, f"{len(built):,} codes are in tables")
@@ -137,28 +144,37 @@ class Index(FlatIndex):
         return None
 
     def _built(
-        self, snapshot: Snapshot, threads: int, tell: Callable[[float, str], object]
+        self, snapshot: Snapshot, kept: int, threads: int, tell: Callable[[float, str], object]
     ) -> tuple[Segment | None, str]:
-        """The whole blocks of all segments with tables, or None where a scan is better, and why."""
-        blocks = snapshot.n // BLOCK
-        codes = f"{blocks * BLOCK:,} codes"
-        _, size, peak = backend.module().Tables.size_of(blocks * BLOCK, self.bits, 0, threads)
-        needed = f"tables over {codes} take up to {memory.size(size)}, and {memory.size(peak)} while they are built"
+        """The whole blocks of the segments from ``kept`` on with tables, or None where they are scanned, and why."""
+        reason = self._reason_to_scan(snapshot)
+        segments = snapshot.segments[kept:]
+        blocks = sum(map(len, segments)) // BLOCK
+        if reason is None and blocks == 0:
+            reason = "no whole block of codes is new"
+        if reason is not None:
+            return None, reason
+        n = blocks * BLOCK
+        _, size, peak = backend.module().Tables.size_of(n, self.bits, 0, threads)
+        needed = f"tables over {n:,} codes take up to {memory.size(size)}, and {memory.size(peak)} while they are built"
         left = memory.available()
         if left is not None and peak > left:
             raise MemoryError(f"{needed}, but {memory.size(left)} are free; free some, or leave the scan as it is")
         tell(0.0, needed)
-        plain = [part.segment if isinstance(part, Multi) else part for part in snapshot.segments]
+        plain = [part.segment if isinstance(part, Multi) else part for part in segments]
         whole = snapshot.empty.joined(plain).part(0, blocks)
-        built = build(
-            whole, threads, always=self.kind == "multi", tell=lambda share: tell(_BUILDING * share, "building")
-        )
+        costs = snapshot.segments[0].costs if kept and isinstance(snapshot.segments[0], Multi) else None
+        always = self.kind == "multi" or costs is not None
+
+        def share_of_building(share: float) -> None:
+            tell(_BUILDING * share, "building")
+
+        built = build(whole, threads, always=always, costs=costs, tell=share_of_building)
         if built is whole:
             return None, "in a sample of queries like the codes, a scan is faster for nearly all"
-        return (
-            built,
-            "kind='multi'" if self.kind == "multi" else "in a sample of queries like the codes, tables are faster",
-        )
+        if self.kind == "multi":
+            return built, "kind='multi'"
+        return built, "in a sample of queries like the codes, tables are faster"
 
     def _take(self, contents: Any) -> None:
         super()._take(contents)
@@ -183,10 +199,24 @@ def _print(share: float, what: str) -> None:
         print(f"{share:4.0%} {what:75}", end=end, file=sys.stderr, flush=True)
 
 
-def _with_tables(now: Snapshot, built: Segment) -> Snapshot:
-    """A state with its first codes in the segment with tables, and the others behind."""
-    rest = now.read_positions(np.arange(len(built), now.n))
-    segments: tuple[Segment, ...] = (built,)
+def _kept(snapshot: Snapshot) -> int:
+    """How many segments stay where tables are built over new codes: large ones, that have tables."""
+    count = len(snapshot.segments)
+    while count and not isinstance(snapshot.segments[count - 1], Multi):
+        count -= 1
+    new = sum(map(len, snapshot.segments[count:]))
+    if new < BLOCK:
+        return count
+    while count and len(snapshot.segments[count - 1]) <= _SEVERAL * new:
+        count -= 1
+        new += len(snapshot.segments[count])
+    return count
+
+
+def _with_tables(now: Snapshot, kept: int, built: Segment) -> Snapshot:
+    """A state in which the segment with tables follows those that are kept; the other codes come behind."""
+    segments = (*now.segments[:kept], built)
+    rest = now.read_positions(np.arange(sum(map(len, segments)), now.n))
     if len(rest):
         segments = extended(segments, now.empty, rest)
     return Snapshot(now.empty, segments, now.ids, now.alive, now.closings)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from udsph.hamming import backend
 from udsph.hamming.filters import BLOCK, Words
+from udsph.hamming.results import NO_DISTANCE, NO_ID
 
 Codes = NDArray[np.uint8]
 
@@ -77,6 +78,19 @@ class Multi:
         """Offsets, distances and positions of all codes within the radius."""
         return self.tables.range_search(self.segment, queries, radius, allowed, threads, np.zeros(4, np.uint64))
 
+    def nearer(
+        self, query: Codes, k: int, limit: int, allowed: Words | None, threads: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """As ``search`` for one query, of the codes closer than a limit, which tells from the start where to end."""
+        _, near, positions = self.range_search(query, limit - 1, allowed, threads)
+        if len(near) >= k:
+            return near[:k], positions[:k]
+        missing = k - len(near)
+        return (
+            np.concatenate([near, np.full(missing, NO_DISTANCE, np.int32)]),
+            np.concatenate([positions, np.full(missing, NO_ID, np.int64)]),
+        )
+
     def read(self, positions: NDArray[np.int64]) -> Codes:
         """Packed rows at positions."""
         return self.segment.read(positions)
@@ -86,15 +100,25 @@ class Multi:
         return self.segment.words(begin, end)
 
 
-def build(segment: Any, threads: int, *, always: bool, tell: Callable[[float], object] | None = None) -> Any:
-    """Tables over a native segment of whole blocks, with costs measured here and now.
+def build(
+    segment: Any,
+    threads: int,
+    *,
+    always: bool,
+    costs: Costs | None = None,
+    tell: Callable[[float], object] | None = None,
+) -> Any:
+    """Tables over a native segment of whole blocks, with costs measured here and now unless they are known.
 
     Returns the segment itself where a scan would serve nearly all queries like its own codes, asked one at a time,
     unless ``always``. ``tell`` is told which share of the building is done, and ends it by raising.
     """
     tables = backend.module().Tables(segment, 0, threads, tell)
     queries = _sample(segment)
-    costs = _measure(segment, tables, queries)
+    if costs is None:
+        costs = _measure(segment, tables, queries)
+    else:
+        tables.set_costs(*costs)
     met = np.zeros(4, np.uint64)
     for query in queries[:_ASKED]:
         tables.search(segment, query[None], _K, None, 1, met)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from udsph.hamming.filters import BLOCK, Alive, Words
 from udsph.hamming.ids import Ids, Unknown
+from udsph.hamming.multi import Multi
 from udsph.hamming.names import Column, check_ids
-from udsph.hamming.results import NO_ID, RangeResult, SearchResult, merge_range, merge_search
+from udsph.hamming.results import NO_DISTANCE, NO_ID, RangeResult, SearchResult, merge_range, merge_search
 from udsph.hamming.where import Few, resolve
 from udsph.threads import thread_count
 
@@ -124,10 +125,33 @@ class Snapshot:
             positions[found] = allowed.positions[places[found]]
         elif len(searched) == 1:
             near, positions = searched[0][0].search(queries, k, allowed, threads)
+        elif queries.ndim == 1:
+            near, positions = self._search_one(queries, k, allowed, threads)
         else:
             parts = [part.search(queries, k, words, threads) for part, words in self.parts(allowed)]
             near, positions = merge_search(parts, [base for _, base in searched])
         return SearchResult(near, positions if self.ids.positional else self.ids.at(positions))
+
+    def _search_one(
+        self, query: Codes, k: int, allowed: Words | None, threads: int
+    ) -> tuple[NDArray[np.int32], Positions]:
+        """Part after part, each asked only for what is nearer than what is known, where it can make use of that."""
+        near, positions = None, None
+        for (part, words), (_, base) in zip(self.parts(allowed), self.searched(), strict=True):
+            if near is None or positions is None:
+                near, positions = part.search(query, k, words, threads)  # begins at 0
+                continue
+            limit = int(near[-1])
+            if limit == 0:
+                break
+            if isinstance(part, Multi) and limit < NO_DISTANCE:
+                more = part.nearer(query, k, limit, words, threads)
+            else:
+                more = part.search(query, k, words, threads)
+            if more[0][0] < limit:
+                near, positions = merge_search([(near, positions), more], [0, base])
+        assert near is not None and positions is not None
+        return near, positions
 
     def range_search(
         self, queries: Codes, radius: int, where: Any, threads: int, unknown: Unknown = "error"

@@ -171,3 +171,40 @@ def test_long_functions_say_what_they_do(folder: str) -> None:
                 if length > LONGEST and ast.get_docstring(node) is None:
                     long.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.name} has {length} lines")
     assert not long, "\n".join(long)
+
+
+# The last line of a head that opens a function's body: what is before it may stretch over lines.
+BODY = re.compile(
+    r"^(?!\s*(//|\}))(?!.*\b(namespace|class|struct|enum|union|switch|if|for|while|do|else|extern|return)\b)"
+    r".*\)\s*(const|noexcept|override|->[^{;]*)*\s*(:[^{;]*)?\{\s*$"
+)
+
+
+def native_functions(text: str) -> Iterator[tuple[int, int, bool]]:
+    """First line, number of lines, and whether a comment stands before it, of the functions of a C++ source."""
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        if not BODY.match(line):
+            continue
+        first = at
+        while first > 0 and lines[first - 1].strip() and not re.search(r"[;{}:]\s*$|^\s*//", lines[first - 1]):
+            first -= 1
+        indent = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
+        last = next(n for n in range(at + 1, len(lines)) if lines[n].startswith(f"{indent}}}"))
+        yield first + 1, last - first + 1, first > 0 and lines[first - 1].lstrip().startswith("//")
+
+
+def test_a_long_native_function_says_what_it_does():
+    sources = [p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".cpp", ".h", ".inc", ".cu")]
+    found = {path: list(native_functions(path.read_text(encoding="utf-8"))) for path in sources}
+    assert sum(len(functions) for functions in found.values()) > 300  # they are seen at all
+    long = [
+        f"{path.relative_to(ROOT)}:{first} has {length} lines"
+        for path, functions in found.items()
+        for first, length, said in functions
+        if length > LONGEST and not said
+    ]
+    assert not long, "\n".join(long)
+    body = "\n".join(["void f(int a,", "       int b) {", *["  g();"] * 60, "}"])
+    assert list(native_functions(body)) == [(1, 63, False)]
+    assert list(native_functions(f"// Says.\n{body}")) == [(2, 63, True)]

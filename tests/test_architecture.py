@@ -190,7 +190,9 @@ def native_functions(text: str) -> Iterator[tuple[int, int, bool]]:
         while first > 0 and lines[first - 1].strip() and not re.search(r"[;{}:]\s*$|^\s*//", lines[first - 1]):
             first -= 1
         indent = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
-        last = next(n for n in range(at + 1, len(lines)) if lines[n].startswith(f"{indent}}}"))
+        last = next((n for n in range(at + 1, len(lines)) if lines[n].startswith(f"{indent}}}")), None)
+        if last is None:  # the head of a lambda in the middle of a statement
+            continue
         yield first + 1, last - first + 1, first > 0 and lines[first - 1].lstrip().startswith("//")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import logging
 import sys
 import zipfile
@@ -14,8 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from udsph import data
+from udsph import Hasher, data
 from udsph.cli.app import main
+from udsph.data import Modality
+from udsph.data.pixels import pixels_of
+from udsph.data.tokens import words_of
 from udsph.errors import InputError, MissingExtra
 from udsph.features import extract, image_extractor, text_extractor
 from udsph.features.base import load_stored
@@ -114,6 +118,14 @@ def test_cells_are_projected_to_the_principal_directions_of_the_training_picture
     again = EfficientNetImages(str(weights), "regions", dims=4)
     assert again.load(tmp_path) and not EfficientNetImages(str(weights), "regions").load(tmp_path / "none")
     np.testing.assert_array_equal(again(pixels), cells(pixels))
+
+
+@pytest.mark.filterwarnings("error")
+def test_pixels_that_cannot_be_written_to_are_read(weights, pixels):
+    locked = pixels.copy()
+    locked.setflags(write=False)
+    extractor = EfficientNetImages(str(weights))
+    np.testing.assert_array_equal(extractor(locked), extractor(pixels))
 
 
 def test_few_training_pictures_of_many_are_looked_at(weights, monkeypatch, caplog):
@@ -341,5 +353,19 @@ def test_the_whole_way_from_pictures_and_sentences_to_codes(real_data, tmp_path)
     ]  # fmt: skip
     for step in steps:
         assert main([str(word) for word in step]) == 0
-    assert np.load(tmp_path / "codes.npy").shape == (32, 2)
+    codes, captions = np.load(tmp_path / "codes.npy"), json.loads((features / "captions.json").read_text("utf-8"))
+    assert codes.shape == (32, 2)
     assert np.load(features / "image.npy", mmap_mode="r").shape == (32, 16, 64)
+    # A photograph and a sentence that come later take the same way.
+    hasher, cells, words = (
+        Hasher.load(run),
+        image_extractor("efficientnet-lite0", form="regions"),
+        text_extractor("glove", form="regions"),
+    )
+    cells.load(features)
+    picture = pixels_of(tmp_path / "data" / train[0].split(",")[0], cells.size)
+    np.testing.assert_array_equal(hasher.encode_image(cells(picture[None])), codes[:1])
+    values, lengths = words([words_of(captions[0])])
+    kept = data.load("features", root=features).text.take(np.array([0]))
+    np.testing.assert_array_equal(values, kept.values)
+    np.testing.assert_array_equal(hasher.encode_text(Modality("regions", values, lengths)), hasher.encode_text(kept))

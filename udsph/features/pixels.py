@@ -20,7 +20,8 @@ def resized(pixels: np.ndarray, size: int, device: torch.device) -> Tensor:
 
     Images of that size already are not touched; others are averaged down or interpolated (bilinear).
     """
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float()
+    # torch warns of an array that it could not write to, as of a picture or a file that is mapped.
+    images = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).to(device).permute(0, 3, 1, 2).float()
     if images.shape[-2:] == (size, size):
         return images
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)

@@ -201,7 +201,8 @@ int text(const udsph_view *view, int64_t id, const char **utf8, size_t *length) 
   });
 }
 
-int distances(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t threads, int32_t *out) noexcept {
+int distances(const uint8_t *queries, size_t n_queries, const uint8_t *codes, size_t n, size_t bits, size_t threads,
+              int32_t *out) noexcept {
   return guarded([&] {
     check_rows(queries, n_queries, bits, "queries");
     check_rows(codes, n, bits, "codes");

@@ -113,8 +113,8 @@ def test_a_deep_method_says_how_long_it_trains_and_why(caplog, monkeypatch):
         create("cmnnh", 8, 0, device="cpu").fit(images, texts, labels)
         quick("cmnnh").fit(images, texts, labels)
     assert [record.getMessage() for record in caplog.records] == [
-        "CMNNH: 20 pairs, 50 epochs of 1 steps (as many as give 50 steps; epochs=N for another number)",
-        "CMNNH: 20 pairs, 2 epochs of 1 steps",
+        "CMNNH: 20 pairs, 50 epochs of 1 step (as many as give 50 steps; epochs=N for another number)",
+        "CMNNH: 20 pairs, 2 epochs of 1 step",
     ]
 
 

@@ -20,6 +20,11 @@ log = logging.getLogger("udsph.baselines")
 Kind = Literal["floor", "unsupervised", "supervised", "deep"]
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 epoch``, ``2,000 epochs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class Method(BaseEstimator):
     """What all methods, shallow and deep, have in common.
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from udsph.baselines.base import Kind, Method, log
+from udsph.baselines.base import Kind, Method, counted, log
 from udsph.baselines.inputs import AT_LEAST_1, NOT_NEGATIVE, Range, check_labels, check_view
 from udsph.data import Modality
 from udsph.data.directions import MODALITIES
@@ -155,7 +155,9 @@ class DeepMethod(Method):
             epochs = as_many_steps(epochs, pairs, len(image), size)
             chosen = f"as many steps as {pairs:,} pairs would take"
         why = f" ({chosen})" if chosen else ""
-        log.info(f"{type(self).__name__}: {len(image):,} pairs, {epochs:,} epochs of {steps:,} steps{why}")
+        log.info(
+            f"{type(self).__name__}: {len(image):,} pairs, {counted(epochs, 'epoch')} of {counted(steps, 'step')}{why}"
+        )
         return epochs
 
     def _build(self, image: Modality, text: Modality, labels: np.ndarray | None) -> None:

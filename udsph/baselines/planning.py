@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from udsph.baselines.base import counted
 from udsph.baselines.registry import methods, names, without_labels
 from udsph.data import Dataset
 from udsph.errors import InputError
@@ -73,5 +74,5 @@ def remarks(asked: Sequence[str], dataset: Dataset, *, epochs: int, chosen: bool
     lines, pairs = _left_out(asked, dataset), len(dataset.splits["train"])
     if any(methods()[name].kind == "deep" for name in usable(asked, dataset)):
         why = why_so_many(dataset.image, dataset.text, pairs, batch_size) if chosen else ""
-        lines.append(f"deep methods: {pairs:,} pairs, {epochs:,} epochs{f' ({why})' if why else ''}")
+        lines.append(f"deep methods: {pairs:,} pairs, {counted(epochs, 'epoch')}{f' ({why})' if why else ''}")
     return [*lines, *_from_a_part(asked, dataset)]

@@ -81,7 +81,10 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
-GROUPS = {"data": "Look at datasets."}
+GROUPS = {
+    "collection": "Make, fill, change, check and search a stored collection of codes.",
+    "data": "Look at datasets.",
+}
 _METAVARS = {int: "N", float: "X", Path: "PATH"}
 
 

@@ -33,10 +33,12 @@ def write_neighbours(path: Path, distances: np.ndarray, ids: np.ndarray) -> None
     if suffix == ".json":
         files.write_json(path, {"distances": distances.tolist(), "ids": ids.tolist()})
     elif suffix == ".csv":
-        found = np.argwhere(ids >= 0)
+        found = np.argwhere(distances != np.iinfo(np.int32).max)
         rows = ((q, r + 1, ids[q, r], distances[q, r]) for q, r in found)
         write_rows(path, ("query", "rank", "id", "distance"), rows)
     else:
+        if ids.dtype == object:  # strings, which come back without pickle as text of one width; "" where there is none
+            ids = np.array([id or "" for id in ids.reshape(-1)], np.str_).reshape(ids.shape)
         with files.replacing(path) as stream:
             np.savez(stream, distances=distances, ids=ids)
 

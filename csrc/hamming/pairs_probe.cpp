@@ -9,6 +9,7 @@ namespace udsph {
 namespace {
 
 constexpr size_t PIECE = 1 << 10;  // codes that a thread takes at a time
+constexpr size_t FEW = 64;         // codes that are compared whatever their positions: finding the later ones would take longer
 
 // Where a chunk lies, and which keys are close to another: as what is to be xored with it.
 struct Chunk {
@@ -138,15 +139,16 @@ class ProbeJoin {
   }
 
   void compare(size_t c, size_t begin, size_t end, size_t right, size_t right_end, Own &own) {
-    if (right == right_end) return;
-    if (job_.first_right != 0) right = first(right, right_end, job_.first_right);
+    const bool few = right_end - right <= FEW;
+    if (!few && job_.first_right != 0) right = first(right, right_end, job_.first_right);
     own.near.resize(std::max(own.near.size(), right_end - right));
     for (size_t i = begin; i < end && right < right_end; i++) {
-      if (positions_[right] <= positions_[i]) right = first(right, right_end, size_t{positions_[i]} + 1);
+      const uint32_t least = static_cast<uint32_t>(std::max<size_t>(size_t{positions_[i]} + 1, job_.first_right));
+      if (!few && positions_[right] < least) right = first(right, right_end, least);
       const size_t count = near_(row(i), row(right), right_end - right, job_.words, job_.radius, own.near.data());
       for (size_t j = 0; j < count; j++) {
         const size_t other = right + own.near[j];
-        if (!is_first(c, row(i), row(other))) continue;
+        if (positions_[other] < least || !is_first(c, row(i), row(other))) continue;
         uint32_t distance = 0;
         for (size_t w = 0; w < job_.words; w++) distance += static_cast<uint32_t>(__builtin_popcountll(row(i)[w] ^ row(other)[w]));
         own.pairs.push_back({positions_[i], positions_[other], distance});

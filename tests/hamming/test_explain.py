@@ -116,6 +116,12 @@ def test_either_k_or_radius_is_explained(wanted):
         make(600).explain(np.zeros(8, np.uint8), **wanted)
 
 
+def test_one_filter_is_explained():
+    index = make(600)
+    with pytest.raises(InputError, match="one filter for all queries"):
+        index.explain(np.zeros((2, 8), np.uint8), k=1, where=[None, [3]])
+
+
 @native
 def test_progress_says_the_memory_first_and_comes_to_the_end(capsys):
     index, told = make(1_100_000), []

@@ -32,6 +32,17 @@ def test_bits_beyond_the_codes_do_not_count(engine):
     assert index.search(np.zeros((1, 1), np.uint8), 8, where=where).ids.tolist() == [[0, 1, 2, 3, 4, -1, -1, -1]]
 
 
+def test_a_bitmap_stays_what_it_was(engine, index):
+    data = np.zeros(163, np.uint8)
+    data[0] = 4
+    bitmap, query = hamming.Bitmap(data, 1300), np.zeros((1, 8), np.uint8)
+    for _ in range(2):
+        assert index.search(query, 2, where=bitmap).ids.tolist() == [[2, -1]]
+        data[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        bitmap.data[0] = 1
+
+
 def test_where_by_ids_of_ones_own():
     index = hamming.FlatIndex(8)
     index.add(np.zeros((3, 1), np.uint8), [30, 20, 10])

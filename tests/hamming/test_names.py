@@ -98,7 +98,7 @@ def test_ids_go_through_files_pickles_and_copies(engine, kind, tmp_path):
 def test_strings_come_in_every_array_that_holds_text():
     texts = [f"t{i}é" for i in range(40)]
     forms = [texts, tuple(texts), np.array(texts), np.array(texts, object), list(map(np.str_, texts))]
-    if hasattr(np.dtypes, "StringDType"):
+    if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):
         forms.append(np.array(texts, np.dtypes.StringDType()))
     try:
         import pyarrow

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.errors import InputError
 from udsph.hamming import backend
+from udsph.hamming.apart import has_own_filters
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.ids import Unknown
 from udsph.hamming.multi import Costs, Multi
@@ -64,6 +66,8 @@ def explain(
 ) -> Explanation:
     """Search part by part, with a look at the clock; ``wanted`` has k or radius, ``why`` says why codes are scanned."""
     rows = np.atleast_2d(queries)
+    if where is not None and has_own_filters(where):
+        raise InputError("explain takes one filter for all queries, where= is a list of filters")
     allowed = snapshot.allowed(where, unknown)
     told = Explanation(queries=len(rows), **wanted, codes=len(snapshot), bits=snapshot.bits, threads=threads)
     count: int | None = None

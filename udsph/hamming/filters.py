@@ -21,6 +21,7 @@ class Bitmap:
     Parameters
     ----------
     data : ((n + 7) // 8,) uint8
+        Is copied.
     n : int
         Number of codes; bits beyond them are ignored.
 
@@ -37,8 +38,10 @@ class Bitmap:
         n = check_int(n, "n", 0)
         if array.shape != ((n + 7) // 8,):
             raise ValueError(f"data of a Bitmap of {n} codes must have shape ({(n + 7) // 8},), got {array.shape}")
-        self.data = np.ascontiguousarray(array)
+        self.data = array.copy()
+        self.data.flags.writeable = False
         self.n = n
+        self._words: Words | None = None
 
     @classmethod
     def from_mask(cls, mask: Any) -> Bitmap:
@@ -56,8 +59,10 @@ class Bitmap:
         return np.unpackbits(self.data, count=self.n, bitorder="little").view(np.bool_)
 
     def words(self) -> Words:
-        """The bits as 64-bit words, padded to whole blocks of 512 codes."""
-        return _padded(self.data, self.n)
+        """The bits as 64-bit words, padded to whole blocks of 512 codes: made once, for all searches that filter so."""
+        if self._words is None:
+            self._words = _padded(self.data, self.n)
+        return self._words
 
 
 class Alive:

@@ -1,12 +1,16 @@
-"""How long a training step takes by each form of the attention, in one process.
+"""How long a training step takes with and without attention, and by each form of the matching of parts, in one process.
 
     OMP_NUM_THREADS=1 python bench/training_step.py            CPU: reference, gram, auto
     python bench/training_step.py --device cuda
 
-Two cases, on random values: pixels with captions at the default settings (32 pairs of a batch, 64 dimensions),
-and 36 regions of 2048 dimensions with captions as in SCAN (all 128 pairs of the batch, 256 dimensions). The forms take
-turns, step by step, on networks of the same weights; after a warm-up the medians count. The whole step counts: reading
-the batch, both networks, all losses, backward, optimisers, moving average, discriminators.
+The first table has the queries of the classes against the same layers with uniform weights and against none, in a step
+and in the encoding of a batch, for pixels with captions and 24 classes.
+
+The second has the matching of parts, which is off by default (``weight_match``). Two cases, on random values: pixels
+with captions at the default settings (32 pairs of a batch, 64 dimensions), and 36 regions of 2048 dimensions with
+captions as in SCAN (all 128 pairs of the batch, 256 dimensions). The forms take turns, step by step, on networks of the
+same weights; after a warm-up the medians count. The whole step counts: reading the batch, both networks, all losses,
+backward, optimisers, moving average, discriminators.
 """
 
 from __future__ import annotations
@@ -14,12 +18,15 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
 from udsph.data import Dataset, Modality
+from udsph.data.directions import MODALITIES
+from udsph.encoding.batches import sequence
 from udsph.training import Config
 from udsph.training.launch import launch
 from udsph.training.plan import Plan
@@ -27,6 +34,7 @@ from udsph.training.progress import Progress
 from udsph.training.trainer import Trainer
 
 FORMS = ("reference", "gram", "auto")
+ATTENTION = ("none", "uniform", "label")
 ITEMS, CLASSES, WORDS = 512, 24, 200
 
 
@@ -48,23 +56,83 @@ def dataset(kind: str) -> Dataset:
     return Dataset(kind, image, text, labels, tuple(map(str, range(CLASSES))), splits)
 
 
-def step_of(data: Dataset, backend: str, device: str, settings: dict[str, int]) -> Callable[[], float]:
-    """A function that makes one training step and returns its seconds."""
-    asked = Config.from_settings({"backend": backend, "device": device, "label_steps": 1, **settings})
+def trainer_of(data: Dataset, device: str, settings: Mapping[str, Any]) -> Trainer:
+    """A trainer that has begun the phase in which the modality networks are trained."""
+    asked = Config.from_settings({"device": device, "label_steps": 1, **settings})
     plan = Plan.of(asked, data)
     fabric = launch(plan.config)
     trainer = Trainer(fabric, plan, data, plan.new_model(data, fabric.device), Progress(False))
     trainer.begin("select")
-    batch = plan.fitted[: plan.config.batch_size]
+    return trainer
 
-    def step() -> float:
+
+def timed(trainer: Trainer, work: Callable[[], object]) -> Callable[[], float]:
+    """A function that does some work and returns its seconds."""
+
+    def seconds() -> float:
         started = time.perf_counter()
-        trainer.networks.step(batch)
-        if fabric.device.type == "cuda":
+        work()
+        if trainer.fabric.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    return step
+    return seconds
+
+
+def step_of(data: Dataset, device: str, settings: Mapping[str, Any]) -> Callable[[], float]:
+    """A function that makes one training step and returns its seconds."""
+    trainer = trainer_of(data, device, settings)
+    trainer.networks.pair.train()
+    batch = trainer.plan.fitted[: trainer.plan.config.batch_size]
+    return timed(trainer, lambda: trainer.networks.step(batch))
+
+
+def encoding_of(data: Dataset, device: str, settings: Mapping[str, Any]) -> Callable[[], float]:
+    """A function that encodes 256 items of both modalities and returns its seconds."""
+    trainer = trainer_of(data, device, settings)
+
+    def encode() -> None:
+        for name in MODALITIES:
+            rows = sequence(getattr(data, name), np.arange(256), 256, trainer.fabric.device)
+            trainer.model.encode(name, rows)
+
+    return timed(trainer, encode)
+
+
+def medians(works: Mapping[str, Callable[[], float]], times: int) -> dict[str, float]:
+    """Seconds of each work; they take turns, and the first two of each do not count."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for k in range(times + 2):
+        for name, work in works.items():
+            taken = work()
+            if k >= 2:
+                found[name].append(taken)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+def attention_table(device: str, steps: int) -> None:
+    """With and without the queries of the classes."""
+    print("| pixels | " + " | ".join(f"{form}, ms" for form in ATTENTION) + " | uniform : none | label : none |")
+    print("| --- | " + "---: | " * (len(ATTENTION) + 2))
+    data = dataset("pixels")
+    for title, of in (("training step", step_of), ("encoding 256 pairs", encoding_of)):
+        median = medians({form: of(data, device, {"attention": form}) for form in ATTENTION}, steps)
+        cells = [f"{1e3 * median[form]:.0f}" for form in ATTENTION]
+        cells += [f"{median[form] / median['none']:.2f}" for form in ("uniform", "label")]
+        print(f"| {title} | " + " | ".join(cells) + " |")
+
+
+def matching_table(device: str, steps: int) -> None:
+    """The forms of the matching of parts."""
+    print("| case | " + " | ".join(f"{form}, ms" for form in FORMS) + " | gram : auto | reference : auto |")
+    print("| --- | " + "---: | " * (len(FORMS) + 2))
+    for kind, settings in (("pixels", {}), ("regions", {"attention_pairs": 128, "part_width": 256})):
+        data = dataset(kind)
+        settings |= {"attention": "none", "weight_match": 0.2}
+        median = medians({form: step_of(data, device, {"backend": form, **settings}) for form in FORMS}, steps)
+        cells = [f"{1e3 * median[form]:.0f}" for form in FORMS]
+        cells += [f"{median[form] / median['auto']:.2f}" for form in ("gram", "reference")]
+        print(f"| {kind} | " + " | ".join(cells) + " |")
 
 
 def main() -> None:
@@ -72,21 +140,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=15)
     arguments = parser.parse_args()
-    print("| case | " + " | ".join(f"{form}, ms" for form in FORMS) + " | gram : auto | reference : auto |")
-    print("| --- | " + "---: | " * (len(FORMS) + 2))
-    for kind, settings in (("pixels", {}), ("regions", {"attention_pairs": 128, "part_width": 256})):
-        data = dataset(kind)
-        steps = {form: step_of(data, form, arguments.device, settings) for form in FORMS}
-        times: dict[str, list[float]] = {form: [] for form in FORMS}
-        for k in range(arguments.steps + 2):
-            for form in FORMS:
-                taken = steps[form]()
-                if k >= 2:
-                    times[form].append(taken)
-        median = {form: statistics.median(times[form]) for form in FORMS}
-        cells = [f"{1e3 * median[form]:.0f}" for form in FORMS]
-        cells += [f"{median[form] / median['auto']:.2f}" for form in ("gram", "reference")]
-        print(f"| {kind} | " + " | ".join(cells) + " |")
+    attention_table(arguments.device, arguments.steps)
+    print()
+    matching_table(arguments.device, arguments.steps)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ def test_attending_is_the_plain_loop(sharpness, dtype):
         torch.testing.assert_close(found.double(), right, rtol=exact, atol=exact)
 
 
+def test_no_mask_is_a_mask_of_all_parts():
+    queries, parts, valid = batch()
+    every = room.attend(queries, parts, torch.ones_like(valid), 3.0)
+    torch.testing.assert_close(room.attend(queries, parts, None, 3.0), every)
+
+
 def test_gradients_are_those_of_the_plain_loop():
     queries, parts, valid = batch(torch.float32)
     found = []
@@ -119,8 +125,9 @@ def test_many_classes_pass_a_bottleneck():
     queries = room.ClassQueries(80, 64)
     weights = sum(p.numel() for p in room.ClassAttention(queries, 1024).to_features.parameters() if p.dim() == 2)
     assert weights == 80 * 64 * room.RANK + room.RANK * 1024
-    few = room.ClassAttention(room.ClassQueries(24, 64), 1024).to_features
-    assert few[-1].weight.shape == (1024, 24 * 64)
+    assert room.ClassAttention(queries, 256).to_features[-1].weight.shape == (256, 80 * 64), "nothing to save"
+    few = room.ClassAttention(room.ClassQueries(16, 64), 1024).to_features
+    assert few[-1].weight.shape == (1024, 16 * 64)
 
 
 def test_autocast_gives_nearly_the_same():

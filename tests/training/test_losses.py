@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,51 @@ def codes() -> torch.Tensor:
 
 
 LABELS = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [1, 0, 1]])
+
+
+def test_the_ranking_loss_is_one_minus_average_precision_where_the_step_is_sharp():
+    torch.manual_seed(0)
+    codes, labels = torch.randn(12, 16), (torch.rand(12, 5) < 0.3).float()
+    similar = losses.similarity(labels, labels)
+    precisions = []
+    for q in range(12):
+        order = [j for j in (codes @ codes[q]).argsort(descending=True).tolist() if j != q]
+        hits = np.array([float(similar[q, j]) for j in order])
+        if hits.any():
+            precisions.append((hits.cumsum() / np.arange(1, 12))[hits > 0].mean())
+    assert len(precisions) >= 10
+    found = losses.ranking(codes, similar, temperature=1e-4)
+    assert float(found) == pytest.approx(1 - np.mean(precisions), abs=1e-5)
+
+
+def test_the_ranking_loss_draws_similar_codes_together():
+    torch.manual_seed(0)
+    codes = torch.randn(8, 16, requires_grad=True)
+    similar = torch.eye(2).repeat_interleave(4, 0) @ torch.eye(2).repeat_interleave(4, 0).T
+    optimiser = torch.optim.Adam([codes], lr=0.05)
+    before = losses.ranking(torch.tanh(codes), similar)
+    for _ in range(50):
+        optimiser.zero_grad()
+        losses.ranking(torch.tanh(codes), similar).backward()
+        optimiser.step()
+    assert losses.ranking(torch.tanh(codes), similar) < 0.1 * before
+
+
+def test_the_graded_ranking_is_the_mean_over_levels_of_shared_labels_that_occur():
+    torch.manual_seed(0)
+    codes, labels = torch.randn(10, 16), (torch.rand(10, 6) < 0.5).float()
+    shared = labels @ labels.T
+    each = [losses.ranking(codes, (shared >= level).float()) for level in (1, 2)]
+    torch.testing.assert_close(losses.graded_ranking(codes, labels), (each[0] + each[1]) / 2)
+    single = torch.eye(5).repeat(2, 1)
+    torch.testing.assert_close(losses.graded_ranking(codes, single), losses.ranking(codes, single @ single.T))
+    assert float(losses.graded_ranking(codes, torch.eye(10))) == 0
+
+
+def test_the_ranking_loss_of_items_without_similar_ones_is_zero():
+    codes = torch.randn(3, 8, requires_grad=True)
+    losses.ranking(codes, torch.eye(3)).backward()
+    assert codes.grad.abs().max() == 0
 
 
 def test_similar_is_a_shared_label():

@@ -89,8 +89,9 @@ def test_without_a_label_network_the_two_modalities_deceive_in_opposite_directio
 
 def test_the_label_network_learns_alone():
     networks = Networks()
-    found = objective.label_losses(networks.label_said, networks.labels, single=True)
-    assert networks.moved(objective.total(found)) == {"label"}
+    for loss in ("ranking", "pairwise"):
+        found = objective.label_losses(networks.label_said, networks.labels, single=True, loss=loss)
+        assert f"label_{loss}" in found and networks.moved(objective.total(found)) == {"label"}
 
 
 @pytest.mark.parametrize("name", ["pairwise", "feature", "image_bit", "text_bit", "image_classify", "text_equal"])

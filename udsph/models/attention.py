@@ -17,7 +17,7 @@ from udsph.models.encoders import valid_parts
 
 FORMS = ("label", "uniform", "none")
 SHARPNESS = 16.0  # at the start, of the softmax over cosines
-MOST_WEIGHTS = 4096  # attended columns that one full layer reads; of more classes it has a bottleneck
+MOST_COLUMNS = 4096  # attended columns that one full layer reads; of more it has a bottleneck
 RANK = 256  # of that bottleneck
 
 
@@ -36,7 +36,7 @@ class Attended(NamedTuple):
     weights: Tensor
 
 
-def attend(queries: Tensor, parts: Tensor, valid: Tensor, sharpness: Tensor | float) -> tuple[Tensor, Tensor]:
+def attend(queries: Tensor, parts: Tensor, valid: Tensor | None, sharpness: Tensor | float) -> tuple[Tensor, Tensor]:
     """Mean of an item's valid parts for each query, weighted by the softmax of ``sharpness`` times their cosine.
 
     Parameters
@@ -46,7 +46,7 @@ def attend(queries: Tensor, parts: Tensor, valid: Tensor, sharpness: Tensor | fl
     parts
         ``(batch, parts, dims)``.
     valid
-        bool ``(batch, parts)``. An item without a valid part gives weights and vectors of 0.
+        bool ``(batch, parts)``; None: all. An item without a valid part gives weights and vectors of 0.
     sharpness
         0 weighs all valid parts alike.
 
@@ -55,9 +55,14 @@ def attend(queries: Tensor, parts: Tensor, valid: Tensor, sharpness: Tensor | fl
     tuple of torch.Tensor
         Attended vectors ``(batch, classes, dims)`` and weights ``(batch, classes, parts)``.
     """
-    cosines = F.normalize(queries, dim=-1) @ F.normalize(parts, dim=-1).transpose(1, 2)
-    scores = (sharpness * cosines.float()).masked_fill(~valid.unsqueeze(1), torch.finfo(torch.float32).min)
-    weights = scores.softmax(2) * valid.unsqueeze(1)
+    # One product for all parts; their norms divide the scores, of which there are fewer than columns.
+    products = (parts.flatten(0, 1) @ F.normalize(queries, dim=-1).T).unflatten(0, parts.shape[:2]).transpose(1, 2)
+    scores = products.float() * (sharpness / parts.float().norm(dim=2).clamp_min(1e-12)).unsqueeze(1)
+    if valid is None:
+        weights = scores.softmax(2)
+    else:
+        weights = scores.masked_fill(~valid.unsqueeze(1), torch.finfo(torch.float32).min).softmax(2)
+        weights = weights * valid.unsqueeze(1)
     return weights.to(parts.dtype) @ parts, weights
 
 
@@ -110,16 +115,18 @@ class ClassAttention(nn.Module):
         self.to_logits = nn.Parameter(torch.randn(classes, dims) / math.sqrt(dims))
         self.bias = nn.Parameter(torch.zeros(classes))
         columns = classes * dims
+        narrow = columns > MOST_COLUMNS and RANK < width  # as wide as the features it would save nothing
         layers: list[nn.Module] = [nn.BatchNorm1d(columns)]
-        if columns > MOST_WEIGHTS:
+        if narrow:
             layers.append(nn.Linear(columns, RANK, bias=False))
-        layers.append(nn.Linear(RANK if columns > MOST_WEIGHTS else columns, width, bias=False))
+        layers.append(nn.Linear(RANK if narrow else columns, width, bias=False))
         self.to_features = nn.Sequential(*layers)
 
     def forward(self, parts: Tensor, lengths: Tensor | None) -> tuple[Tensor, Attended]:
         """What to add to the first layer of the features, ``(batch, width)``, and what was attended to."""
         parts = self.to_parts(parts)
         sharpness = 0.0 if self.uniform else self.log_sharpness.exp()
-        vectors, weights = attend(self.shared[0].weight, parts, valid_parts(parts, lengths), sharpness)
+        valid = None if lengths is None else valid_parts(parts, lengths)
+        vectors, weights = attend(self.shared[0].weight, parts, valid, sharpness)
         logits = (vectors * self.to_logits).sum(2) + self.bias
         return self.to_features(vectors.flatten(1)), Attended(logits, weights)

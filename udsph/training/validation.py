@@ -8,8 +8,7 @@ from udsph.data import Dataset
 from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.encoding.batches import sequence
 from udsph.encoding.model import Model
-from udsph.evaluation import mean_average_precision
-from udsph.hamming import distances
+from udsph.evaluation import evaluate_pairs, mean_average_precision
 
 LARGEST = 2000  # items of the fitted part that serve as the database
 NEAREST = 10  # among which a partner should be; fewer where few items are held out
@@ -49,7 +48,4 @@ def codes_of(model: Model, dataset: Dataset, index: np.ndarray) -> dict[str, np.
 def pair_recall(queries: np.ndarray, items: np.ndarray) -> float:
     """Share of queries whose partner, the item of the same row, is among the nearest; in expectation over ties."""
     nearest = max(1, min(NEAREST, len(items) // 10))
-    table = distances(queries, items)
-    own = table.diagonal()[:, None]
-    before, tied = (table < own).sum(1), (table == own).sum(1)
-    return float(np.clip((nearest - before) / tied, 0, 1).mean())
+    return evaluate_pairs(queries, items, cutoffs=[nearest]).recall[nearest]

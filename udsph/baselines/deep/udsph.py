@@ -133,6 +133,7 @@ class SSAH(FullUDSPH):
     settings: ClassVar[dict[str, Any]] = {
         "attention": "none",
         "adversarial": "features",
+        "label_loss": "pairwise",
         "weight_match": 0.0,
         "weight_equal": 0.0,
         "weight_pairwise": 1.0,

@@ -89,9 +89,10 @@ def test_without_a_label_network_the_two_modalities_deceive_in_opposite_directio
 
 def test_the_label_network_learns_alone():
     networks = Networks()
-    for loss in ("ranking", "pairwise"):
-        found = objective.label_losses(networks.label_said, networks.labels, single=True, loss=loss)
-        assert f"label_{loss}" in found and networks.moved(objective.total(found)) == {"label"}
+    for loss, single, taken in (("ranking", True, "ranking"), ("pairwise", False, "pairwise"),
+                                ("auto", True, "pairwise"), ("auto", False, "ranking")):  # fmt: skip
+        found = objective.label_losses(networks.label_said, networks.labels, single=single, loss=loss)
+        assert f"label_{taken}" in found and networks.moved(objective.total(found)) == {"label"}
 
 
 @pytest.mark.parametrize("name", ["pairwise", "feature", "image_bit", "text_bit", "image_classify", "text_equal"])

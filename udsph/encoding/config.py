@@ -20,7 +20,7 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true")
 AUTO = ("auto", "true", "false")
 ATTENTION = ("label", "uniform", "none")
 ADVERSARIAL = ("codes", "features", "quantise", "none")
-LABEL_LOSSES = ("ranking", "pairwise")
+LABEL_LOSSES = ("auto", "ranking", "pairwise")
 SWITCHES = {ATTENTION: ("label", "none"), ADVERSARIAL: ("codes", "none")}  # what true and false stand for
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -63,7 +63,10 @@ class Config:
     averaging: float = option(0.98, "decay of the moving average of the weights, which is what is kept", 0, 0.99999)
     label_steps: int = option(600, "steps of the label network, which is trained first and then fixed", 1, 1_000_000)
     label_rate: float = option(1e-3, "learning rate of the label network, at its highest", 0, 10)
-    label_loss: str = option("ranking", "by what the label network's codes are learnt", choices=LABEL_LOSSES)
+    label_loss: str = option(
+        "auto", "by what the label network's codes are learnt; auto: ranking where items have several labels",
+        choices=LABEL_LOSSES,
+    )  # fmt: skip
 
     # Weights of the modality networks' losses.
     weight_pairwise: float = option(0.1, "weight of the pairwise likelihood of codes", 0, 1e6)

@@ -115,7 +115,7 @@ class ClassAttention(nn.Module):
         self.to_logits = nn.Parameter(torch.randn(classes, dims) / math.sqrt(dims))
         self.bias = nn.Parameter(torch.zeros(classes))
         columns = classes * dims
-        narrow = columns > MOST_COLUMNS and RANK < width  # as wide as the features it would save nothing
+        narrow = columns > MOST_COLUMNS and width > RANK  # as wide as the features it would save nothing
         layers: list[nn.Module] = [nn.BatchNorm1d(columns)]
         if narrow:
             layers.append(nn.Linear(columns, RANK, bias=False))

@@ -20,14 +20,16 @@ RANKED = 64  # items of a batch that the label network ranks; the cost grows wit
 
 
 def label_losses(
-    teacher: Outputs, labels: Tensor, single: bool, taught: Tensor | None = None, *, loss: str = "ranking"
+    teacher: Outputs, labels: Tensor, single: bool, taught: Tensor | None = None, *, loss: str = "auto"
 ) -> Losses:
-    """The label network's own losses: it learns from the labels alone, its codes by ``loss``, ``ranking`` or
-    ``pairwise``.
+    """The label network's own losses: it learns from the labels alone.
+
+    With one label an item every loss ranks perfectly, and ``pairwise`` draws the classes the furthest apart; with
+    several ``auto`` is ``ranking``.
     """
     similar = losses.similarity(labels, labels)
     classified = losses.classification(teacher.class_logits, labels, single=single, taught=taught)
-    if loss == "pairwise":
+    if loss == "pairwise" or (loss == "auto" and single):
         codes = {"label_pairwise": losses.pairwise_likelihood(teacher.codes, teacher.codes, similar)}
     else:
         codes = {"label_ranking": 10 * losses.graded_ranking(teacher.codes[:RANKED], labels[:RANKED])}

@@ -12,6 +12,7 @@ export LD_PRELOAD ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UDSPH_
 tests=("$python" -m pytest -q -p no:cacheprovider)
 hamming='not numba and not numpy and not doors and not jit and not torch and not ctrl_c and not without_native and not beyond_32'
 slow_here='not without_memory and not grow_until and not half_precision and not very_many'
+slow_here="$slow_here and not crash_state and not whatever_call and not killed and not other_processes"  # files, not memory
 "${tests[@]}" tests/hamming -k "$hamming and $slow_here"
 "${tests[@]}" tests/evaluation/test_native.py
 "${tests[@]}" tests/attention/test_fused.py tests/attention/test_backends.py tests/attention/test_cuda.py -k \

@@ -313,6 +313,8 @@ class Ids:
             return
         twice = chunk.repeated()
         if twice is None and self._chunks is not None and self.n:
+            if isinstance(new, Integers):
+                new = Integers(chunk.index()[0])  # ascending: many times as fast to look up as in any order
             which, _ = self.lookup(new, alive)
             twice = new.tolist()[which[0]] if len(which) else None
         if twice is not None:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[3]
-
 
 def codes_of(numbers, bits=64):
     """A code for each number, the same in every process."""
@@ -41,6 +39,6 @@ def same(truth, other, n_queries=20):
 
 def program(*arguments):
     """Start ``collection_programs.py`` with this package."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, str(Path(__file__).with_name("collection_programs.py")), *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -20,7 +20,7 @@ from udsph.hamming.segments import Snapshot
 
 SUFFIXES = (".npy", ".parquet", ".fps", ".txt", ".hex")
 
-_BATCH = 1 << 17  # codes at a time
+_BATCH = 1 << 20  # codes at a time: what looks for ids that are there already costs less for many at once
 _TEXT = (".fps", ".txt", ".hex")
 
 Tell = Callable[[float], object]
@@ -208,7 +208,8 @@ def _write_parquet(path: Path, snapshot: Snapshot, batches: Iterator[Any], code_
     width = (snapshot.bits + 7) // 8
     kind = pyarrow.string() if snapshot.ids.kind == "strings" else pyarrow.int64()
     schema = pyarrow.schema([(code_column, pyarrow.binary(width)), (id_column, kind)])
-    with beside(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema, compression="none") as writer:
+    plain = {"compression": "none", "use_dictionary": False}  # codes and ids hardly repeat
+    with beside(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema, **plain) as writer:
         for rows, ids in batches:
             buffers = [None, pyarrow.py_buffer(np.ascontiguousarray(rows))]
             codes = pyarrow.FixedSizeBinaryArray.from_buffers(pyarrow.binary(width), len(rows), buffers)

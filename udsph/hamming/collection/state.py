@@ -209,6 +209,11 @@ def _check_ids(state: State) -> None:
             raise FormatError(f"{name}: the next id {manifest.next_id} is not beyond the id {last}")
     elif manifest.ids != "positions" and not manifest.multi:
         column = state.snapshot.column()
-        twice = Chunk(column).repeated()
+        if isinstance(column, Integers):
+            ordered = np.sort(column.values)
+            again = ordered[1:][ordered[1:] == ordered[:-1]]
+            twice = int(again[0]) if again.size else None
+        else:
+            twice = Chunk(column).repeated()
         if twice is not None:
             raise FormatError(f"{name} has the id {twice!r} twice")

@@ -16,6 +16,7 @@ namespace {
 constexpr size_t PART_BITS = 11, BUCKET_BITS = 11;  // of a bucket's number: places that a pass writes to are few enough for the TLB
 constexpr size_t PER_BUCKET = 4;                     // codes on average, where the bits of a choice are many enough
 constexpr size_t GIANT = 1 << 13;                    // codes of a bucket that threads share
+constexpr size_t PER_THREAD = 1 << 15;               // codes that are worth starting a thread
 constexpr size_t SHARE = 1 << 9;                     // of which so many are compared between two looks at Ctrl-C
 
 // Codes that agree in the chunks of a choice, or in a hash of them; positions ascend.
@@ -53,10 +54,12 @@ struct Giant {
 class Join {
  public:
   explicit Join(const PairJob &job)
-      : job_(job), near_(kernels().words.near), collector_(job.begin, job.end, job.capacity), scratch_(job.threads), mask_(job.words) {
+      : job_(job), near_(kernels().words.near), collector_(job.begin, job.end, job.capacity), mask_(job.words) {
     const size_t others = job.first_right == 0 ? 0 : job.n - job.first_right;
     count_ = (job.first_right == 0 ? job.n : job.end) - job.begin + others;
     own_ = count_ - others;
+    job_.threads = std::min(job.threads, 1 + count_ / PER_THREAD);
+    scratch_.resize(job_.threads);
     while (bucket_bits_ < PART_BITS + BUCKET_BITS && (PER_BUCKET << bucket_bits_) < count_) bucket_bits_++;
     part_bits_ = std::min(bucket_bits_, PART_BITS);
   }
@@ -280,7 +283,7 @@ class Join {
 
   static constexpr uint32_t OTHERS = UINT32_MAX;
 
-  const PairJob job_;
+  PairJob job_;
   size_t (*const near_)(const uint64_t *, const uint64_t *, size_t, size_t, size_t, uint32_t *);
   Collector collector_;
   std::vector<Scratch> scratch_;

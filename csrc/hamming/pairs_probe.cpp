@@ -43,10 +43,12 @@ std::vector<uint32_t> numbers_near(size_t length, int bits) {
 class ProbeJoin {
  public:
   explicit ProbeJoin(const PairJob &job)
-      : job_(job), near_(kernels().words.near), collector_(job.begin, job.end, job.capacity), found_(job.threads) {
+      : job_(job), near_(kernels().words.near), collector_(job.begin, job.end, job.capacity) {
     const size_t others = job.first_right == 0 ? 0 : job.n - job.first_right;
     own_ = (job.first_right == 0 ? job.n : job.end) - job.begin;
     count_ = own_ + others;
+    job_.threads = std::min(job.threads, 1 + count_ / PIECE);
+    found_.resize(job_.threads);
     for (size_t c = 0; c < job.chunks; c++) chunks_.push_back(chunk(c));
   }
 
@@ -163,7 +165,7 @@ class ProbeJoin {
     return true;
   }
 
-  const PairJob job_;
+  PairJob job_;
   size_t (*const near_)(const uint64_t *, const uint64_t *, size_t, size_t, size_t, uint32_t *);
   Collector collector_;
   std::vector<Own> found_;

@@ -11,6 +11,7 @@ namespace udsph {
 namespace {
 
 constexpr size_t TILE = 32;           // queries that meet a block while it is in the cache
+constexpr size_t PER_THREAD = 1 << 10;  // times that a query meets a block, that are worth starting a thread
 constexpr size_t BLOCKS_AT_ONCE = 64;  // between two looks at Ctrl-C
 constexpr unsigned PLACE_BITS = 34;    // of a position in a key
 constexpr uint32_t ONE = 0x3f800000;   // 1 as float, the highest similarity
@@ -97,8 +98,9 @@ class SimilaritySearch {
   template <class Finish>
   void run(const Finish &finish) {
     const size_t n = job_.n_queries, tiles = (n + TILE - 1) / TILE;
-    if (tiles >= 2 * job_.threads || job_.threads == 1) {
-      Workers workers(job_.threads, job_.poll);
+    const size_t threads = std::min(job_.threads, 1 + n * job_.codes.block_count() / PER_THREAD);
+    if (tiles >= 2 * threads || threads == 1) {
+      Workers workers(threads, job_.poll);
       std::atomic<size_t> next{0};
       workers.run([&](size_t worker) {
         for (size_t t; (t = next++) < tiles && workers.proceed(worker);) {
@@ -113,9 +115,9 @@ class SimilaritySearch {
       return;
     }
     for (size_t t = 0; t < tiles; t++) {  // few queries: threads take every so many-th block
-      std::vector<std::vector<Query>> parts(job_.threads, load(t * TILE, std::min(n, (t + 1) * TILE)));
-      Workers workers(job_.threads, job_.poll);
-      workers.run([&](size_t worker) { scan(parts[worker], worker, job_.threads, workers, worker); });
+      std::vector<std::vector<Query>> parts(threads, load(t * TILE, std::min(n, (t + 1) * TILE)));
+      Workers workers(threads, job_.poll);
+      workers.run([&](size_t worker) { scan(parts[worker], worker, threads, workers, worker); });
       for (size_t i = 0; i < parts[0].size(); i++) {
         std::vector<uint64_t> &keys = parts[0][i].keys;
         for (size_t p = 1; p < parts.size(); p++) keys.insert(keys.end(), parts[p][i].keys.begin(), parts[p][i].keys.end());

@@ -60,7 +60,7 @@ def test_pairs_are_those_of_all_distances(engine, bits, radius, n):
 
 @native
 @pytest.mark.parametrize("level", backend.simd_levels())
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, 3, 10**30])
 @pytest.mark.parametrize(("bits", "radius"), [(13, 2), (64, 0), (64, 3), (64, 5), (100, 3), (256, 2), (600, 4)])
 def test_joins_give_the_pairs_of_all_distances(always_joined, level, threads, bits, radius):
     rng = np.random.default_rng([bits, radius])
@@ -110,6 +110,21 @@ def test_joins_of_close_buckets_give_the_pairs_of_all_distances(level, bits, rad
         same((left, right - 900, distances), truth(codes, radius, other))
     finally:
         backend.module().set_level("")
+
+
+@native
+def test_threads_of_a_join_give_the_pairs_of_a_scan(monkeypatch):
+    rng = np.random.default_rng(11)
+    codes = make(70_000, 64, rng, flips=6)  # so many that threads are started
+    codes[:30_000] = rng.integers(0, 256, (30_000, 8), dtype=np.uint8)
+    codes[40_000:41_000] = codes[:1000]
+    found = []
+    three, five = (next(join_plans._cuts(64, chunks, 1)) for chunks in (3, 5))
+    for plan in (None, join_plans.Plan(five, False), join_plans.Plan(three, True)):
+        monkeypatch.setattr(joins, "make_plan", lambda *arguments, plan=plan: plan)
+        found.append(gathered(hamming.pairs(codes, 3, threads=3)))
+        assert len(found[0][0]) > 1000
+        same(found[-1], found[0])
 
 
 @native

@@ -72,6 +72,20 @@ size_t wrong_pairs(size_t words, size_t chunks, size_t radius, size_t first_righ
   return wrong + (next != wanted.end());
 }
 
+// Several threads find what one does, among so many rows that they are started.
+size_t wrong_threads(size_t words, size_t chunks, size_t radius, bool probed) {
+  Random random(words);
+  const size_t n = 70000;
+  const std::vector<uint64_t> rows = rows_of(random, n, words), masks = cut(words, chunks);
+  udsph::Pairs found[2];
+  for (size_t i = 0; i < 2; i++) {
+    const udsph::PairJob job{rows.data(), n, words, 0, 0, n, masks.data(), chunks, radius, 1000000, 1 + 2 * i, no_poll};
+    found[i] = probed ? udsph::probe_pairs(job) : udsph::join_pairs(job);
+  }
+  return (found[0].left.size() < n / 10) + (found[0].left != found[1].left) + (found[0].right != found[1].right) +
+         (found[0].distances != found[1].distances) + (found[0].end != n) + (found[1].end != n);
+}
+
 double similarity(size_t shared, size_t a, size_t b, double alpha, double beta) {
   const double c = static_cast<double>(shared);
   const double whole = c + alpha * (static_cast<double>(a) - c) + beta * (static_cast<double>(b) - c);
@@ -180,6 +194,7 @@ int main(int argc, char **argv) {
         wrong += wrong_pairs(words, 6, 3, first_right, false, 1) + wrong_pairs(words, 4, 0, first_right, false, 2);
         wrong += wrong_pairs(words, 14 * words, 14 * words + 3, first_right, true, 2);
       }
+    wrong += wrong_threads(1, 4, 3, false) + wrong_threads(4, 4, 2, false) + wrong_threads(1, 4, 5, true);
     for (size_t bits : {40, 166, 700})
       for (double threshold : {0.0, 0.4}) wrong += wrong_similarities(bits, 0.2, 1, 1, threshold, 2) + wrong_similarities(bits, 0.9, 0.3, 0, threshold, 1);
     for (size_t dimensions : {1, 64, 100, 640}) wrong += wrong_scores(dimensions);

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test lint clean bench bench-check sanitize tsan emulate
+.PHONY: demo test lint clean bench bench-check sanitize tsan emulate gpu
 
 # The demo needs what training needs (1.5 GB installed); tests, linters and benchmarks the rest, in the same environment.
 demo: $(VENV)/train
@@ -42,8 +42,13 @@ tsan: $(VENV)/dev
 emulate:
 	tests/native/emulate.sh
 
+# What needs a GPU: build, tests, sanitizers, tables, in less than eight minutes; without one the kernels run by emulation. In the
+# environment of the tests where it is there, else with PYTHON as it is (torch, pytest, pybind11, NumPy and Cython are needed).
+gpu:
+	$(if $(wildcard $(VENV)/dev),$(BIN)/python,$(PYTHON)) bench/gpu.py --output $(or $(OUT),gpu-results)
+
 clean:
-	rm -rf $(VENV) build demo-output
+	rm -rf $(VENV) build demo-output gpu-results
 
 # The package is compiled and installed once, and again when its sources or requirements change; each extra that is
 # needed is then added to it: pip finds udsph itself installed and fetches the packages that the extra names. The mode

@@ -185,23 +185,19 @@ def test_the_numba_script_of_the_page_with_native_code_and_without(tmp_path: Pat
 
 
 @needs_compiler
-def test_the_header_is_plain_c(tmp_path: Path) -> None:
-    (tmp_path / "plain.c").write_text("#include <udsph.h>\nint main(void) { return UDSPH_OK; }\n")
-    for standard in ("-std=c99", "-std=c11"):
-        command = [
-            COMPILER,
-            standard,
-            "-pedantic",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-I",
-            udsph.get_include(),
-            "-fsyntax-only",
-            "plain.c",
-        ]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("standard", ["c99", "c11", "c++11", "c++20"])
+def test_the_header_is_plain_c_and_cpp(tmp_path: Path, standard: str) -> None:
+    language = "c++" if "+" in standard else "c"
+    (tmp_path / "plain.c").write_text(
+        "#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n#include <udsph.h>\n"
+        "int main(void) { return udsph_import() != NULL ? UDSPH_OK : UDSPH_FAILED; }\n"
+    )
+    folders = ["-isystem", sysconfig.get_paths()["include"], "-I", udsph.get_include()]
+    command = [COMPILER, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-Werror", *folders, "-fsyntax-only"]
+    done = subprocess.run([*command, "plain.c"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "c++" in standard and "cc1plus" in done.stderr:
+        pytest.skip("there is no C++ compiler here")
+    assert done.returncode == 0, done.stderr
 
 
 @needs_compiler

@@ -82,7 +82,7 @@ def _is_picture(item: Looks) -> bool:
 
 
 def _draw(axis: Any, item: Looks, weights: np.ndarray | None, fonts: list[str]) -> None:
-    if not _is_picture(item):
+    if not isinstance(item.shown, np.ndarray):
         _draw_words(axis, item.shown, weights, fonts)
         return
     axis.imshow(item.shown)

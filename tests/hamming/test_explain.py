@@ -48,6 +48,7 @@ def test_a_scan_is_explained(engine):
     assert str(told).startswith("all within 4 of 1 query among 3,000 codes of 64 bits, 1 thread: ")
     assert "because a FlatIndex scans" in str(told)
     assert index.explain(codes[:2], k=1, where=np.arange(3000) < 100)["allowed"] == 100
+    assert index.explain(codes[:2], k=1, where=hamming.Bitmap(np.full(375, 255, np.uint8), 3000))["allowed"] == 3000
     empty = hamming.FlatIndex(64).explain(codes[:2], k=1)
     assert empty["codes"] == 0 and str(empty)
 

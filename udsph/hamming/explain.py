@@ -75,7 +75,7 @@ def explain(
         count, parts = len(allowed.positions), [_few(snapshot, rows, wanted, allowed, threads)]
     else:
         if where is not None and allowed is not None:
-            count = int(np.unpackbits(allowed.view(np.uint8)).sum())
+            count = int(np.unpackbits(allowed.view(np.uint8), count=snapshot.n, bitorder="little").sum())
         parts = [
             _tables(part, rows, wanted, words, threads, why)
             if isinstance(part, Multi)

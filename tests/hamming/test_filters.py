@@ -43,6 +43,14 @@ def test_a_bitmap_stays_what_it_was(engine, index):
         bitmap.data[0] = 1
 
 
+def test_few_ids_in_many_codes_keep_the_order_of_insertion(engine):
+    index = hamming.FlatIndex(8)
+    index.add(np.zeros((2000, 1), np.uint8))
+    for query in (np.zeros((1, 1), np.uint8), np.zeros(1, np.uint8)):
+        assert index.search(query, 4, where=[1500, 3, 700]).ids.reshape(-1).tolist() == [3, 700, 1500, -1]
+        assert index.range_search(query, 0, where=[1500, 3, 700]).ids.tolist() == [3, 700, 1500]
+
+
 def test_where_by_ids_of_ones_own():
     index = hamming.FlatIndex(8)
     index.add(np.zeros((3, 1), np.uint8), [30, 20, 10])

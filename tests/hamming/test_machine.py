@@ -12,10 +12,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from udsph import hamming
-from udsph.hamming import backend
+from udsph.hamming import backend, where
+from udsph.hamming import index as index_module
 
 STEPS = int(os.environ.get("UDSPH_MACHINE_STEPS", "3000"))
 BITS, EACH = 20, 30  # bits of a code; steps of one example
@@ -40,21 +48,28 @@ def pairs(distances, ids):
 class Machine(RuleBasedStateMachine):
     """An index beside the list of its codes: ``[id, value]`` in insertion order."""
 
-    def __init__(self):
+    def __init__(self, cls, options, ids):
         super().__init__()
-        self.truth, self.next_id = [], 0
+        self.made, self.ids, self.several, self.few = (cls, options), ids, index_module._SEVERAL, where._FEW
+        self.truth, self.next_id, self.fresh = [], 0, 100
 
     @initialize(
-        cls=st.sampled_from([hamming.FlatIndex, hamming.Index]),
-        ids=st.sampled_from(["positions", "integers", "strings"]),
         multi=st.booleans(),
         bitorder=st.sampled_from(["little", "big"]),
-        data=st.data(),
+        low=st.sampled_from([True, True, False]),
+        counts=st.sampled_from([(1100, 600), (700,), (1100, 600), ()]),
     )
-    def begin(self, cls, ids, multi, bitorder, data):
-        options = {"kind": data.draw(st.sampled_from(["auto", "flat", "multi"]))} if cls is hamming.Index else {}
-        self.ids, self.multi = ids, multi
-        self.index = cls(BITS, bitorder=bitorder, multi=multi, **options)
+    def begin(self, multi, bitorder, low, counts):
+        cls, options = self.made
+        self.multi, self.index = multi, cls(BITS, bitorder=bitorder, multi=multi, **options)
+        if low:  # what large indexes do small ones do too: read few allowed codes, keep sets of tables side by side
+            where._FEW, index_module._SEVERAL = 3, 0
+        for count in counts:
+            self.add_many(count, count)
+            self.optimize(True)
+
+    def teardown(self):
+        where._FEW, index_module._SEVERAL = self.few, self.several
 
     # What an index is told and tells, in the forms of the list.
 
@@ -81,24 +96,31 @@ class Machine(RuleBasedStateMachine):
 
     # Changes.
 
-    @rule(new=st.lists(st.tuples(names, numbers), max_size=12), repeat=st.sampled_from([1, 1, 1, 60]))
-    def add(self, new, repeat):
+    @rule(new=st.lists(st.tuples(names, numbers), max_size=12))
+    def add(self, new):
         ids, values = [self.name(n) for n, _ in new], [value for _, value in new]
-        if repeat > 1:  # enough that blocks fill, chunks are joined and tables are built
-            values = [value ^ i for i in range(repeat) for value in values]
-            ids = [self.name(100 + len(self.truth) + i + 7919 * self.next_id) for i in range(len(values))]
         if self.ids == "positions":
-            self.index.add(self.coded(values))
+            self.append(None, values)
+        elif self.multi or not (len({*ids}) < len(ids) or {*self.known()} & {*ids}):
+            self.append(ids, values)
+        else:
+            with pytest.raises(ValueError, match="twice or already"):
+                self.index.add(self.coded(values), ids)
+
+    @rule(count=st.sampled_from([40, 300, 800]), seed=st.integers(0, 9))
+    def add_many(self, count, seed):
+        """Enough that blocks fill, chunks of ids are joined and tables are worth building."""
+        if len(self.truth) < 2500:
+            rng = np.random.default_rng(seed)
+            values = (rng.integers(0, 6, count) * 77_777 ^ 1 << rng.integers(0, BITS, count)).tolist()
+            self.fresh += count
+            self.append([self.name(n) for n in range(self.fresh - count, self.fresh)], values)
+
+    def append(self, ids, values):
+        if self.ids == "positions":
             ids = list(range(self.next_id, self.next_id + len(values)))
             self.next_id += len(values)
-        else:
-            taken = {*self.known()}
-            if not self.multi and (len(set(ids)) < len(ids) or taken & {*ids}):
-                with pytest.raises(ValueError, match="twice or already"):
-                    self.index.add(self.coded(values), ids)
-                return
-            self.index.add(self.coded(values), ids if self.ids == "integers" or ids else [])
-            self.next_id += 1
+        self.index.add(self.coded(values), None if self.ids == "positions" else ids)
         self.truth += map(list, zip(ids, values, strict=True))
 
     @rule(chosen=st.lists(names, max_size=6, unique=True), unknown=st.sampled_from(["error", "ignore"]))
@@ -184,26 +206,28 @@ class Machine(RuleBasedStateMachine):
         k=st.integers(1, 30),
         radius=st.integers(0, BITS + 2),
         filtered=st.sampled_from(["no", "mask", "bitmap", "ids", "few"]),
-        one=st.booleans(),
     )
-    def ask(self, query, k, radius, filtered, one):
-        n, where, kept = len(self.truth), None, lambda place: True
+    def ask(self, query, k, radius, filtered):
+        n, filtering, kept = len(self.truth), None, lambda place: True
         if filtered in ("mask", "bitmap"):
             mask = np.arange(n) % 3 != 1
-            where, kept = (
+            filtering, kept = (
                 (mask if filtered == "mask" else hamming.Bitmap.from_mask(mask)),
                 lambda place: bool(mask[place]),
             )
         elif filtered != "no":
             ids = list(dict.fromkeys(self.known()[:: 2 if filtered == "ids" else max(1, n // 2)]))
             chosen = {*ids}
-            where, kept = ids, lambda place: self.truth[place][0] in chosen
+            filtering, kept = ids, lambda place: self.truth[place][0] in chosen
+        if n and query % 4:  # near some code
+            query = self.truth[query % n][1] ^ (query >> 18 if query % 4 == 1 else 0)
         expected, queries = self.ranked(query, kept), self.coded([query])
-        found = self.index.search(queries[0] if one else queries, k, where=where)
         near = [*expected[:k], *[(MISSING, None)] * (k - len(expected))]
-        assert pairs(found.distances.reshape(-1), found.ids.reshape(-1)) == near
-        inside = self.index.range_search(queries[0] if one else queries, radius, where=where)
-        assert pairs(inside.distances, inside.ids) == [pair for pair in expected if pair[0] <= radius]
+        for form in (queries, queries[0]):
+            found = self.index.search(form, k, where=filtering)
+            assert pairs(found.distances.reshape(-1), found.ids.reshape(-1)) == near
+            inside = self.index.range_search(form, radius, where=filtering)
+            assert pairs(inside.distances, inside.ids) == [pair for pair in expected if pair[0] <= radius]
 
     @rule(asked=st.lists(st.tuples(numbers, st.integers(0, BITS), st.booleans()), min_size=1, max_size=5))
     def ask_each(self, asked):
@@ -257,25 +281,28 @@ class Machine(RuleBasedStateMachine):
         assert values_of(self.read(list(by_id))) == [value for values in by_id.values() for value in values]
 
 
-Machine.TestCase.settings = settings(
-    max_examples=max(1, STEPS // EACH),
-    stateful_step_count=EACH,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+KINDS = {
+    "flat": (hamming.FlatIndex, {}),
+    "multi": (hamming.Index, {"kind": "multi"}),
+    "auto": (hamming.Index, {"kind": "auto"}),
+    "numpy": (hamming.Index, {"kind": "multi"}),
+}
 
 
-class TestNative(Machine.TestCase):
-    """With native code, where there is any."""
-
-
-class TestNumPy(Machine.TestCase):
-    """A tenth of the steps without."""
-
-    settings = settings(Machine.TestCase.settings, max_examples=max(1, STEPS // EACH // 10))
-
-    def setUp(self):
-        backend.use("numpy")
-
-    def tearDown(self):
+@pytest.mark.parametrize("ids", ["positions", "integers", "strings"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_order_of_operations_gives_what_a_list_gives(kind, ids):
+    """With native code, where there is any, and without."""
+    backend.use("numpy" if kind == "numpy" else None)
+    try:
+        run_state_machine_as_test(
+            lambda: Machine(*KINDS[kind], ids),
+            settings=settings(
+                max_examples=max(1, STEPS // EACH // 12),
+                stateful_step_count=EACH,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
         backend.use(None)

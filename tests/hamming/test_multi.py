@@ -9,6 +9,7 @@ import pytest
 from udsph import hamming
 from udsph.errors import InputError
 from udsph.hamming import backend, multi
+from udsph.hamming import index as index_module
 from udsph.hamming.filters import words_of_mask
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
@@ -285,3 +286,23 @@ def test_costs_are_measured_once_for_tables_of_the_same_kind(monkeypatch):
     assert len(calls) == 1 and len(sizes_of_tables(index)) == 2
     told = index.explain(index.reconstruct([1, 11_500]), k=3)
     assert [part["how"] for part in told["parts"]] == ["tables", "tables", "scan"]
+
+
+@native
+def test_one_query_finds_what_is_just_nearer_in_later_parts(monkeypatch):
+    """Two sets of tables and a tail, among so many codes of few bits that the parts differ by one in most distances."""
+    monkeypatch.setattr(index_module, "_SEVERAL", 0)
+    rng = np.random.default_rng(6)
+    codes, queries = make("uniform", 1600, 16, rng), make("uniform", 60, 16, rng)
+    index, flat = hamming.Index(16, kind="multi"), hamming.FlatIndex(16)
+    for first, last in ((0, 512), (512, 1024), (1024, 1600)):
+        index.add(codes[first:last])
+        flat.add(codes[first:last])
+        if last < 1600:
+            index.optimize(new_only=True)
+    assert sizes_of_tables(index) == [512, 512]
+    mask = rng.random(1600) < 0.3
+    for query in [*queries, *codes[::20]]:
+        for k in (1, 2, 5, 30, 700):
+            for where in (None, mask):
+                same(index.search(query, k, where=where), flat.search(query, k, where=where))

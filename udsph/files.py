@@ -163,6 +163,11 @@ def locked(path: PathLike) -> Iterator[None]:
         os.close(descriptor)
 
 
+def sync_file(path: PathLike) -> None:
+    """Make what is in a file survive a power failure."""
+    _sync(Path(path))
+
+
 def sync_folder(folder: PathLike) -> None:
     """Make renames within a folder survive a power failure, where the system can.
 

@@ -323,3 +323,41 @@ def test_compaction_reports_its_progress(tmp_path):
         seen = []
         writer.compact(lambda share, what: seen.append(share))
     assert seen == sorted(seen) and len(seen) > 1 and seen[-1] == 1
+
+
+@pytest.mark.parametrize("what", ["commit", "compact"])
+def test_ctrl_c_after_a_generation_was_made_loses_nothing(tmp_path, monkeypatch, what):
+    truth = hamming.FlatIndex(64)
+    with Collection.create(tmp_path / "c", 64) as writer:
+        commit = writer._writer.commit
+
+        def interrupted(*arguments, **settings):
+            commit(*arguments, **settings)
+            raise KeyboardInterrupt
+
+        for index in (writer, truth):
+            index.add(codes_of(range(900)))
+            index.remove([5, 700])
+        monkeypatch.setattr(writer._writer, "commit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(writer, what)()
+        monkeypatch.undo()
+        for index in (writer, truth):
+            index.add(codes_of(range(900, 1000)))
+        writer.commit()
+        same(truth, writer)
+    same(truth, Collection.open(tmp_path / "c", verify=True))
+
+
+def test_an_older_generation_opens_where_the_newest_is_damaged(tmp_path):
+    with Collection.create(tmp_path / "c", 64, keep=2) as writer:
+        for begin in (0, 1000):
+            writer.add(codes_of(range(begin, begin + 1000)))
+            writer.commit()
+    (tmp_path / "c" / "000000000002.manifest").write_bytes(b"damage")
+    with pytest.raises(hamming.FormatError, match=r"000000000002\.manifest"):
+        Collection.open(tmp_path / "c")
+    assert len(Collection.open(tmp_path / "c", generation=1, verify=True)) == 1000
+    (tmp_path / "c" / "000000000002.manifest").unlink()
+    with Collection.open(tmp_path / "c", "a") as writer:
+        assert len(writer) == 1000

@@ -126,6 +126,30 @@ def test_every_crash_state_opens_to_a_generation_that_was_committed(tmp_path, mo
 
 
 @linux
+def test_a_commit_that_is_synced_syncs_what_earlier_ones_did_not(tmp_path, monkeypatch):
+    with Disk(tmp_path / "c", monkeypatch) as disk:
+        with Collection.create(tmp_path / "c", 64, durability="none") as writer:
+            writer.add(codes_of(range(9000)))
+        with Collection.open(tmp_path / "c", "a") as writer:
+            begun = len(disk.log)
+            writer.remove([3])
+            writer.commit()
+            expected = contents(writer)
+    chance = random.Random(0)
+    for done in range(begun, len(disk.log) + 1):
+        for _ in range(10):
+            shutil.rmtree(tmp_path / "after", ignore_errors=True)
+            (tmp_path / "after").mkdir()
+            kept = keeping(chance.random())
+            for name, data in after_power_failure(disk.log[:done], kept).items():
+                (tmp_path / "after" / name).write_bytes(data)
+            if "000000000002.manifest" in os.listdir(tmp_path / "after"):
+                assert contents(Collection.open(tmp_path / "after", verify=True)) == expected
+            else:
+                assert done < len(disk.log)
+
+
+@linux
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_whatever_call_fails_the_last_generation_stands_and_the_writer_goes_on(tmp_path, monkeypatch, number):
     """And after a power failure at any time of such a history too."""

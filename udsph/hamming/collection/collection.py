@@ -324,6 +324,7 @@ class Collection(Handle):
             self._end()
 
     def _commit(self, writer: Writer, *, anew: bool, tell: Tell = lambda share: None) -> None:
+        self._state = writer.settled(self._state)
         self._state = writer.commit(self._state, self._snapshot, anew=anew, tell=tell)
         self._snapshot = self._state.snapshot
         writer.clean(self._state.manifest)

@@ -35,8 +35,12 @@ class WriterLock:
             )
         self._stack.enter_context(locked(path))
         self._token = secrets.token_hex(8)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(f"boot {_boot()}\ntoken {self._token}\n")
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(f"boot {_boot()}\ntoken {self._token}\n")
+        except BaseException:
+            self._stack.close()
+            raise
         _of_children.add(self)
 
     def check(self) -> None:

@@ -66,13 +66,8 @@ def open_newest(folder: Path, before: State | None = None) -> State:
 
 
 def open_kept(folder: Path, generation: int) -> State:
-    """Open a generation that is asked for by its number."""
+    """Open a generation that is asked for by its number, whatever has become of others."""
     there = names.generations(folder)
-    if generation in there:
-        found = open_generation(folder, there[-1])
-        there = there[-found.manifest.keep :]
-        if generation == there[-1]:
-            return found
     if generation not in there:
         raise InputError(f"{os.fspath(folder)} has no generation {generation}, it has {', '.join(map(str, there))}")
     return open_generation(folder, generation)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from udsph.errors import InputError
-from udsph.files import sync_folder
+from udsph.files import sync_file, sync_folder
 from udsph.hamming.codes import BitOrder
 from udsph.hamming.collection import changes, state
 from udsph.hamming.collection import folder as names
@@ -29,6 +29,8 @@ class Writer:
         self.pid = os.getpid()
         self._folder = folder
         self._durable = durable
+        self._synced: set[str] = set()  # files that this writer has synced
+        self._published: State | None = None
         self._lock = WriterLock(folder / names.LOCK, takeover=takeover)
 
     def make(self, bits: int, bitorder: BitOrder, multi: bool, keep: int) -> State:
@@ -92,11 +94,29 @@ class Writer:
             else:
                 now = state.state_of(self._folder, manifest, before, snapshot.ids, snapshot.closings)
                 now = state.with_tables_of(snapshot, now)
+            if self._durable:
+                self._sync(before.manifest, manifest)
             changes.publish(self._folder, manifest, durable=self._durable)
         except BaseException:
             changes.take_back(self._folder, manifest, before.manifest)
             raise
+        self._published = now
         return now
+
+    def settled(self, before: State) -> State:
+        """The last generation: that of the caller, or, where Ctrl-C came before it took the next one, that one."""
+        after = self._published
+        return before if after is None or after.manifest.generation <= before.manifest.generation else after
+
+    def _sync(self, before: Manifest, manifest: Manifest) -> None:
+        """Sync files of earlier generations, which may be of a writer that did not."""
+        named = {entry.file for entry in manifest.entries}
+        unknown = named & {entry.file for entry in before.entries} - self._synced
+        for name in unknown:
+            sync_file(self._folder / name)
+        if unknown:
+            sync_folder(self._folder)  # their names, before a manifest names them
+        self._synced = named
 
     def clean(self, newest: Manifest) -> None:
         """Remove the files of generations that do not stay, and what a writer left that was stopped.

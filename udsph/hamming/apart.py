@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.errors import InputError
-from udsph.hamming.codes import as_array
+from udsph.hamming.arrays import as_array
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.ids import Unknown
 from udsph.hamming.results import RangeResult, SearchResult

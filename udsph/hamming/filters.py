@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.checks import check_int
-from udsph.hamming.codes import as_array
+from udsph.hamming.arrays import as_array
 
 BLOCK = 512  # codes in a block of the sliced layout
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.errors import InputError
-from udsph.hamming.codes import as_array
+from udsph.hamming.arrays import as_array
 
 MAX_ID = np.iinfo(np.int64).max
 

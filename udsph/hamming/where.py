@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.errors import InputError
-from udsph.hamming.codes import as_array
+from udsph.hamming.arrays import as_array
 from udsph.hamming.filters import Bitmap, Words, words_of_mask, words_of_positions
 from udsph.hamming.ids import Unknown
 from udsph.hamming.names import Texts, Wanted, check_ids

@@ -135,6 +135,15 @@ def test_a_memory_map_is_read_in_place(tmp_path):
     check(hamming.rescore(queries, store, ids, 7), queries, numbers, ids, 7)
 
 
+def test_one_query_by_itself_has_one_dimension_less():
+    rng, queries, ids = example(64)
+    numbers = KINDS["int8"](rng, (300, 64))
+    for one, many in zip(
+        hamming.rescore(queries[0], numbers, ids[0], 5), hamming.rescore(queries, numbers, ids, 5), strict=True
+    ):
+        np.testing.assert_array_equal(one, many[0])
+
+
 def test_more_are_wanted_than_there_are_candidates():
     _, queries, ids = example(64)
     found = hamming.rescore(queries, np.zeros((300, 8), np.uint8), ids[:, :3], 5)

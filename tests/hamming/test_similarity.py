@@ -160,6 +160,19 @@ def test_one_call_without_an_index():
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_one_query_by_itself_has_one_dimension_less(engine):
+    codes = sparse(60, 166, np.random.default_rng(6))
+    index = hamming.SimilarityIndex(166)
+    index.add(codes)
+    for search in (index.search, lambda query, k: hamming.search(query, codes, k, bits=166, metric="tanimoto")):
+        for one, many in zip(search(codes[3], 4), search(codes[3:4], 4), strict=True):
+            np.testing.assert_array_equal(one, many[0])
+    for one, many in zip(index.range_search(codes[3], 0.3), index.range_search(codes[3:4], 0.3), strict=True):
+        np.testing.assert_array_equal(one, many)
+    near = hamming.search(codes[3], codes, 4)
+    assert near.ids.tolist() == hamming.search(codes[3:4], codes, 4).ids[0].tolist()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

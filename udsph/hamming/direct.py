@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from udsph.errors import InputError
 from udsph.hamming import backend
-from udsph.hamming.codes import BitOrder, as_pair
+from udsph.hamming.codes import BitOrder, as_codes, as_pair, as_queries, check_bitorder, width_of
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.results import SearchResult
 from udsph.hamming.similarity import SimilarityIndex, SimilarityResult, check_metric
@@ -90,7 +90,7 @@ def search(
     Parameters
     ----------
     queries, codes : (nq, width) and (n, width) arrays
-        In the forms of ``FlatIndex``.
+        In the forms of ``FlatIndex``. One packed query by itself, (bytes,), has results with one dimension less.
     k : int
         Neighbours wanted, at least 1; more than n are padded.
     metric : {"hamming", "tanimoto", "jaccard", "dice", "containment", "tversky"}
@@ -120,7 +120,8 @@ def search(
         check_metric(metric, alpha, beta)
     elif alpha is not None or beta is not None:
         raise InputError("alpha and beta are of metric='tversky', metric='hamming' has no weights")
-    queries, codes, width = as_pair(queries, codes, bits, bitorder)
+    width, order = width_of(codes, bits, "codes"), check_bitorder(bitorder)
+    queries, codes = as_queries(queries, width, order), as_codes(codes, width, order, "codes")
     if metric == "hamming":
         index = FlatIndex(width)
         index.add(codes)

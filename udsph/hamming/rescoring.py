@@ -46,7 +46,8 @@ def rescore(
     Parameters
     ----------
     queries : (nq, dimensions) floats
-        As they were before they were made to codes.
+        As they were before they were made to codes. One query by itself, with candidates (c,), has results with one
+        dimension less.
     store : index or (n, width) array
         Where the candidates are. A ``FlatIndex`` or ``Index`` of ``dimensions`` bits, which count as 0 and 1; packed
         bits in an array, or in int8 as sentence-transformers has them; or rows of ``dimensions`` numbers in int8,
@@ -90,7 +91,12 @@ def rescore(
     >>> hamming.rescore(queries, index, candidates, 5).ids[:, 0]
     array([0, 1, 2])
     """
-    real, names = _queries(queries), as_array(ids, "ids")
+    given, names = as_array(queries, "queries"), as_array(ids, "ids")
+    if given.ndim == 1 and names.ndim == 1:
+        options: Any = {"scale": scale, "offset": offset, "bitorder": bitorder, "threads": threads}
+        scores, found = rescore(given[None], store, names[None], k, **options)
+        return RescoreResult(scores[0], found[0])
+    real = _queries(given)
     names = names.astype(object) if names.dtype.kind in "UT" else names
     if names.ndim != 2 or len(names) != len(real):
         raise InputError(f"ids must have shape ({len(real)}, candidates), one row per query, got {names.shape}")
@@ -112,8 +118,8 @@ def rescore(
     return RescoreResult(best, found)
 
 
-def _queries(queries: Any) -> NDArray[np.float64]:
-    array = as_array(queries, "queries")
+def _queries(queries: NDArray[Any]) -> NDArray[np.float64]:
+    array = queries
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise TypeError(f"queries must be floats, as they were before they were packed, got dtype {array.dtype}")
     if array.ndim != 2 or not 1 <= array.shape[1] <= MAX_BITS:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.errors import InputError
-from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, check_bits, reverse_bits
+from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.ids import Ids, check_ids
 from udsph.hamming.sets import NO_SIMILARITY, Part, make_part
@@ -195,8 +195,8 @@ class SimilarityIndex:
 
         Parameters
         ----------
-        queries : (nq, width) array
-            In the forms of ``FlatIndex``.
+        queries : (nq, width) array, or one packed code, (bytes,)
+            In the forms of ``FlatIndex``. One query by itself has results with one dimension less.
         k : int
             Neighbours wanted, at least 1.
         metric : {"tanimoto", "jaccard", "dice", "containment", "tversky"}
@@ -219,7 +219,8 @@ class SimilarityIndex:
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown metric, weights or a threshold out of range.
         """
-        rows, k = as_codes(queries, self.bits, self.bitorder, "queries"), check_int(k, "k", 1, _MOST_CODES)
+        given, k = as_queries(queries, self.bits, self.bitorder), check_int(k, "k", 1, _MOST_CODES)
+        rows = np.atleast_2d(given)
         weights, threshold = check_metric(metric, alpha, beta), _check_threshold(threshold)
         parts, ids = self._state
         mask = _mask(where, sum(map(len, parts)), ids)
@@ -232,6 +233,8 @@ class SimilarityIndex:
             both = [np.concatenate([each[i] for each in found], axis=1) for i in (0, 1)]
             order = np.argsort(-both[0], axis=1, kind="stable")[:, :k]  # parts lie in the order of their positions
             similarities, positions = (np.take_along_axis(each, order, axis=1) for each in both)
+        if given.ndim == 1:
+            similarities, positions = similarities[0], positions[0]
         return SimilarityResult(similarities, ids.at(positions))
 
     def range_search(
@@ -263,7 +266,7 @@ class SimilarityIndex:
         TypeError, ValueError
             As for ``search``.
         """
-        rows = as_codes(queries, self.bits, self.bitorder, "queries")
+        rows = np.atleast_2d(as_queries(queries, self.bits, self.bitorder))
         weights, threshold = check_metric(metric, alpha, beta), _check_threshold(threshold)
         parts, ids = self._state
         mask = _mask(where, sum(map(len, parts)), ids)

@@ -361,3 +361,22 @@ def test_an_older_generation_opens_where_the_newest_is_damaged(tmp_path):
     (tmp_path / "c" / "000000000002.manifest").unlink()
     with Collection.open(tmp_path / "c", "a") as writer:
         assert len(writer) == 1000
+
+
+def test_the_order_of_compacted_integers_is_stored(tmp_path, monkeypatch):
+    n = 20_000
+    ids = np.random.default_rng(0).permutation(n) * 3
+    with Collection.create(tmp_path / "c", 64, durability="none") as writer:
+        writer.add(codes_of(range(n)), ids)
+        writer.remove(ids[:10])
+        writer.compact()
+        writer.add(codes_of([1]), [1])
+        writer.remove([int(ids[15])])
+    with Collection.open(tmp_path / "c", "a", verify=True) as writer:
+        assert len(writer._state.files) == 2  # of the first of which whole blocks are used
+        sort = np.argsort
+        monkeypatch.setattr(np, "argsort", lambda values, **how: sort(values, **how) if len(values) < 999 else 1 / 0)
+        assert [int(ids[5]) in writer, int(ids[15]) in writer, int(ids[7000]) in writer, 1 in writer] == [0, 0, 1, 1]
+        with pytest.raises(InputError, match="already in the index"):
+            writer.add(codes_of([1]), [int(ids[-1])])
+        np.testing.assert_array_equal(writer.reconstruct(ids[[20, 9000]]), codes_of([20, 9000]))

@@ -288,3 +288,27 @@ def test_collections_of_version_2_open_for_ever(engine, tmp_path, name):
     collection.compact()
     collection.close()
     np.testing.assert_array_equal(Collection.open(tmp_path / "c", verify=True).reconstruct(distinct), expected)
+
+
+def test_an_order_that_is_wrong_is_refused_by_verification_and_else_not_used(tmp_path):
+    n, ids = 17_000, np.random.default_rng(1).permutation(17_000)
+    with Collection.create(tmp_path / "c", 20, durability="none") as writer:
+        writer.add(codes_of(range(n), 20), ids)
+        writer.remove([int(ids[0])])
+        writer.compact()
+    (file,) = segments(tmp_path / "c")
+    kept = file.read_bytes()
+    right = np.frombuffer(Parts(kept).section("order"), "<u4")
+    for wrong in (right[::-1], np.zeros_like(right), right + 1, np.roll(right, 1), np.where(right == 5, 6, right)):
+        parts = Parts(kept)
+        parts.replace("order", wrong.astype("<u4").tobytes())
+        rewrite_segment(tmp_path / "c", file, *parts.joined())
+        with pytest.raises(FormatError, match="'order' is not the order of the ids"):
+            Collection.open(tmp_path / "c", verify=True)
+        np.testing.assert_array_equal(
+            Collection.open(tmp_path / "c").reconstruct(ids[[9, 16_999]]), codes_of([9, 16_999], 20)
+        )
+    parts.replace("order", wrong.astype("<u4").tobytes()[:-4])
+    rewrite_segment(tmp_path / "c", file, *parts.joined())
+    with pytest.raises(FormatError, match="'order' has 67992 bytes, 67996 were expected"):
+        Collection.open(tmp_path / "c")

@@ -26,9 +26,10 @@ KIND = "segment"
 
 _ABOUT = struct.Struct("<IIQ")  # bits, layout, codes
 _SLICES = 0  # layout: blocks of 512 codes in slices
-_SECTIONS = ("segment", "codes", "ids", "offsets", "text")
+_SECTIONS = ("segment", "codes", "ids", "offsets", "text", "order")
 _STEP = 1 << 16  # codes that are written at a time
 _BYTES_PER_STEP = 1 << 24
+_ORDERED = range(1 << 14, 1 << 27)  # ids whose order is stored: of fewer it is made in no time, of more in no memory
 
 Words = NDArray[np.uint64]
 Progress = Callable[[int], object]  # is told of bytes
@@ -59,6 +60,12 @@ class SegmentFile:
         codes = contents.section("codes", -(-self.n // BLOCK) * self.bits * (BLOCK // 8))
         self.words: Words = _bytes(image, codes).view("<u8")
         self.ids = self._read_ids(image)
+        self.order = self._read_order(image)
+
+    def _read_order(self, image: Image) -> NDArray[np.uint32] | None:
+        if "order" not in self.contents.sections or not isinstance(self.ids, Integers):
+            return None
+        return _bytes(image, self.contents.section("order", 4 * self.n)).view("<u4")
 
     def _read_ids(self, image: Image) -> Column | None:
         sections = self.contents.sections
@@ -88,6 +95,8 @@ class SegmentFile:
             if os.fstat(file.fileno()).st_size != self.contents.size:
                 raise FormatError(f"{self.name} is truncated or was changed since it was opened")
             for section in self.contents.sections.values():
+                if section.name == "order" and first:
+                    continue  # not copied with some of the codes
                 for chunk in container.verified(file, section, self.name, self._byte(section.name, first)):
                     if progress is not None:
                         progress(len(chunk))
@@ -99,6 +108,8 @@ class SegmentFile:
         if isinstance(self.ids, Integers):
             if self.n > first and int(self.ids.values[first:].min()) < 0:
                 raise FormatError(f"{self.name}: the section 'ids' holds a negative id")
+            if first == 0 and self.order is not None and keys_in_order(self.ids, self.order) is None:
+                raise FormatError(f"{self.name}: the section 'order' is not the order of the ids")
         elif self.ids is not None:
             _check_strings(self.ids, first, self.name)
 
@@ -111,6 +122,14 @@ class SegmentFile:
         if section == "text" and isinstance(self.ids, Strings):
             return max(0, int(self.ids.offsets[code]))
         return 0
+
+
+def keys_in_order(ids: Integers, order: NDArray[np.uint32]) -> NDArray[np.int64] | None:
+    """The ids as a stored order gives them, or None if it is not their order: if not every id comes, each once."""
+    if len(order) != len(ids) or (len(order) and int(order.max()) >= len(ids)):
+        return None
+    keys = ids.values[order]
+    return keys if bool((keys[1:] > keys[:-1]).all()) else None
 
 
 def _check_strings(ids: Strings, first: int, name: str) -> None:
@@ -197,8 +216,8 @@ def write_compacted(path: Path, snapshot: Snapshot, *, durable: bool, progress: 
                 yield column.subset(positions - base)
             base += len(column)
 
-    named = not snapshot.ids.positional or snapshot.alive is not None
-    return _write(path, snapshot, len(snapshot), words, columns, named, durable, progress)
+    named, ordered = not snapshot.ids.positional or snapshot.alive is not None, not snapshot.ids.multi
+    return _write(path, snapshot, len(snapshot), words, columns, named, durable, progress, ordered)
 
 
 def _living(snapshot: Snapshot, begin: int, end: int) -> Iterator[NDArray[np.int64]]:
@@ -206,6 +225,14 @@ def _living(snapshot: Snapshot, begin: int, end: int) -> Iterator[NDArray[np.int
     for first in range(begin, end, _STEP):
         positions = np.arange(first, min(first + _STEP, end))
         yield positions if snapshot.alive is None else positions[snapshot.alive.at(positions)]
+
+
+def _order_of(columns: Iterator[Column]) -> NDArray[np.uint32] | None:
+    """Places of ids in ascending order, or None where they ascend as they are."""
+    values = np.concatenate([column.values for column in columns])  # type: ignore[union-attr]
+    if (values[1:] > values[:-1]).all():
+        return None
+    return np.argsort(values).astype("<u4")
 
 
 def _sliced(snapshot: Snapshot, positions: NDArray[np.int64]) -> Iterator[Words]:
@@ -223,10 +250,12 @@ def _write(
     named: bool,
     durable: bool,
     progress: Progress | None,
+    ordered: bool = False,
 ) -> Written:
     """Write the sections; ``columns`` is gone through twice for strings, whose offsets come before their text.
 
     named : whether the ids are written; otherwise they are the positions.
+    ordered : whether the order of ids that are integers is written too.
     """
 
     def told(pieces: Iterator[NDArray[Any]], dtype: str) -> Iterator[NDArray[Any]]:
@@ -252,4 +281,8 @@ def _write(
             writer.add("text", told((column.data for column in columns()), "u1"))  # type: ignore[union-attr]
         elif named:
             writer.add("ids", told((column.values for column in columns()), "<i8"))  # type: ignore[union-attr]
+            if ordered and n in _ORDERED:
+                order = _order_of(columns())
+                if order is not None:
+                    writer.add("order", [order], required=False)
         return Written(*writer.finish())

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from udsph.errors import InputError
 from udsph.hamming import backend
-from udsph.hamming.chunks import Chunk
+from udsph.hamming.chunks import Chunk, Order
 from udsph.hamming.collection import folder as names
 from udsph.hamming.collection.manifest import Entry, Manifest, read_manifest
-from udsph.hamming.collection.segment_file import SegmentFile, map_segment
+from udsph.hamming.collection.segment_file import SegmentFile, keys_in_order, map_segment
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.ids import Ids
 from udsph.hamming.multi import Multi
-from udsph.hamming.names import Column, Integers, Strings, Texts
+from udsph.hamming.names import Column, Integers, Keys, Strings, Texts
 from udsph.hamming.segments import Segment, Snapshot, extended
 from udsph.hamming.storage import FormatError
 
@@ -102,7 +103,7 @@ def state_of(
         _check(file, entry, manifest)
         if file.ids is not None and ids is None:
             known = None if before is None else before.chunks.get(entry)
-            chunks[entry] = known or Chunk(_first(file.ids, entry.codes))
+            chunks[entry] = known or _chunk_of(file, entry.codes)
     if ids is None:
         custom, n = manifest.ids in ("integers", "strings"), manifest.positions
         ids = Ids(n, custom=custom, next_id=manifest.next_id, multi=manifest.multi)
@@ -132,6 +133,34 @@ def _check(file: SegmentFile, entry: Entry, manifest: Manifest) -> None:
     kind = "positions" if file.ids is None else file.ids.kind
     if kind != ("integers" if manifest.ids == "own" else manifest.ids):
         raise FormatError(f"{file.name} has {kind} as ids, the manifest says {manifest.ids}")
+
+
+class _Ordered(Chunk):
+    """Ids whose order is stored, so that the first lookup need not make it."""
+
+    __slots__ = ("_order",)
+
+    def __init__(self, values: Integers, order: NDArray[np.uint32]) -> None:
+        super().__init__(values)
+        self._order: NDArray[np.uint32] | None = order
+
+    def index(self) -> tuple[Keys, Order | None]:
+        """As of every chunk; an order that is damaged is not used."""
+        if self._index is None and self._order is not None:
+            order = self._order if len(self._order) == len(self.values) else self._order[self._order < len(self.values)]
+            keys = keys_in_order(self.values, order)  # type: ignore[arg-type]
+            if keys is None:
+                self._order = None
+            else:
+                self._index = keys, order
+        return super().index()
+
+
+def _chunk_of(file: SegmentFile, n: int) -> Chunk:
+    """The first ids of a file."""
+    assert file.ids is not None
+    first = _first(file.ids, n)
+    return Chunk(first) if file.order is None else _Ordered(first, file.order)  # type: ignore[arg-type]
 
 
 def _first(column: Column, n: int) -> Column:

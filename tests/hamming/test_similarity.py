@@ -1,6 +1,7 @@
 """Similarities of sets of bits, against RDKit and against all pairs by the formula."""
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -158,6 +159,31 @@ def test_one_call_without_an_index():
     found = hamming.search(codes[:5], codes, 4, bits=166, metric="dice")
     for ours, theirs in zip(found, index.search(codes[:5], 4, metric="dice"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_search_sees_the_codes_that_were_there_at_its_start(engine):
+    rng = np.random.default_rng(7)
+    query = rng.random(166) < 0.3
+    # Every addition has a better match than those before.
+    codes = hamming.pack(np.where(np.arange(166) < 4 * np.arange(1, 41)[:, None], query, ~query))
+    index, seen, done = hamming.SimilarityIndex(166), [], threading.Event()
+
+    def search():
+        while not done.is_set():
+            before = len(index)
+            best = int(index.search(hamming.pack(query[None]), 1, threads=1).ids[0, 0])
+            seen.append(before - 1 <= best < max(1, len(index)))
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for row in codes:
+        index.add(row[None])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert seen and all(seen)
+    assert index.search(hamming.pack(query[None]), 1).ids.tolist() == [[39]]
 
 
 def test_one_query_by_itself_has_one_dimension_less(engine):

@@ -14,7 +14,7 @@ from collection_mutations import Parts, mutated
 
 from udsph import hamming
 from udsph.hamming import FormatError
-from udsph.hamming.collection import Collection
+from udsph.hamming.collection import Collection, handle
 
 ROUNDS = int(os.environ.get("UDSPH_COLLECTION_ROUNDS", "1"))
 STORED = Path(__file__).parent.parent / "stored"
@@ -189,15 +189,27 @@ def test_a_missing_or_exchanged_file_is_named(tmp_path):
         Collection.open(path)
 
 
-def test_files_that_are_cut_under_a_reader_are_an_error_of_verification(tmp_path):
-    """Read, not mapped, so that it is an exception; a search would meet a signal there, which nobody can catch."""
+def test_files_that_are_cut_under_a_reader_are_an_error(tmp_path, monkeypatch):
+    """Where it is noticed in time: a search of a map whose file has just been cut ends by a signal."""
     path = make(tmp_path / "c")
-    reader = Collection.open(path)
-    os.truncate(segments(path)[0], 5000)
+    reader, file = Collection.open(path), segments(path)[0]
+    kept = file.read_bytes()
+    use(reader)
+    monkeypatch.setattr(handle, "_LOOK_EVERY", -1)
+    os.truncate(file, 5000)
     with pytest.raises(FormatError, match="is truncated or was changed since it was opened"):
         reader.verify()
+    for call in (
+        lambda: len(reader),
+        lambda: reader.search(codes_of([1], 20), 3),
+        lambda: reader.reconstruct(["né 1"]),
+    ):
+        with pytest.raises(FormatError, match=f"{file.name} was truncated since it was opened"):
+            call()
     with pytest.raises(FormatError, match="is truncated"):
         Collection.open(path)
+    file.write_bytes(kept)
+    use(reader)
 
 
 def test_what_a_later_release_writes_is_refused_by_name_or_passed_over(tmp_path):

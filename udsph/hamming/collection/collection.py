@@ -251,8 +251,8 @@ class Collection(Handle):
             before, now = self._state, state.open_newest(self.path, self._state)
             if (now.manifest.bits, now.manifest.bitorder) != (self.bits, self.bitorder):
                 raise FormatError(f"{os.fspath(self.path)} is another collection now, of {now.manifest.bits} bits")
-            if now.snapshot.closings == self._snapshot.closings == before.snapshot.closings:
-                now = state.with_tables_of(self._snapshot, now)
+            if now.snapshot.closings == self._seen.closings == before.snapshot.closings:
+                now = state.with_tables_of(self._seen, now)
             self._state, self._snapshot = now, now.snapshot
             return True
 

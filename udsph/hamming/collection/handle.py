@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 import warnings
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -17,10 +19,12 @@ from udsph.hamming.collection.state import State
 from udsph.hamming.collection.writer import Writer, new_folder
 from udsph.hamming.index import Index
 from udsph.hamming.segments import Snapshot
-from udsph.hamming.storage import Contents
+from udsph.hamming.storage import Contents, FormatError
 
 Mode = Literal["r", "a"]
 Durability = Literal["commit", "none"]
+
+_LOOK_EVERY = 0.1  # seconds
 
 _Self = TypeVar("_Self", bound="Handle")
 
@@ -33,6 +37,32 @@ class Handle(Index):
     _writer: Writer | None
     _state: State
     _closed: bool
+
+    _seen: Any  # the snapshot that ``_snapshot`` gives
+    _looked: float = 0.0  # when the files were looked at
+
+    @property
+    def _snapshot(self) -> Any:  # type: ignore[override]
+        """What is searched. Now and then it is made sure that its files are as long as they were: see ``_look``."""
+        now = time.monotonic()
+        if now - self._looked > _LOOK_EVERY and not self._closed:
+            self._look()
+            self._looked = now
+        return self._seen
+
+    @_snapshot.setter
+    def _snapshot(self, snapshot: Any) -> None:
+        self._seen = snapshot
+
+    def _look(self) -> None:
+        """Raise if a file was cut in place: to search its map would end the process by a signal.
+
+        Of a file whose name is gone the map is whole, and nothing can be cut by name.
+        """
+        for file in self._state.files.values():
+            with contextlib.suppress(OSError):
+                if os.stat(file.name).st_size < file.contents.size:
+                    raise FormatError(f"{file.name} was truncated since it was opened: its codes are lost")
 
     def __init__(self, *_: Any, **__: Any) -> None:
         raise TypeError("a collection lies in a folder: use Collection.create or Collection.open")
@@ -152,9 +182,9 @@ class Handle(Index):
     @classmethod
     def _opened(cls: type[_Self], folder: Path, found: State, writer: Writer | None) -> _Self:
         self = cls.__new__(cls)
+        self._state, self._writer, self._closed = found, writer, False
         self._take(Contents(found.manifest.bitorder, found.snapshot))
         self.path, self.mode = folder, "r" if writer is None else "a"
-        self._state, self._writer, self._closed = found, writer, False
         return self
 
     @property
@@ -167,7 +197,7 @@ class Handle(Index):
         """Whether there are changes that were not committed."""
         if self._writer is None or self._closed:
             return False
-        return _numbers(self._snapshot) != _numbers(self._state.snapshot)
+        return _numbers(self._seen) != _numbers(self._state.snapshot)
 
     def __del__(self) -> None:
         if "_closed" in self.__dict__ and not self._closed:
@@ -198,7 +228,7 @@ class Handle(Index):
     def _end(self) -> None:
         if not self._closed:
             self._closed = True
-            self._snapshot = _Closed(self.path)  # type: ignore[assignment]
+            self._seen = _Closed(self.path)
             if self._writer is not None:
                 self._writer.release()
 

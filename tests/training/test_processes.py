@@ -29,19 +29,52 @@ if first_process():
 """
 
 
-def train(folder: Path, devices: int) -> tuple[dict, list[dict[str, str]]]:
-    """The metrics and the log of a training by that many processes."""
+# One labelled item in 20, so that a process may have none of a batch; no label at all; parts that no loss looks at.
+FEW = """
+import sys, dataclasses
+import numpy as np
+import torch
+from tests.training.conftest import QUICK, make_dataset
+from udsph.training import UDSPH
+
+whole = make_dataset(("regions", "tokens"), n=80, multi=True)
+few = dataclasses.replace(whole, supervised=np.isin(np.arange(80), whole.splits["train"][:3]))
+bare = dataclasses.replace(whole, labels=None, classes=(), known=None, supervised=None)
+for dataset, more in ((few, {}), (bare, {}), (whole, {"attention": "none"}), (few, {"adversarial": "features"})):
+    settings = QUICK | {"epochs": 2, "devices": 2, "batch_size": 12, "label_steps": 5, "width": 32} | more
+    model = UDSPH(**settings).fit(dataset, progress=False)
+    sums = torch.stack([value.double().sum() for value in model.tensors().values() if value.is_floating_point()])
+    both = [torch.empty_like(sums) for _ in range(2)]
+    torch.distributed.all_gather(both, sums)
+    assert torch.isfinite(sums).all()
+    names = [name for name, value in model.tensors().items() if value.is_floating_point()]
+    apart = [name for name, a, b in zip(names, *both) if a != b and "running" not in name]
+    assert not apart, apart
+"""
+
+
+def test_a_process_without_labelled_items_goes_along(tmp_path: Path) -> None:
+    run(tmp_path, FEW)
+
+
+def run(folder: Path, text: str, *arguments: str) -> None:
+    """Run a script that starts its second process itself."""
     script = folder / "train.py"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     root = Path(__file__).parents[2]
     environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    output = folder / f"run{devices}"
     done = subprocess.run(
-        [sys.executable, str(script), str(output), str(devices)],
+        [sys.executable, str(script), *arguments],
         env=environment, capture_output=True, text=True, timeout=300, cwd=root,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def train(folder: Path, devices: int) -> tuple[dict, list[dict[str, str]]]:
+    """The metrics and the log of a training by that many processes."""
+    output = folder / f"run{devices}"
+    run(folder, SCRIPT, str(output), str(devices))
     with (output / "log.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     return json.loads((output / "found.json").read_text()), rows

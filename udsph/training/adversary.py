@@ -79,26 +79,33 @@ class Adversary:
         """Let the critics learn from the batch, on values from which no gradient flows back; their losses."""
         if self.optimiser is None:
             return {}
+        found = self._verdicts(said, labelled, teacher)
+        if not found and self.fabric.world_size == 1:
+            return {}
+        self.optimiser.zero_grad()
+        if found:
+            objective.check_finite(found)
+            objective.total(found).backward()
+        for parameter in self.critics.parameters():  # a process with nothing to compare takes part all the same
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = cast(Tensor, self.fabric.all_reduce(gradient, reduce_op="mean"))
+        self.optimiser.step()
+        return found
+
+    def _verdicts(self, said: Said, labelled: int, teacher: Outputs | None) -> Losses:
+        """The losses of the critics; none where the batch has nothing to compare."""
         if self.form == "features":
             if not labelled:
                 return {}
             first = {name: outputs.first(labelled) for name, outputs in said.items()}
-            found = objective.discriminator_losses(self.critics, first["image"], first["text"], teacher)
-        else:
-            if teacher is None or not len(said["image"].codes[labelled:]):
-                return {}
-            real = (teacher.code_logits > 0).float() * 2 - 1
-            found = {}
-            for name, outputs in said.items():
-                fake = outputs.codes[labelled:].detach().float()
-                verdicts = self.critics[name](torch.cat([real, fake])).split([len(real), len(fake)])
-                found[f"{name}_critic"] = losses.separation(*verdicts)
-        objective.check_finite(found)
-        self.optimiser.zero_grad()
-        objective.total(found).backward()
-        for parameter in self.critics.parameters():
-            parameter.grad = cast(Tensor, self.fabric.all_reduce(cast(Tensor, parameter.grad), reduce_op="mean"))
-        self.optimiser.step()
+            return objective.discriminator_losses(self.critics, first["image"], first["text"], teacher)
+        if teacher is None or labelled == len(said["image"].codes):
+            return {}
+        real, found = (teacher.code_logits > 0).float() * 2 - 1, {}
+        for name, outputs in said.items():
+            fake = outputs.codes[labelled:].detach().float()
+            verdicts = self.critics[name](torch.cat([real, fake])).split([len(real), len(fake)])
+            found[f"{name}_critic"] = losses.separation(*verdicts)
         return found
 
     def set_rate(self, factor: float) -> None:

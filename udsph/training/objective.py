@@ -181,6 +181,12 @@ def _verdict(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     return losses.discrimination(said_real, real=True) + losses.discrimination(said_fake, real=False)
 
 
+def nothing(*said: Outputs) -> Tensor:
+    """Zero, through everything that the networks said, also what no loss of this batch looks at."""
+    tensors = [value for one in said for value in (*one[:-1], *(one.attended or ())) if value is not None]
+    return _sum(value.float().sum() * 0 for value in tensors if value.is_floating_point())
+
+
 class frozen:
     """Within it the parameters of a module are constants; gradients still pass through to its input."""
 

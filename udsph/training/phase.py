@@ -122,7 +122,10 @@ class Phase:
             )
             found |= self.adversary.deception(said, labelled, teacher)
             objective.check_finite(found)
-            self.fabric.backward(objective.total(found) * weight)
+            loss = objective.total(found) * weight
+            if self.fabric.world_size > 1:  # the gradients of several processes are of the same parameters
+                loss = loss + objective.nothing(image, text)
+            self.fabric.backward(loss)
         if last:
             self.fabric.clip_gradients(self.wrapped, self.optimiser, max_norm=GRADIENT_NORM)
             self.optimiser.step()
@@ -135,7 +138,9 @@ class Phase:
         """A step of the scale, which belongs to no network and is the same in all processes."""
         gradient = self.scale.logarithm.grad
         if gradient is None:
-            return
+            if self.fabric.world_size == 1:
+                return
+            gradient = torch.zeros_like(self.scale.logarithm)
         self.scale.logarithm.grad = cast(Tensor, self.fabric.all_reduce(gradient, reduce_op="mean"))
         if bool(torch.isfinite(self.scale.logarithm.grad)):  # in half precision a scaled gradient may overflow
             self.scale_optimiser.step()

@@ -268,6 +268,8 @@ def test_indexes_go_in_and_out(tmp_path):
     with pytest.raises(TypeError, match="from_bytes"):
         Collection.from_bytes(index.to_bytes())
     with pytest.raises(TypeError, match=r"Collection\.open"):
+        Collection.load(tmp_path / "c")
+    with pytest.raises(TypeError, match=r"Collection\.open"):
         Collection(64)
     with Collection.open(tmp_path / "c", "a") as writer:
         writer.add(codes_of([1]), ["more"])
@@ -285,19 +287,32 @@ def test_tables_stay_through_commits_and_refreshes(tmp_path):
         for handle in (writer, reader):
             handle.kind = "multi"
             handle.optimize()
-        kinds = [type(part).__name__ for part in reader._snapshot.segments]
         for index in (writer, truth):
             index.add(codes_of(range(3000, 4000)))
             index.remove([5, 2999])
+        writer.optimize(new_only=True)
+        writer.commit()
+        reader.refresh()
+        for index in (writer, truth):
+            index.add(codes_of(range(4000, 4100)))
         writer.commit()
         reader.refresh()
         for handle in (writer, reader):
-            assert type(handle._snapshot.segments[0]).__name__ == kinds[0]
+            assert type(handle._snapshot.segments[0]).__name__ == "Multi"
             same(truth, handle)
         writer.compact()
         reader.refresh()
         for handle in (writer, reader):
             same(truth, handle)
+        for index in (writer, truth):
+            index.remove([7])
+        writer.kind = "multi"
+        writer.optimize()  # closes up, so that all is written anew
+        writer.commit()
+        assert type(writer._snapshot.segments[0]).__name__ == "Multi" and writer.stats()["removed"] == 0
+        same(truth, writer)
+        reader.refresh()
+        same(truth, reader)
 
 
 def test_verification_of_a_generation_that_was_replaced_says_refresh(tmp_path):

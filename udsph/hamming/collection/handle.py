@@ -225,6 +225,11 @@ class Handle(Index):
         """Not of a collection: use ``Index.from_bytes``, and ``merge``."""
         raise TypeError("a collection lies in a folder: use Index.from_bytes, and merge the index into a collection")
 
+    @classmethod
+    def load(cls, file: Any, *, mmap: bool = True, verify: bool = True) -> NoReturn:
+        """Not of a collection: use ``open`` for a folder, and for a file ``Index.load`` and ``merge``."""
+        raise TypeError("a collection is opened by Collection.open; an index file by Index.load, and then merged")
+
     def _end(self) -> None:
         if not self._closed:
             self._closed = True

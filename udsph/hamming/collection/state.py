@@ -190,12 +190,13 @@ def segments_of(manifest: Manifest, files: dict[str, SegmentFile], first: int) -
 
 def with_tables_of(old: Snapshot, state: State) -> State:
     """The same with the tables that a snapshot of the same first positions has."""
-    tables = [part for part in old.segments if isinstance(part, Multi)]
-    if not tables:
+    kept = old.segments
+    while kept and not isinstance(kept[-1], Multi):
+        kept = kept[:-1]
+    if not kept:
         return state
-    assert old.segments[0] is tables[0]
     now = state.snapshot
-    segments = (tables[0], *segments_of(state.manifest, state.files, len(tables[0])))
+    segments = (*kept, *segments_of(state.manifest, state.files, sum(map(len, kept))))
     return state._replace(snapshot=Snapshot(now.empty, segments, now.ids, now.alive, now.closings))
 
 

@@ -81,6 +81,10 @@ class Config:
     weight_equal: float = option(0.1, "weight of the balance of the codes", 0, 1e6)
 
     # Networks.
+    linear: str = option(
+        "auto", "networks of one linear layer; auto: where both modalities are vectors and no pair has a label",
+        choices=AUTO,
+    )  # fmt: skip
     width: int = option(1024, "columns of the high-level features", 4, 65_536)
     groups: int = option(8, "groups of bits with a part of the features, and layers, for themselves", 1, 1024)
     label_net: bool = option(True, "whether a label network teaches the modality networks")

@@ -16,6 +16,7 @@ from udsph.encoding.batches import Batch
 from udsph.encoding.config import Config
 from udsph.errors import InputError
 from udsph.models.backbone import BackboneEncoder
+from udsph.models.linear import LinearNetwork
 from udsph.models.networks import LabelNetwork, ModalityPair, ModalitySpec, build_modality
 
 
@@ -62,6 +63,8 @@ class Model:
 
     def _build(self) -> ModalityPair:
         config, classes = self.config, len(self.description.classes)
+        if config.linear == "true":
+            return ModalityPair(*(LinearNetwork(self.spec(name).shape[0], config.bits) for name in MODALITIES))
         built = {
             name: build_modality(
                 getattr(self.description, name),

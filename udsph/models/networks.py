@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from udsph.models.attention import Attended, ClassAttention, ClassQueries
 from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
 from udsph.models.layers import GroupedLinear, groups_of
+
+if TYPE_CHECKING:
+    from udsph.models.linear import LinearNetwork
 
 WIDTH = 512  # of the high-level features, as in SSAH
 FREE_QUERIES = 16  # where there are no classes
@@ -157,12 +160,19 @@ class ModalityPair(nn.Module):
         there are no classes the queries stand for nothing but what the other losses make of them.
     """
 
-    def __init__(self, image: ModalityNetwork, text: ModalityNetwork, *, attention: str = "none") -> None:
+    def __init__(
+        self,
+        image: ModalityNetwork | LinearNetwork,
+        text: ModalityNetwork | LinearNetwork,
+        *,
+        attention: str = "none",
+    ) -> None:
         super().__init__()
         self.image = image
         self.text = text
         self.queries: ClassQueries | None = None
-        networks = [network for network in (image, text) if network.part_width]
+        both = (image, text)
+        networks = [network for network in both if isinstance(network, ModalityNetwork) and network.part_width]
         if attention == "none" or not networks:
             return
         self.queries = ClassQueries(image.classes or FREE_QUERIES, networks[0].part_width)

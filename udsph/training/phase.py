@@ -21,6 +21,7 @@ from udsph.models.networks import Outputs
 from udsph.training import objective
 from udsph.training.adversary import Adversary
 from udsph.training.batches import augment
+from udsph.training.canonical import start_linear
 from udsph.training.schedule import one_cycle, seed_of
 
 GRADIENT_NORM = 5.0
@@ -50,6 +51,8 @@ class Phase:
         Whose modality networks are made anew here.
     dataset
         From which the batches are read.
+    items
+        Through which the phase goes; linear networks start from what their pairs have in common.
     single
         Whether every item has one label.
     taught
@@ -70,13 +73,21 @@ class Phase:
     """
 
     def __init__(
-        self, fabric: Fabric, model: Model, dataset: Dataset, single: bool, taught: np.ndarray | None = None
+        self,
+        fabric: Fabric,
+        model: Model,
+        dataset: Dataset,
+        items: np.ndarray,
+        single: bool,
+        taught: np.ndarray | None = None,
     ) -> None:
         self.fabric, self.model, self.dataset, self.single = fabric, model, dataset, single
         self.taught = None if taught is None else torch.from_numpy(taught).to(fabric.device)
         self.config = config = model.config
         torch.manual_seed(seed_of(config.seed, "weights", 0))  # the same weights in every phase and every process
         model.reset_modalities()
+        if model.config.linear == "true":
+            start_linear(model, dataset, items)
         self.pair = model.pair
         self.adversary = Adversary(fabric, config)
         # A fused step unscales half precision itself, which leaves no room to clip the gradients between.

@@ -20,6 +20,7 @@ from udsph.training.batches import number_of_pieces, statistics
 
 DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
+MOST_DIMS = 4096  # of linear networks that are not asked for: their start costs the cube
 LEAST_HELD = 2  # labelled items that are held out, where there are unlabelled ones to hold out
 
 
@@ -103,6 +104,7 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     modalities = dataset.image, dataset.text
     if not dataset.supervised[dataset.splits["train"]].any():  # there is nothing that a label network could learn
         config = dataclasses.replace(config, label_net=False)
+    config = dataclasses.replace(config, linear=str(linear_networks(config, dataset)).lower())
     if config.epochs == 0:
         epochs = default_epochs(*modalities, len(dataset.splits["train"]), config.batch_size)
         config = dataclasses.replace(config, epochs=epochs)
@@ -110,6 +112,21 @@ def resolve(config: Config, dataset: Dataset) -> Config:
         no_pixels = all(modality.kind != "pixels" for modality in modalities)
         config = dataclasses.replace(config, refit=str(no_pixels).lower())
     return config
+
+
+def linear_networks(config: Config, dataset: Dataset) -> bool:
+    """Whether the networks are to be linear; an InputError where they are asked for and cannot be."""
+    if config.linear == "false":
+        return False
+    kinds = {dataset.image.kind, dataset.text.kind}
+    supervised = bool(dataset.supervised[dataset.splits["train"]].any())
+    dims = max(dataset.image.shape[-1], dataset.text.shape[-1])
+    if config.linear == "auto":
+        return kinds == {"vectors"} and not supervised and not config.parts and dims <= MOST_DIMS
+    if kinds != {"vectors"} or supervised:
+        why = "there are labels" if kinds == {"vectors"} else f"the modalities are {' and '.join(sorted(kinds))}"
+        raise InputError(f"linear=true: it is for pairs of vectors without labels, but {why}; leave it out")
+    return True
 
 
 def default_epochs(image: Modality, text: Modality, pairs: int, batch_size: int) -> int:

@@ -106,7 +106,7 @@ class Trainer:
         self.current = self._new_phase() if trains else None
 
     def _new_phase(self) -> Phase:
-        return Phase(self.fabric, self.model, self.dataset, self.single, self.taught)
+        return Phase(self.fabric, self.model, self.dataset, self.plan.items(self.phase), self.single, self.taught)
 
     def _end_phase(self) -> None:
         """Keep what the phase was for, and begin the one that follows."""

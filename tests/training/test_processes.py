@@ -101,9 +101,10 @@ def test_each_epoch_is_logged_once_and_the_losses_fall_alike(trained) -> None:
         epochs = [(row["phase"], row["epoch"]) for row in rows]
         assert len(set(epochs)) == len(epochs)
         assert epochs[0] == ("label", "1") and epochs[-1][0] == "refit"
+    # The critics of features, whose losses fell the most, have no part in it where all items have labels.
     first, last = (
         {devices: [float(row["loss"]) for row in rows if row["phase"] == "select"][k] for devices, rows in logs.items()}
         for k in (0, -1)
     )
-    assert last[1] < 0.7 * first[1] and last[2] < 0.7 * first[2]
+    assert last[1] < 0.8 * first[1] and last[2] < 0.8 * first[2]
     assert abs(first[1] - first[2]) < 0.25 * first[1]

@@ -46,6 +46,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pairing": {"attention": "none", "adversarial": "none"},
     "pairing attention": {"adversarial": "none"},
     "pairing attention quantise": {"adversarial": "quantise"},
+    "linear=false": {"linear": "false"},
+    "label_loss=ranking": {"label_loss": "ranking"},
+    "label_loss=pairwise": {"label_loss": "pairwise"},
     "label_net=false": {"label_net": False},
     # Without the label network the wanted bits are guesses, and the pairs alone tell what is similar.
     "label_net=false pairwise=1 bit=1": {"label_net": False, "weight_pairwise": 1.0, "weight_bit": 1.0},
@@ -72,6 +75,7 @@ class Case:
 
 SCENES = {"pairs": 2000, "query": 500, "train": 1000}
 ATTENTION = ("full", "attention=none", "attention=uniform")
+GLOBAL = ("--image", "global", "--text", "minilm-mean")
 FEW = ("full", "labelled alone", "pairing", "pairing attention", "pairing attention quantise")
 CASES = {
     "wiki": Case("Wiki, LDA + TF-IDF text", "wiki", (64, 16), 5, variants=("full",), place="wiki"),
@@ -113,15 +117,20 @@ CASES = {
     ),
     "flickr-global": Case(
         "Flickr8k, EfficientNet-Lite0 and MiniLM vectors",
-        *("features", (64,), 5, ("full",), "flickr8k-features", ("--image", "global", "--text", "minilm-mean")),
+        *("features", (64,), 3, ("full", "label_loss=ranking"), "flickr8k-features", GLOBAL),
     ),
     "flickr-global-no-labels": Case(
         "Flickr8k, EfficientNet-Lite0 and MiniLM vectors, without labels",
-        *("features", (64,), 5, ("full",), "flickr8k-features", ("--image", "global", "--text", "minilm-mean")),
+        *("features", (64, 32, 16), 3, ("full", "linear=false"), "flickr8k-features", GLOBAL),
         settings={"labelled": 0},
     ),
     "webnews": Case("Web news, raw pixels and raw text", "webnews", (64, 16), 5, ATTENTION, place="webnews"),
     "scenes": Case("Scenes, 20,000 pairs", "scenes", (64, 16), 1, variants=("full",), settings={"pairs": 20000}),
+}
+
+STUDIES = {  # names for several cases
+    "flickr8k": ("flickr-grid", "flickr-grid-579-labels", "flickr-global"),
+    "nolabels": ("flickr-global-no-labels", "flickr-grid-no-labels"),
 }
 
 
@@ -345,7 +354,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of the study")
     parser.add_argument("--data", help="folder of wiki/, webnews/ and flickr8k-features/; without it: scenes")
-    parser.add_argument("--cases", type=names, default=[], help=f"of {','.join(CASES)}; default: all with their data")
+    parser.add_argument(
+        "--cases",
+        type=names,
+        default=[],
+        help=f"of {','.join((*CASES, *STUDIES))}; default: all with their data",
+    )
     parser.add_argument("--variants", type=names, default=[], help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--bits", type=lambda text: [int(b) for b in names(text)], default=[], help="code lengths")
     parser.add_argument("--seeds", type=int, default=0, help="how many, from 0; default: as published")
@@ -355,6 +369,7 @@ def main() -> None:
     )
     parser.add_argument("--into", type=Path, help="write the tables of what was run into this page, and run nothing")
     arguments = parser.parse_args()
+    arguments.cases = [case for name in arguments.cases for case in STUDIES.get(name, (name,))]
     for given, known in ((arguments.cases, CASES), (arguments.variants, VARIANTS)):
         strange = [name for name in given if name not in known]
         if strange:

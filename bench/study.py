@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pairing attention": {"adversarial": "none"},
     "pairing attention quantise": {"adversarial": "quantise"},
     "linear=false": {"linear": "false"},
+    "shortcut=true": {"shortcut": True},
     "label_loss=ranking": {"label_loss": "ranking"},
     "label_loss=pairwise": {"label_loss": "pairwise"},
     "label_net=false": {"label_net": False},
@@ -117,7 +118,7 @@ CASES = {
     ),
     "flickr-global": Case(
         "Flickr8k, EfficientNet-Lite0 and MiniLM vectors",
-        *("features", (64,), 3, ("full", "label_loss=ranking"), "flickr8k-features", GLOBAL),
+        *("features", (64,), 3, ("full", "label_loss=ranking", "shortcut=true"), "flickr8k-features", GLOBAL),
     ),
     "flickr-global-no-labels": Case(
         "Flickr8k, EfficientNet-Lite0 and MiniLM vectors, without labels",

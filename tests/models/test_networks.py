@@ -159,3 +159,17 @@ def test_a_rare_word_does_not_outweigh_the_others():
         encoder.set_statistics(torch.zeros(2), torch.tensor([1.0, 0.01]))
     assert plain.deviation.tolist() == pytest.approx([1.0, 0.01])
     assert bag.deviation.tolist() == pytest.approx([1.5**0.5, 0.5**0.5], rel=1e-3)
+
+
+def test_the_shortcut_starts_at_nothing_and_is_linear_in_the_vector():
+    network = build_modality(SPECS["vectors"], "text", 24, 3, part_width=8, parts=0, shortcut=True).eval()
+    assert build_modality(SPECS["regions"], "text", 24, 3, part_width=8, parts=0, shortcut=True).shortcut is None
+    vectors = torch.randn(5, SPECS["vectors"].shape[0])
+    before = network(vectors)
+    torch.nn.init.normal_(network.shortcut.weight)
+    after, added = network(vectors), vectors @ network.shortcut.weight.T
+    torch.testing.assert_close(after.code_logits - before.code_logits, added[:, :24], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after.class_logits - before.class_logits, added[:, 24:], atol=1e-4, rtol=1e-4)
+    without = build_modality(SPECS["vectors"], "text", 24, 3, part_width=8, parts=0).eval()
+    without.load_state_dict({name: value for name, value in network.state_dict().items() if "shortcut" not in name})
+    torch.testing.assert_close(without(vectors).code_logits, before.code_logits)

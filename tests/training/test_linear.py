@@ -108,3 +108,17 @@ def test_partners_that_training_has_not_seen_are_found_and_a_stored_run_gives_th
     assert evaluate_pairs(image, text, cutoffs=[10], bits=32).recall[10] > 0.6  # chance: 0.1
     again = Hasher.load(tmp_path / "run")
     np.testing.assert_array_equal(again.encode_image(dataset.image.take(query)), image)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "asked", "found"),
+    [
+        (("vectors", "vectors"), "auto", "pairwise"),
+        (("vectors", "vectors"), "ranking", "ranking"),
+        (("regions", "vectors"), "auto", "auto"),
+    ],
+)
+def test_the_label_network_of_vectors_learns_by_pairs_unless_told_otherwise(
+    kinds: tuple[str, str], asked: str, found: str
+):
+    assert resolve(Config(label_loss=asked, **QUICK), make_dataset(kinds, multi=True)).label_loss == found

@@ -64,7 +64,7 @@ class Config:
     label_steps: int = option(600, "steps of the label network, which is trained first and then fixed", 1, 1_000_000)
     label_rate: float = option(1e-3, "learning rate of the label network, at its highest", 0, 10)
     label_loss: str = option(
-        "auto", "by what the label network's codes are learnt; auto: ranking where items have several labels",
+        "auto", "by what the label network's codes are learnt; auto: ranking for several labels, except of vectors",
         choices=LABEL_LOSSES,
     )  # fmt: skip
 
@@ -85,6 +85,7 @@ class Config:
         "auto", "networks of one linear layer; auto: where both modalities are vectors and no pair has a label",
         choices=AUTO,
     )  # fmt: skip
+    shortcut: bool = option(False, "a linear layer from a vector to bits and classes, beside the others")
     width: int = option(1024, "columns of the high-level features", 4, 65_536)
     groups: int = option(8, "groups of bits with a part of the features, and layers, for themselves", 1, 1024)
     label_net: bool = option(True, "whether a label network teaches the modality networks")
@@ -161,6 +162,7 @@ class Config:
 def of_earlier_version(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as an earlier version stored them, by their present names and in their present form."""
     found = {RENAMED.get(name, name): value for name, value in settings.items()}
+    found.setdefault("linear", "false")  # which there was not
     if isinstance(found.get("adversarial"), bool):
         found["adversarial"] = "features" if found["adversarial"] else "none"
     if isinstance(found.get("attention"), bool):  # it was the matching alone; without it vectors had no parts

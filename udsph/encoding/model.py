@@ -75,6 +75,7 @@ class Model:
                 parts=config.parts,
                 width=config.width,
                 groups=config.groups,
+                shortcut=config.shortcut,
             )
             for name in MODALITIES
         }

@@ -27,11 +27,14 @@ class Encoded(NamedTuple):
         ``(batch, parts, part_width)`` local descriptions, or None where the data have none.
     lengths
         int64 ``(batch,)``, how many of the parts are valid, or None where all are.
+    standard
+        ``(batch, dims)``, of given vectors: the standardised columns, some of which have dropped out.
     """
 
     vector: Tensor
     parts: Tensor | None
     lengths: Tensor | None
+    standard: Tensor | None = None
 
 
 class PixelEncoder(nn.Module):
@@ -142,7 +145,7 @@ class VectorEncoder(nn.Module):
         parts = self._largest_columns(standard)
         if parts is not None:
             hidden = hidden + self.from_parts(parts.mean(1))
-        return Encoded(self.to_vector(self.fuse(hidden)), parts, None)
+        return Encoded(self.to_vector(self.fuse(hidden)), parts, None, x)
 
     def _largest_columns(self, standard: Tensor) -> Tensor | None:
         if not self.parts:

@@ -72,9 +72,14 @@ class ModalityNetwork(nn.Module):
     attention
         Where :class:`ModalityPair` gave the network one: what the classes attend to among the local parts joins the
         first layer of the features.
+    shortcut
+        Where there are ``columns``: a linear layer from the standardised columns of a vector to the bits and classes,
+        beside all others; it starts at zero. A few thousand vectors teach it more surely than deeper layers.
     """
 
-    def __init__(self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH, groups: int = 1) -> None:
+    def __init__(
+        self, encoder: nn.Module, bits: int, classes: int, width: int = WIDTH, groups: int = 1, *, columns: int = 0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.width, self.classes = width, classes
@@ -82,6 +87,9 @@ class ModalityNetwork(nn.Module):
         self.to_code = GroupedLinear(width, bits, groups)
         self.to_classes = nn.Linear(width, classes) if classes else Nothing()
         self.attention: ClassAttention | None = None
+        self.shortcut = nn.Linear(columns, bits + classes, bias=False) if columns else None
+        if self.shortcut is not None:
+            nn.init.zeros_(self.shortcut.weight)
 
     @property
     def part_width(self) -> int:
@@ -95,9 +103,11 @@ class ModalityNetwork(nn.Module):
             found, attended = self.attention(encoded.parts, encoded.lengths)
             hidden = hidden + found
         features = self.to_features[1:](hidden)
-        return Outputs(
-            features, self.to_code(features), self.to_classes(features), encoded.parts, encoded.lengths, attended
-        )
+        code, classes = self.to_code(features), self.to_classes(features)
+        if self.shortcut is not None and encoded.standard is not None:
+            short = self.shortcut(encoded.standard)
+            code, classes = code + short[:, : code.shape[1]], classes + short[:, code.shape[1] :]
+        return Outputs(features, code, classes, encoded.parts, encoded.lengths, attended)
 
 
 class LabelNetwork(nn.Module):
@@ -196,6 +206,7 @@ def build_modality(
     parts: int,
     width: int = WIDTH,
     groups: int = 1,
+    shortcut: bool = False,
 ) -> ModalityNetwork:
     """The network for one modality.
 
@@ -211,6 +222,8 @@ def build_modality(
         Of the high-level features.
     groups
         Of bits with layers of their own; fewer where they do not part the bits evenly.
+    shortcut
+        Whether a linear layer leads from a vector to the bits and classes beside all others.
     """
     groups = groups_of(groups, bits, width)
     encoder: nn.Module
@@ -233,4 +246,5 @@ def build_modality(
             groups=groups,
             hidden=(2 if text else 4) * width,  # the vector of an image is the shorter one, and harder to fit
         )
-    return ModalityNetwork(encoder, bits, classes, width, groups)
+    columns = spec.shape[0] if shortcut and spec.kind == "vectors" else 0
+    return ModalityNetwork(encoder, bits, classes, width, groups, columns=columns)

@@ -105,6 +105,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     if not dataset.supervised[dataset.splits["train"]].any():  # there is nothing that a label network could learn
         config = dataclasses.replace(config, label_net=False)
     config = dataclasses.replace(config, linear=str(linear_networks(config, dataset)).lower())
+    if config.label_loss == "auto" and {modality.kind for modality in modalities} == {"vectors"}:
+        config = dataclasses.replace(config, label_loss="pairwise")
     if config.epochs == 0:
         epochs = default_epochs(*modalities, len(dataset.splits["train"]), config.batch_size)
         config = dataclasses.replace(config, epochs=epochs)

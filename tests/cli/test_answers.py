@@ -123,6 +123,26 @@ def test_evaluate_reads_mat_files(files: dict[str, np.ndarray], tmp_path: Path) 
         assert done.exit_code == 2 and said in done.stderr
 
 
+def test_evaluate_reads_labels_as_matlab_stores_them(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    io = pytest.importorskip("scipy.io", reason="scipy, of the extra train, is not installed")
+    io.savemat(tmp_path / "all.mat", {name: values.astype(float) for name, values in files.items() if "labels" in name})
+    words = of_files(tmp_path)
+    words[words.index("--query-labels") + 1] = f"{tmp_path / 'all.mat'}:query_labels"
+    words[words.index("--database-labels") + 1] = f"{tmp_path / 'all.mat'}:database_labels"
+    done = udsph(*words, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"] == pytest.approx(expected(files))
+
+
+def test_values_are_packed_in_the_order_of_the_codes_beside_them(files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    np.save(tmp_path / "big.npy", np.packbits(files["query_bits"] > 0, axis=1))
+    np.save(tmp_path / "values.npy", 2.0 * files["database_bits"] - 1)
+    done = udsph(*of_files(tmp_path, "big.npy", "values.npy"), "--bitorder", "big", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"] == pytest.approx(expected(files))
+    assert udsph("evaluate", tmp_path, "--bitorder", "big").exit_code == 2
+
+
 def test_cutoffs_metrics_and_output_of_evaluate(files: dict[str, np.ndarray], tmp_path: Path) -> None:
     options = ["--cutoffs", "3,10", "--metrics", "map,precision", "--convention", "dcmh"]
     wanted = expected(files, cutoffs=(3, 10), metrics=["map", "precision"], convention="dcmh")

@@ -198,3 +198,9 @@ def test_a_model_says_what_it_is(model: UDSPH, scenes: Dataset) -> None:
     lines = repr(model).splitlines()
     assert lines[0] == f"UDSPH(16 bits, {len(scenes.classes)} classes)"
     assert "resized to 64 x 64" in lines[1] and "texts" in lines[2] and lines[3].strip() == "trained on: scenes"
+
+
+def test_masked_pictures_are_refused(model: UDSPH, scenes: Dataset) -> None:
+    pixels = scenes.image.values[:2]
+    with pytest.raises(ValueError, match="images has masked entries"):
+        model.encode_image(np.ma.array(pixels, mask=pixels > 100))

@@ -150,3 +150,21 @@ def test_class_numbers_in_a_column_are_class_numbers():
     flags = (labels > 0)[:, None]
     shared = evaluate(codes[:5], codes, flags[:5], flags, metrics=["map"])["map"]
     assert shared == evaluate(codes[:5], codes, relevance=flags[:5] & flags.T, metrics=["map"])["map"]
+
+
+def test_labels_are_taken_as_matlab_stores_them():
+    """Whole numbers as double, class numbers in a row or a column; other floats are refused."""
+    classes = np.array([0, 1, 2, 1])
+    expected = evaluate(CODES, CODES, classes, classes).to_dict()
+    hot = np.eye(3)[classes]
+    for labels in (
+        hot,
+        classes.astype(float),
+        classes[None].astype(float),
+        classes[:, None].astype(float),
+        classes[None],
+    ):
+        assert evaluate(CODES, CODES, labels, labels).to_dict() == expected
+    for wrong in (hot + 0.5, hot * np.nan, hot * 1e300):
+        with pytest.raises(InputError, match="query_labels must have an integer or bool dtype, got float64"):
+            evaluate(CODES, CODES, wrong, wrong)

@@ -119,3 +119,11 @@ def test_masks_count_the_codes_that_are_left(engine, index):
 def test_the_length_of_a_bitmap_is_a_whole_number(n):
     with pytest.raises(TypeError, match="n must be an int"):
         hamming.Bitmap(np.zeros(1, np.uint8), n)
+
+
+def test_a_mask_with_something_else_in_it_is_no_list_of_ids():
+    index = hamming.FlatIndex(64)
+    index.add(np.arange(40, dtype=np.uint8).reshape(5, 8))
+    for where in ([False, 1, True, True, True], [1, False, 2], (True, "a")):
+        with pytest.raises(TypeError, match="where holds booleans and other values"):
+            index.search(np.zeros((1, 8), np.uint8), 2, where=where)

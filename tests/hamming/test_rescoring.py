@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from udsph import hamming
+from udsph.errors import InputError
 from udsph.hamming import backend
 from udsph.hamming.sentence_transformers import build_index, semantic_search
 
@@ -244,3 +245,13 @@ def test_semantic_search_by_stored_numbers_ids_and_filters():
 def test_what_semantic_search_cannot_do_is_named(arguments, options, error, message):
     with pytest.raises(error, match=message):
         semantic_search(np.zeros((2, 128), np.float32), *arguments, **options)
+
+
+def test_masked_stores_and_scales_that_are_not_finite_are_refused():
+    rng = np.random.default_rng(0)
+    query, store, ids = rng.normal(size=(1, 8)), rng.normal(size=(5, 8)).astype(np.float32), np.array([[0, 1]])
+    with pytest.raises(ValueError, match="store has masked entries"):
+        hamming.rescore(query, np.ma.array(store, mask=store > 0), ids, 1)
+    for name in ("scale", "offset"):
+        with pytest.raises(InputError, match=f"{name} must be finite, got nan"):
+            hamming.rescore(query, store, ids, 1, **{name: np.nan})

@@ -218,3 +218,16 @@ def test_wrong_options_are_named(options, error, message):
     index.add(np.zeros((2, 8), np.uint8))
     with pytest.raises(error, match=message):
         index.search(np.zeros((1, 8), np.uint8), 1, **options)
+
+
+def test_a_filter_is_a_whole_mask_or_ids():
+    index = hamming.SimilarityIndex(64)
+    index.add(np.arange(40, dtype=np.uint8).reshape(5, 8))
+    query = np.arange(8, dtype=np.uint8)
+    assert set(index.search(query, 2, where=[False, True, False, True, False]).ids) == {1, 3}
+    with pytest.raises(ValueError, match="where has masked entries"):
+        index.search(query, 5, where=np.ma.array([True] * 5, mask=[0, 0, 0, 1, 1]))
+    with pytest.raises(TypeError, match="where holds booleans and other values"):
+        index.search(query, 5, where=[False, 1, True, True, True])
+    with pytest.raises(InputError, match="one where for all queries"):
+        index.search(np.stack([query, query]), 5, where=[[True] * 5, [False] * 5])

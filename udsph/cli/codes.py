@@ -11,7 +11,7 @@ import numpy as np
 from udsph.cli.arrays import read_array
 from udsph.errors import InputError
 from udsph.hamming import pack
-from udsph.hamming.codes import as_codes
+from udsph.hamming.codes import BitOrder, as_codes
 
 Form = Literal["auto", "packed", "values"]
 _ROWS = 1 << 16  # looked through at a time
@@ -38,7 +38,7 @@ def read_codes(place: str, flag: str) -> Any:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
 
 
-def as_packed(codes: Any, form: Form, what: str) -> Any:
+def as_packed(codes: Any, form: Form, what: str, bitorder: BitOrder = "little") -> Any:
     """Packed codes.
 
     Parameters
@@ -49,6 +49,8 @@ def as_packed(codes: Any, form: Form, what: str) -> Any:
         values, other integers are packed. What could be either is refused.
     what
         Names the array in errors.
+    bitorder
+        In which values are packed: that of the packed codes beside them.
     """
     if codes.ndim != 2:
         raise InputError(f"{what}: expected an array (n, width), got {codes.shape}")
@@ -57,7 +59,7 @@ def as_packed(codes: Any, form: Form, what: str) -> Any:
     if form == "packed":
         return _bytes_of(codes, what)
     try:
-        return pack(codes)
+        return pack(codes, bitorder=bitorder)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: {error}") from None
 

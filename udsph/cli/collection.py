@@ -41,7 +41,7 @@ def collection_add(
     source: Annotated[Path, Argument(help="Codes: .npy, .parquet, .fps, or .txt or .hex with a code in every line")],
     code_column: Columns = "code",
     id_column: Annotated[
-        str | None, Option(help="Column of ids, of a Parquet file", default="positions are ids", metavar="NAME")
+        str | None, Option(help="Column of ids, of a Parquet file", default="id, where there is one", metavar="NAME")
     ] = None,
     duplicates: Annotated[
         Literal["error", "keep", "replace"], Option(help="What happens where an id is there already")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ Codes = Annotated[
 ]
 Labels = Annotated[str | None, Option(help="Multi-hot (n, classes) or class numbers (n,)", metavar="FILE")]
 
+Packed = Callable[[Any, str], Any]  # codes of a file that a flag names
 Given = dict[str, str | None]
 
 
@@ -34,6 +36,7 @@ def evaluate(
     query_labels: Labels = None,
     database_labels: Labels = None,
     codes: Annotated[Form, Option(help="Form of the codes")] = "auto",
+    bitorder: Annotated[Literal["little", "big"], Option(help="Of packed codes, where others are values")] = "little",
     pairs: Annotated[
         bool, Option(help="Without labels: row i of both files of codes is one pair; who finds its own partner")
     ] = False,
@@ -64,15 +67,19 @@ def evaluate(
         "--database-labels": database_labels,
     }
     missing = [name for name, path in given.items() if path is None]
+
+    def packed(place: Any, flag: str) -> Any:
+        return as_packed(read_codes(str(place), flag), codes, f"{flag} {place}", bitorder)
+
     if pairs:
-        return _of_pairs(run, given, codes, (convention, ties, cutoffs, metrics, plot), output)
+        return _of_pairs(run, given, packed, (convention, ties, cutoffs, metrics, plot), output)
     if run is None:
         if missing:
             raise InputError(f"give the folder of a run, or all four files (missing: {', '.join(missing)})")
         options = {"convention": convention, "ties": ties, **_lists(cutoffs, metrics)}
-        return _of_files({name: str(place) for name, place in given.items()}, codes, options, output, plot)
-    alone = (convention, ties, cutoffs, metrics, plot)
-    if len(missing) < len(given) or codes != "auto" or any(option is not None for option in alone):
+        return _of_files({name: str(place) for name, place in given.items()}, packed, options, output, plot)
+    alone = any(option is not None for option in (convention, ties, cutoffs, metrics, plot))
+    if alone or len(missing) < len(given) or (codes, bitorder) != ("auto", "little"):
         raise InputError(
             "a run is evaluated by its own definition; files of codes and the options for them go without one"
         )
@@ -89,7 +96,7 @@ def _of_run(run: Path, database: str, output: Path | None) -> Answer:
     return Answer(f"{metrics_table(found)}\nwritten: {plain(output or written)}", found)
 
 
-def _of_pairs(run: Path | None, given: Given, form: Form, others: tuple[Any, ...], output: Path | None) -> Answer:
+def _of_pairs(run: Path | None, given: Given, packed: Packed, others: tuple[Any, ...], output: Path | None) -> Answer:
     """Both directions, of two files of codes."""
     from udsph.evaluation import evaluate_pairs
 
@@ -97,8 +104,7 @@ def _of_pairs(run: Path | None, given: Given, form: Form, others: tuple[Any, ...
     if run is not None or None in places or any(value is not None for value in (*given.values(), *others)):
         raise InputError("--pairs takes --query-codes and --database-codes, not a run, labels or options of MAP")
     query, database = (
-        as_packed(read_codes(str(place), name), form, f"{name} {place}")
-        for name, place in zip(("--query-codes", "--database-codes"), places, strict=True)
+        packed(place, name) for name, place in zip(("--query-codes", "--database-codes"), places, strict=True)
     )
     both = {"query to database": (query, database), "database to query": (database, query)}
     found = {name: evaluate_pairs(*arrays).to_dict() for name, arrays in both.items()}
@@ -111,14 +117,13 @@ def _of_pairs(run: Path | None, given: Given, form: Form, others: tuple[Any, ...
 
 
 def _of_files(
-    given: dict[str, str], form: Form, options: dict[str, Any], output: Path | None, plot: Path | None
+    given: dict[str, str], packed: Packed, options: dict[str, Any], output: Path | None, plot: Path | None
 ) -> Answer:
     from udsph.evaluation import evaluate as evaluate_codes
 
     arrays = {}
     for name, place in given.items():
-        codes = name.endswith("codes")
-        arrays[name] = as_packed(read_codes(place, name), form, f"{name} {place}") if codes else read_array(place, name)
+        arrays[name] = packed(place, name) if name.endswith("codes") else read_array(place, name)
     try:
         with progress("evaluate", "pairs") as advance:
             result = evaluate_codes(*arrays.values(), progress=advance, **options)

@@ -227,7 +227,7 @@ def _h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra("reading HDF5 files", "train") from error
+        raise MissingExtra("reading HDF5 files (h5py)", "train") from error
     return h5py
 
 
@@ -236,5 +236,5 @@ def _scipy(module: str) -> Any:
         import scipy.io
         import scipy.sparse
     except ImportError as error:
-        raise MissingExtra("reading .mat files and sparse arrays", "train") from error
+        raise MissingExtra("reading .mat files and sparse arrays (SciPy)", "train") from error
     return getattr(scipy, module)

@@ -19,6 +19,7 @@ from udsph.data.checks import as_float32
 from udsph.data.pixels import DamagedImage, as_bytes, pixels_of
 from udsph.encoding.inputs import Inputs
 from udsph.errors import InputError
+from udsph.hamming.arrays import as_array
 from udsph.models.networks import ModalitySpec
 from udsph.threads import cores
 
@@ -132,7 +133,7 @@ def _pictures(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Moda
     size = (spec.shape[0], spec.shape[1])
     kind = getattr(getattr(items, "dtype", None), "kind", "O")
     if kind not in "OUT":
-        array = items if isinstance(items, np.ndarray) else np.asarray(items)
+        array = as_array(items, what)
         if array.ndim != 4 or array.shape[3] not in (1, 3, 4):
             shape = " x ".join(map(str, array.shape))
             mend = "; give a list, also of one" if array.ndim in (2, 3) else ""
@@ -169,9 +170,12 @@ def _texts(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> tuple[M
 def _numbers(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Modality:
     """A bare array as items of the kind on which the model was trained."""
     try:
-        array = items if hasattr(items, "toarray") or isinstance(items, np.ndarray) else np.asarray(items)
+        plain = hasattr(items, "toarray") or isinstance(items, np.ndarray)
+        array = items if plain else np.asarray(items)
     except ValueError:  # rows of different length
         raise _unfit(what, "rows of different length", spec, inputs) from None
+    if isinstance(array, np.ma.MaskedArray):
+        array = as_array(array, what)
     if array.dtype.kind not in ("iu" if spec.kind == "tokens" else "biuf"):
         raise _unfit(what, f"values of type {array.dtype}", spec, inputs)
     if spec.kind != "tokens":

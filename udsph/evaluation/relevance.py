@@ -163,7 +163,8 @@ def relevance_of(
         return CustomRelevance(relevance, n_queries, n_items)
     if query_labels is None or database_labels is None:
         raise InputError("give query_labels and database_labels, or relevance=")
-    query, database = _column(query_labels, "query_labels"), _column(database_labels, "database_labels")
+    query = _labels(query_labels, "query_labels", n_queries)
+    database = _labels(database_labels, "database_labels", n_items)
     for labels, name, codes, count in (
         (query, "query_labels", "query_codes", n_queries),
         (database, "database_labels", "database_codes", n_items),
@@ -182,10 +183,18 @@ def relevance_of(
     return MultiHotLabels(query, database) if query.ndim == 2 else ClassNumbers(query, database)
 
 
-def _column(labels: Any, name: str) -> NDArray[Any]:
-    """Labels as an array; class numbers in a column, as MATLAB and data frames hold them, as one dimension."""
+def _labels(labels: Any, name: str, count: int) -> NDArray[Any]:
+    """Labels as an array: of integers where they are whole floats, as MATLAB stores all numbers, and of one dimension
+    where they are class numbers in a column or a row, as MATLAB and data frames hold them.
+    """
     array = as_array(labels, name)
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 and array.dtype.kind in "iu" else array
+    if array.dtype.kind == "f" and (np.abs(array) < 2**53).all() and (array == np.rint(array)).all():
+        array = array.astype(np.int64)
+    if array.ndim != 2 or array.dtype.kind not in "iu":
+        return array
+    if array.shape[1] == 1:
+        return array[:, 0]
+    return array[0] if array.shape == (1, count) and count > 1 else array
 
 
 def _with_queries(labels: L, query: NDArray[Any]) -> L:

@@ -144,7 +144,9 @@ def _stored(
         return rows, positions, True
     if names.dtype.kind not in "iu":
         raise TypeError(f"ids must be integers, got dtype {names.dtype}")
-    if not (hasattr(store, "shape") and hasattr(store, "dtype") and hasattr(store, "__getitem__")):
+    if isinstance(store, np.ma.MaskedArray) or not (
+        hasattr(store, "shape") and hasattr(store, "dtype") and hasattr(store, "__getitem__")
+    ):
         store = as_array(store, "store")
     if len(store.shape) != 2 or store.shape[1] not in (dimensions, bytes_per_code(dimensions)):
         raise InputError(
@@ -198,6 +200,8 @@ def _per_dimension(values: Any, dimensions: int, name: str) -> NDArray[np.float6
         raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
     if array.shape not in ((), (dimensions,)):
         raise InputError(f"{name} must have shape ({dimensions},), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} must be finite, got {array[~np.isfinite(array)].flat[0] if array.ndim else array}")
     return np.broadcast_to(array.astype(np.float64), (dimensions,))
 
 

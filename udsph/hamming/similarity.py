@@ -17,6 +17,7 @@ from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, 
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.ids import Ids, check_ids
 from udsph.hamming.sets import NO_SIMILARITY, Part, make_part
+from udsph.hamming.where import given
 from udsph.threads import ForkSafeLock, thread_count
 
 Codes = NDArray[np.uint8]
@@ -318,8 +319,10 @@ def _mask(where: Any, n: int, ids: Ids) -> NDArray[np.bool_] | None:
         return None
     if isinstance(where, Bitmap):
         where = where.mask()
-    array = np.asarray(where)
-    if array.dtype != np.bool_:
+    array = given(where)
+    if not isinstance(array, np.ndarray) or array.dtype != np.bool_:
+        if isinstance(where, (list, tuple)) and any(np.ndim(part) or isinstance(part, Bitmap) for part in where):
+            raise InputError("a similarity search takes one where for all queries: a mask, a Bitmap or ids")
         chosen = np.sort(ids.positions(check_ids(where, "where"), None))
         twice = chosen[1:][chosen[1:] == chosen[:-1]]
         if twice.size:

@@ -38,11 +38,9 @@ def resolve(snapshot: Snapshot, where: Any, unknown: Unknown) -> Words | Few | N
     if where is None:
         return snapshot.alive_words()
     if not isinstance(where, Bitmap):
-        if isinstance(where, (list, tuple)):
-            if not (len(where) and type(where[0]) in (bool, np.bool_)):
-                return _of_ids(snapshot, check_ids(where, "where"), unknown)
-            where = np.asarray(where)
-        array = as_array(where, "where")
+        array = given(where)
+        if not isinstance(array, np.ndarray):
+            return _of_ids(snapshot, check_ids(array, "where"), unknown)
         if array.dtype == np.bool_:
             if array.shape != (len(snapshot),):
                 raise ValueError(f"where must have shape ({len(snapshot)},), one entry per code, got {array.shape}")
@@ -53,6 +51,24 @@ def resolve(snapshot: Snapshot, where: Any, unknown: Unknown) -> Words | Few | N
     if len(where) != len(snapshot):
         raise ValueError(f"where must have one bit per code: it has {len(where)}, the index {len(snapshot)} codes")
     return where.words() if snapshot.alive is None else _of_mask(snapshot, where.mask())
+
+
+def given(where: Any) -> Any:
+    """A caller's mask or ids: an array, but for ids in a list, which stay there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Booleans beside other values, masked entries, or no array.
+    """
+    if not isinstance(where, (list, tuple)):
+        return as_array(where, "where")
+    booleans = sum(type(value) in (bool, np.bool_) for value in where)
+    if not booleans:
+        return where
+    if booleans < len(where):
+        raise TypeError("where holds booleans and other values; give a mask of booleans, or ids")
+    return np.asarray(where, np.bool_)
 
 
 def _of_mask(snapshot: Snapshot, mask: NDArray[np.bool_]) -> Words:

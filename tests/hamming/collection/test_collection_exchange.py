@@ -135,3 +135,17 @@ def test_ids_that_lines_cannot_hold_are_refused(tmp_path):
                 ours.export_codes(tmp_path / "a.txt")
             ours.rollback()
     assert os.listdir(tmp_path) == ["c"]
+
+
+@pytest.mark.parametrize("ids", [["x", "y", "z"], [7, 5, 3]])
+def test_ids_of_parquet_come_back_by_themselves(tmp_path, ids):
+    codes = np.arange(24, dtype=np.uint8).reshape(3, 8)
+    with hamming.Collection.create(tmp_path / "a", 64) as ours:
+        ours.add(codes, ids)
+        ours.export_codes(tmp_path / "codes.parquet")
+    with hamming.Collection.create(tmp_path / "b", 64) as other:
+        other.import_codes(tmp_path / "codes.parquet")
+        assert other.ids.tolist() == ids
+    with hamming.Collection.create(tmp_path / "c", 64) as positions:
+        positions.import_codes(tmp_path / "codes.parquet", id_column="")
+        assert positions.ids.tolist() == [0, 1, 2]

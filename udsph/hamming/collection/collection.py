@@ -112,7 +112,8 @@ class Collection(Handle):
             ``.npy``, an array in a form of ``Index``; ``.parquet`` with a column of fixed-size binary; ``.fps``,
             fingerprints; ``.txt`` or ``.hex``, in every line a code in hexadecimal, and perhaps an id behind it.
         code_column, id_column : str
-            Columns of Parquet. Without a column of ids a code is called by its position.
+            Columns of Parquet. By default ids are those of the column ``id`` where there is one, as ``export_codes``
+            writes it. Without a column of ids (``id_column=""``) a code is called by its position.
         duplicates : {"error", "keep", "replace"}
             What happens where an id is there already; see ``merge``. An import that was interrupted is finished with
             "keep": what it committed stays.

@@ -34,6 +34,9 @@ class Batch(NamedTuple):
     share: float
 
 
+USUAL_IDS = "id"  # the column of ids that is written, and read unless another is named
+
+
 def read(path: Path, code_column: str, id_column: str | None) -> Iterator[Batch]:
     """The codes of a file; the columns are those of Parquet.
 
@@ -161,6 +164,9 @@ def _read_parquet(path: Path, code_column: str, id_column: str | None) -> Iterat
         raise InputError(f"{os.fspath(path)} is no Parquet file: {error}") from None
     with file:
         names = file.schema_arrow.names
+        if id_column is None and USUAL_IDS in names:
+            id_column = USUAL_IDS
+        id_column = id_column or None
         for name in (code_column, id_column):
             if name is not None and name not in names:
                 raise InputError(f"{os.fspath(path)} has no column {name!r}, it has {', '.join(names)}")

@@ -6,7 +6,7 @@
 python=$(realpath -s "$1")
 . "$(dirname "$0")/common.sh"
 flags="-fsanitize=thread -O1 -g1 -fno-omit-frame-pointer -w"
-export TSAN_OPTIONS="halt_on_error=1 exitcode=66 history_size=5 die_after_fork=0"
+export TSAN_OPTIONS="halt_on_error=1 exitcode=66 history_size=5 die_after_fork=0 suppressions=$root/tests/native/tsan.supp"
 
 programs g++ tsan $flags
 g++ $flags -shared -fPIC "$root/tests/native/race.cpp" -o "$build/race.so"
@@ -25,6 +25,6 @@ if [ $status != 66 ] || ! grep -q "data race" "$build/report"; then
     echo "a race on purpose was not reported"
     exit 1
 fi
-UDSPH_STRESS_SECONDS=${UDSPH_STRESS_SECONDS:-10} "${run[@]}" env LD_PRELOAD="$preload" "$python" -m pytest -q -p no:cacheprovider \
+UDSPH_STRESS_SECONDS=${UDSPH_STRESS_SECONDS:-10} "${run[@]}" env LD_PRELOAD="$preload" "$python" -m pytest -q -s -p no:cacheprovider \
     tests/hamming/test_concurrency.py tests/hamming/test_threads.py tests/hamming/test_views.py -k \
     'not numba and not numpy and not fork and not processes and not joblib and not ctrl_c and not interrupt and not spawn'

@@ -121,4 +121,13 @@ def test_partners_that_training_has_not_seen_are_found_and_a_stored_run_gives_th
 def test_the_label_network_of_vectors_learns_by_pairs_unless_told_otherwise(
     kinds: tuple[str, str], asked: str, found: str
 ):
-    assert resolve(Config(label_loss=asked, **QUICK), make_dataset(kinds, multi=True)).label_loss == found
+    data = make_dataset(kinds, multi=True)
+    assert resolve(Config(label_loss=asked, **{**QUICK, "bits": 32}), data).label_loss == found
+
+
+@pytest.mark.parametrize(
+    ("bits", "asked", "found"), [(64, "auto", "pairwise"), (63, "auto", "auto"), (128, "ranking", "ranking")]
+)
+def test_the_label_network_of_long_codes_learns_by_pairs(bits: int, asked: str, found: str):
+    data = make_dataset(("regions", "tokens"), multi=True)
+    assert resolve(Config(label_loss=asked, **{**QUICK, "bits": bits}), data).label_loss == found

@@ -64,7 +64,8 @@ class Config:
     label_steps: int = option(600, "steps of the label network, which is trained first and then fixed", 1, 1_000_000)
     label_rate: float = option(1e-3, "learning rate of the label network, at its highest", 0, 10)
     label_loss: str = option(
-        "auto", "by what the label network's codes are learnt; auto: ranking for several labels, except of vectors",
+        "auto",
+        "by what the label network's codes are learnt; auto: ranking for several labels below 64 bits, except of vectors",
         choices=LABEL_LOSSES,
     )  # fmt: skip
 

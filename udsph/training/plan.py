@@ -19,6 +19,7 @@ from udsph.errors import InputError
 from udsph.training.batches import number_of_pieces, statistics
 
 DEFAULT_EPOCHS = {"pixels": 24, "vectors": 40, "regions": 40, "tokens": 24}
+LONG_CODES = 64  # bits from which codes learnt by pairs rank labels as well as those learnt by ranking, and finer
 LEAST_STEPS = 400  # of the optimiser: a small dataset gets more epochs
 MOST_DIMS = 4096  # of linear networks that are not asked for: their start costs the cube
 LEAST_HELD = 2  # labelled items that are held out, where there are unlabelled ones to hold out
@@ -105,7 +106,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     if not dataset.supervised[dataset.splits["train"]].any():  # there is nothing that a label network could learn
         config = dataclasses.replace(config, label_net=False)
     config = dataclasses.replace(config, linear=str(linear_networks(config, dataset)).lower())
-    if config.label_loss == "auto" and {modality.kind for modality in modalities} == {"vectors"}:
+    only_vectors = {modality.kind for modality in modalities} == {"vectors"}
+    if config.label_loss == "auto" and (only_vectors or config.bits >= LONG_CODES):
         config = dataclasses.replace(config, label_loss="pairwise")
     if config.epochs == 0:
         epochs = default_epochs(*modalities, len(dataset.splits["train"]), config.batch_size)

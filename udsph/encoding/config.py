@@ -65,7 +65,7 @@ class Config:
     label_rate: float = option(1e-3, "learning rate of the label network, at its highest", 0, 10)
     label_loss: str = option(
         "auto",
-        "by what the label network's codes are learnt; auto: ranking for several labels below 64 bits, except of vectors",
+        "how the label network's codes are learnt; auto: ranking for several labels below 64 bits, except of vectors",
         choices=LABEL_LOSSES,
     )  # fmt: skip
 

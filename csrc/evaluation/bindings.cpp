@@ -2,21 +2,13 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include "common/bindings.h"
 #include "evaluation/levels.h"
 #include "evaluation/piece.h"
 
 namespace py = pybind11;
 
 namespace {
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-// Ctrl-C reaches the counting through its calling thread.
-void check_signals() {
-  py::gil_scoped_acquire held;
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-}
 
 udsph::Piece label_piece(const std::string &level, const Array<uint8_t> &codes, const Array<uint8_t> &labels, size_t threads) {
   const udsph::CountKernels &kernels = udsph::count_kernels(level);

@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "common/bindings.h"
 #include "hamming/capi.h"
 #include "hamming/door_bindings.h"
 #include "hamming/levels.h"
@@ -18,16 +19,8 @@ namespace py = pybind11;
 
 namespace {
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 using Codes = Array<uint8_t>;
 using Bitmap = std::optional<Array<uint64_t>>;
-
-// Ctrl-C reaches a search through its calling thread.
-void check_signals() {
-  py::gil_scoped_acquire held;
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-}
 
 // A filter has a bit for every code of the segment, padded to whole blocks.
 const uint64_t *checked(const Bitmap &allowed, const udsph::Segment &segment) {

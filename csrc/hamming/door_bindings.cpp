@@ -1,5 +1,6 @@
 // Raw memory in, raw memory out, for other programs: udsph.h says what the functions do. Nothing is thrown out of here. Files are
 // opened and indexes are read by the Python layer (udsph/hamming/views.py), so that there is one of each.
+#include "common/bindings.h"
 #include "hamming/door_bindings.h"
 
 #include <pybind11/numpy.h>
@@ -233,9 +234,6 @@ int within(const uint8_t *query, const uint8_t *codes, size_t n, size_t bits, si
 
 const udsph_api api = {UDSPH_API_VERSION, sizeof(udsph_api), message, open, from_codes, snapshot, close, count, bits, search,
                        range_search, release, text, distances, nearest, within};
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
 // An array's numbers; any thread may drop them.
 template <class T, class U = T>

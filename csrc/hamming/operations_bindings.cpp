@@ -1,5 +1,6 @@
 // NumPy arrays in, NumPy arrays out, for what is done with codes beside searching: pairs, components,
 // similarities, scores.
+#include "common/bindings.h"
 #include "hamming/operations_bindings.h"
 
 #include <pybind11/numpy.h>
@@ -16,14 +17,6 @@
 namespace py = pybind11;
 
 namespace {
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-void check_signals() {
-  py::gil_scoped_acquire held;
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-}
 
 // A NumPy array that takes over a vector's memory.
 template <class T>

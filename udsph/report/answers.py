@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from udsph import files
-from udsph.report.canvas import figure_class, plain_text
+from udsph.report.canvas import figure_class, plain_text, write_png
 from udsph.report.retrieval import QUERY, fonts_for, in_lines
 from udsph.report.texts import one_line
 
@@ -37,9 +35,7 @@ def draw_answers(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Show
     """
     with plain_text():
         figure = _figure_of(queries, answers)
-        with warnings.catch_warnings(), files.beside(path) as temporary:
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by fonts_for
-            figure.savefig(temporary, format="png", dpi=70)
+        write_png(figure, path, dpi=70)
 
 
 def _figure_of(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Shown, str]]]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from udsph.files import beside
-from udsph.report.canvas import figure_class, plain_text
+from udsph.report.canvas import figure_class, plain_text, write_png
 from udsph.report.retrieval import QUERY, fonts_for
 from udsph.report.texts import one_line
 
@@ -58,15 +56,13 @@ def draw_attended(items: Sequence[Looks], classes: Sequence[str], path: Path, *,
     """
     with plain_text():
         figure = _figure_of(items, classes, min(k, len(classes)))
-        with beside(path) as temporary, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by fonts_for
-            figure.savefig(temporary, format="png", dpi=90)
+        write_png(figure, path, dpi=90)
 
 
 def _figure_of(items: Sequence[Looks], classes: Sequence[str], k: int) -> Any:
     figure = figure_class()(figsize=(1.7 * (k + 1), 1.9 * len(items)), layout="constrained")
     axes = figure.subplots(len(items), k + 1, squeeze=False)
-    fonts = fonts_for("".join(word for item in items if not _is_picture(item) for word in item.shown))
+    fonts = fonts_for("".join(word for item in items if not isinstance(item.shown, np.ndarray) for word in item.shown))
     for cells, item in zip(axes, items, strict=True):
         _draw(cells[0], item, None, fonts)
         _frame(cells[0], "item", QUERY)
@@ -75,10 +71,6 @@ def _figure_of(items: Sequence[Looks], classes: Sequence[str], k: int) -> Any:
             _draw(cell, item, item.weights[number], fonts)
             _frame(cell, f"{one_line(classes[number])[:16]} {item.scores[number]:.2f}", FOUND)
     return figure
-
-
-def _is_picture(item: Looks) -> bool:
-    return isinstance(item.shown, np.ndarray)
 
 
 def _draw(axis: Any, item: Looks, weights: np.ndarray | None, fonts: list[str]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from udsph import files
 from udsph.errors import MissingExtra
 
 
@@ -32,3 +35,10 @@ def plain_text() -> Iterator[None]:
 
     with rc_context({"text.parse_math": False, "text.usetex": False}):
         yield
+
+
+def write_png(figure: Any, path: Path, *, dpi: int) -> None:
+    """Write a figure, whole or not at all. That a font lacks a sign has been said once, by ``fonts_for``."""
+    with warnings.catch_warnings(), files.beside(path) as temporary:
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(temporary, format="png", dpi=dpi)

@@ -14,7 +14,7 @@ from benchmarks.common import peak_bytes, reset_peak, resident_bytes
 from benchmarks.sources import make_source, near_duplicates
 
 from udsph import hamming
-from udsph.hamming import join_plans, joins
+from udsph.hamming.operations import join_plans, joins
 
 CASES = [  # kind, bits, radius
     ("near-duplicates", 64, 3),

@@ -7,8 +7,8 @@
 
 The order of reading: ``codes`` (what a code is), ``flat`` (the index; ``stored`` for its copies and files),
 ``segments`` (what a search sees of it), ``collection`` (an index in a folder), ``backend`` (native, else
-Numba, else NumPy), ``reference`` (every operation in plain NumPy). Beside searching: ``joins`` (pairs and groups),
-``similarity``, ``rescoring``. The native kernels are in ``csrc/hamming``.
+Numba, else NumPy), ``reference`` (every operation in plain NumPy). Beside searching, in ``operations``: ``joins``
+(pairs and groups), ``similarity``, ``rescoring``. The native kernels are in ``csrc/hamming``.
 """
 
 from udsph.hamming.backend import build_info, simd_level, simd_levels
@@ -19,10 +19,10 @@ from udsph.hamming.faiss_indexes import from_faiss
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.flat import FlatIndex, load
 from udsph.hamming.index import Index
-from udsph.hamming.joins import Pairs, groups, pairs
-from udsph.hamming.rescoring import RescoreResult, rescore
+from udsph.hamming.operations.joins import Pairs, groups, pairs
+from udsph.hamming.operations.rescoring import RescoreResult, rescore
+from udsph.hamming.operations.similarity import SimilarityIndex, SimilarityRange, SimilarityResult
 from udsph.hamming.results import RangeResult, SearchResult
-from udsph.hamming.similarity import SimilarityIndex, SimilarityRange, SimilarityResult
 from udsph.hamming.storage import FormatError
 from udsph.hamming.symbols import symbols_to_codes
 

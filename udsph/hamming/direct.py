@@ -11,8 +11,8 @@ from udsph.errors import InputError
 from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_codes, as_pair, as_queries, check_bitorder, width_of
 from udsph.hamming.flat import FlatIndex
+from udsph.hamming.operations.similarity import SimilarityIndex, SimilarityResult, check_metric
 from udsph.hamming.results import SearchResult
-from udsph.hamming.similarity import SimilarityIndex, SimilarityResult, check_metric
 from udsph.threads import thread_count
 
 

@@ -15,7 +15,7 @@ from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.hamming.codes import as_array, pack
 from udsph.hamming.flat import FlatIndex
-from udsph.hamming.rescoring import rescore as rescored
+from udsph.hamming.operations.rescoring import rescore as rescored
 from udsph.hamming.results import NO_ID
 
 Results = list[list[dict[str, Any]]]

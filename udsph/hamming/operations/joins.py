@@ -14,7 +14,7 @@ from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder, as_codes, check_bitorder, width_of
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
-from udsph.hamming.join_plans import Plan, make_plan, words_of
+from udsph.hamming.operations.join_plans import Plan, make_plan, words_of
 from udsph.threads import thread_count
 
 Codes = NDArray[np.uint8]

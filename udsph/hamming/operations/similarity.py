@@ -16,7 +16,7 @@ from udsph.errors import InputError
 from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
 from udsph.hamming.filters import Bitmap
 from udsph.hamming.ids import Ids, check_ids
-from udsph.hamming.sets import NO_SIMILARITY, Part, make_part
+from udsph.hamming.operations.sets import NO_SIMILARITY, Part, make_part
 from udsph.hamming.where import given
 from udsph.threads import ForkSafeLock, thread_count
 

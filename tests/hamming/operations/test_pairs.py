@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from udsph import hamming
-from udsph.hamming import backend, join_plans, joins
+from udsph.hamming import backend
+from udsph.hamming.operations import join_plans, joins
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
 

@@ -8,8 +8,8 @@ import pytest
 
 from udsph import hamming
 from udsph.errors import InputError
-from udsph.hamming.sets import similarities_of
-from udsph.hamming.similarity import check_metric
+from udsph.hamming.operations.sets import similarities_of
+from udsph.hamming.operations.similarity import check_metric
 
 WEIGHTS = {"tanimoto": {}, "dice": {}, "containment": {}, "tversky": {"alpha": 0.3, "beta": 1.7}}
 

@@ -49,7 +49,7 @@ def test_every_command_says_what_it_does_and_takes_json_and_quiet() -> None:
     listed = udsph("--help").stdout
     for name in COMMANDS:
         assert name.split()[0] in listed
-        done = udsph(*name.split(), "--help")
+        done = udsph(*name.split(), *(["RUN"] if name == "index" else []), "--help")
         assert done.exit_code == 0 and "--json" in done.stdout and "--quiet" in done.stdout
     assert udsph("--version").stdout == f"udsph {package.__version__}\n"
 
@@ -64,6 +64,11 @@ def test_every_command_says_what_it_does_and_takes_json_and_quiet() -> None:
         (["search", "--database", "x", "--queries", "x", "-k", "0"], "-k: 0 is below 1"),
         (["search", "--database", "x", "--queries", "x", "-k", "many"], "invalid whole number value: 'many'"),
         (["data"], "COMMAND"),
+        (["index"], "COMMAND"),
+        (["index", "create"], "required: PATH, --bits"),
+        (["index", "./create"], "required: --output"),
+        (["index", "--output", "x"], "required: RUN"),
+        (["collection", "info", "x"], "'udsph collection' is called 'udsph index' now: udsph index info x"),
         (["encode", "RUN", "--modality", "sound", "--input", "a", "--output", "b"], "choose from"),
     ],
 )
@@ -223,6 +228,9 @@ def test_progress_in_a_file_is_a_line_now_and_then_with_the_time_left(
     [
         (["udsph", "ev"], {"evaluate"}),
         (["udsph", "data", ""], {"check", "list"}),
+        (["udsph", "index", "c"], {"compact", "create"}),
+        (["udsph", "index", "RUN", "--sp"], {"--split"}),
+        (["udsph", "index", "create", "--bits"], {"--bits"}),
         (["udsph", "data", "check", "--ro"], {"--root"}),
         (["udsph", "search", "--bitorder", ""], {"little", "big"}),
         (["udsph", "evaluate", "--ties", "in"], {"insertion"}),

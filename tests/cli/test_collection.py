@@ -1,4 +1,4 @@
-"""``udsph collection``: a stored collection from the command line."""
+"""``udsph index``: a stored collection from the command line."""
 
 from __future__ import annotations
 
@@ -33,19 +33,17 @@ def test_a_collection_lives_on_the_command_line(tmp_path: Path, codes: np.ndarra
         (("info", place), "strings"),
         (("export", place, tmp_path / "out.fps"), "300 codes: "),
     ):
-        done = udsph("collection", *arguments)
+        done = udsph("index", *arguments)
         assert done.exit_code == 0 and said in done.stdout, done.output
     (tmp_path / "gone.txt").write_text("photo 5\nphoto 7\n")
-    done = udsph("collection", "remove", place, tmp_path / "gone.txt", "--json")
+    done = udsph("index", "remove", place, tmp_path / "gone.txt", "--json")
     assert json.loads(done.stdout)["gone"] == 2
-    assert "1 files" in udsph("collection", "compact", place).stdout
-    assert json.loads(udsph("collection", "info", place, "--json").stdout)["codes"] == 298
-    done = udsph("collection", "search", place, tmp_path / "codes.npy", "-k", 2, "--rows", 1)
+    assert "1 files" in udsph("index", "compact", place).stdout
+    assert json.loads(udsph("index", "info", place, "--json").stdout)["codes"] == 298
+    done = udsph("index", "search", place, tmp_path / "codes.npy", "-k", 2, "--rows", 1)
     assert done.exit_code == 0 and "photo 0 (0)" in done.stdout
     for suffix in ("json", "csv", "npz"):
-        done = udsph(
-            "collection", "search", place, tmp_path / "codes.npy", "-k", 2, "--output", tmp_path / f"a.{suffix}"
-        )
+        done = udsph("index", "search", place, tmp_path / "codes.npy", "-k", 2, "--output", tmp_path / f"a.{suffix}")
         assert done.exit_code == 0, done.output
     with hamming.Collection.open(place) as collection:
         ids = collection.search(codes, 2).ids
@@ -57,37 +55,37 @@ def test_a_collection_lives_on_the_command_line(tmp_path: Path, codes: np.ndarra
 
 def test_positions_are_ids_too(tmp_path: Path, codes: np.ndarray) -> None:
     place = tmp_path / "c"
-    udsph("collection", "create", place, "--bits", 64, "--keep", 2)
-    assert udsph("collection", "add", place, tmp_path / "codes.npy").exit_code == 0
+    udsph("index", "create", place, "--bits", 64, "--keep", 2)
+    assert udsph("index", "add", place, tmp_path / "codes.npy").exit_code == 0
     (tmp_path / "gone.txt").write_text("5\n700\n")
-    done = udsph("collection", "remove", place, tmp_path / "gone.txt")
+    done = udsph("index", "remove", place, tmp_path / "gone.txt")
     assert done.exit_code == 2 and "id 700 is not in the index" in done.stderr
-    done = udsph("collection", "remove", place, tmp_path / "gone.txt", "--unknown", "ignore")
+    done = udsph("index", "remove", place, tmp_path / "gone.txt", "--unknown", "ignore")
     assert done.exit_code == 0 and "1 codes removed, 299 are there" in done.stdout
     (tmp_path / "gone.txt").write_text("five\n")
-    done = udsph("collection", "remove", place, tmp_path / "gone.txt")
+    done = udsph("index", "remove", place, tmp_path / "gone.txt")
     assert done.exit_code == 2 and "are whole numbers" in done.stderr
-    done = udsph("collection", "search", place, tmp_path / "codes.npy", "-k", 400, "--rows", 1)
+    done = udsph("index", "search", place, tmp_path / "codes.npy", "-k", 400, "--rows", 1)
     assert done.exit_code == 0 and "-1" not in done.stdout
 
 
 @pytest.mark.parametrize("what", ["add", "remove", "compact", "verify", "info", "search", "export"])
 def test_what_is_no_collection_is_one_line(tmp_path: Path, codes: np.ndarray, what: str) -> None:
     more = [] if what in ("compact", "verify", "info") else [tmp_path / "codes.npy"]
-    done = udsph("collection", what, tmp_path, *more)
+    done = udsph("index", what, tmp_path, *more)
     assert done.exit_code == 2 and done.stderr.count("\n") == 1 and "is no collection" in done.stderr
 
 
 def test_a_damaged_file_and_a_second_writer_are_one_line(tmp_path: Path, codes: np.ndarray) -> None:
     place = tmp_path / "c"
-    udsph("collection", "create", place, "--bits", 64)
-    udsph("collection", "add", place, tmp_path / "codes.npy")
+    udsph("index", "create", place, "--bits", 64)
+    udsph("index", "add", place, tmp_path / "codes.npy")
     with hamming.Collection.open(place, "a"):
-        done = udsph("collection", "compact", place)
+        done = udsph("index", "compact", place)
         assert done.exit_code == 2 and "held by process" in done.stderr and done.stderr.count("\n") == 1
     (file,) = place.glob("*.segment")
     data = bytearray(file.read_bytes())
     data[8192] ^= 1
     file.write_bytes(data)
-    done = udsph("collection", "verify", place)
+    done = udsph("index", "verify", place)
     assert done.exit_code == 2 and "of the section 'codes' are damaged" in done.stderr

@@ -24,7 +24,7 @@ def test_the_demo_and_the_commands_that_it_prints(tmp_path: Path, monkeypatch: p
     assert done.exit_code == 0, done.stderr
     assert "a red star" in done.stdout and "image to text" in done.stdout
     assert "minutes" in done.stderr  # said before it begins
-    for name in ("run/metrics.json", "images.index", "images.index.items.json", "retrieval.png", "found.png"):
+    for name in ("run/metrics.json", "images.index/items.json", "retrieval.png", "found.png"):
         assert (tmp_path / "a demo" / name).stat().st_size
     again = udsph(*command, "--json")  # shows what is there
     assert again.exit_code == 0 and len(json.loads(again.stdout)["answers"]) == 2, again.stderr

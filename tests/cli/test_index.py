@@ -1,10 +1,11 @@
-"""``udsph index`` and the search of it by words and pictures."""
+"""``udsph index RUN`` and the search of what it makes by words and pictures."""
 
 from __future__ import annotations
 
 import csv
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_dataset_is_indexed_and_searched_by_words(run: Path, scenes: data.Data
     expected = hamming.search(hasher.encode_text(texts), codes, 4)
     for answer, text, distances, ids in zip(found, texts, *expected, strict=True):
         assert answer["query"] == text
-        assert [item["id"] for item in answer["found"]] == ids.tolist()
+        assert [item["id"] for item in answer["found"]] == [f"scenes {database[i]}" for i in ids]
         assert [item["distance"] for item in answer["found"]] == distances.tolist()
         assert scenes.captions is not None
         assert [item["caption"] for item in answer["found"]] == [scenes.captions[database[i]] for i in ids]
@@ -79,8 +80,9 @@ def test_a_folder_is_indexed_by_name_and_drawn(run: Path, photos: Path, tmp_path
     np.save(tmp_path / "codes.npy", codes)
     bare = udsph("search", "--database", place, "--queries", tmp_path / "codes.npy", "-k", 3, "--json")
     assert json.loads(bare.stdout)["ids"] == [[item["id"] for item in by_image["found"]]]
-    index = hamming.load(place)
+    index = hamming.Collection.open(place, verify=True)
     assert [item["distance"] for item in by_image["found"]] == index.search(codes, 3).distances[0].tolist()
+    assert index.ids.tolist() == sorted(f"{'sub/' if k % 2 else ''}[b]{k} ü.png" for k in range(6))
     with Image.open(picture) as drawn:
         assert drawn.format == "PNG" and np.asarray(drawn).std() > 10
     lost = udsph("search", run, place, "--image", tmp_path / "none.png")
@@ -116,13 +118,79 @@ def test_answers_in_files(run: Path, photos: Path, tmp_path: Path) -> None:
     assert [row["rank"] for row in rows] == ["1", "2"]
 
 
+def test_a_second_time_the_collection_follows_its_source(run: Path, photos: Path, tmp_path: Path) -> None:
+    place = tmp_path / "i"
+    assert udsph("index", run, photos, "--output", place).exit_code == 0
+    with hamming.Collection.open(place, "a") as collection:
+        before = collection.generation
+        collection.add(np.zeros((1, 2), np.uint8), ["of another source"])
+    assert "0 items are new or changed, 0 are gone" in udsph("index", run, photos, "--output", place).stdout
+    assert hamming.Collection.open(place).generation == before + 1
+    (photos / "sub" / "[b]3 ü.png").unlink()
+    shutil.copy(photos / "[b]0 ü.png", photos / "new.png")
+    shutil.copy(photos / "[b]2 ü.png", photos / "sub" / "[b]1 ü.png")
+    done = udsph("index", run, photos, "--output", place)
+    assert "2 items are new or changed, 1 are gone" in done.stdout or "1 items are new" in done.stdout, done.output
+    with hamming.Collection.open(place, verify=True) as collection:
+        assert set(collection.ids) == {
+            "of another source", "new.png", "sub/[b]1 ü.png", "sub/[b]5 ü.png", *(f"[b]{k} ü.png" for k in (0, 2, 4)),
+        }  # fmt: skip
+        same = collection.reconstruct(["[b]2 ü.png", "sub/[b]1 ü.png"])
+        assert (same[0] == same[1]).all()
+    found = answers(udsph("search", run, place, "--text", "a star", "--json"))[0]["found"]
+    assert {item["name"] for item in found} == set(collection_ids(place))
+    for source in (photos / "sub", None):
+        done = udsph("index", run, *([] if source is None else [source]), "--output", place)
+        assert done.exit_code == 2 and "holds items of another source; give a new folder" in done.stderr
+    assert len(collection_ids(place)) == 7
+
+
+def collection_ids(place: Path) -> list[str]:
+    ids: list[str] = hamming.Collection.open(place).ids.tolist()
+    return ids
+
+
+def test_names_that_repeat_or_are_no_text_become_ids_each_once() -> None:
+    from udsph.encoding.indexed import ids_of
+
+    names = ["a", "b", "a", "a #2", "a", "caf\udce9", "b"]
+    assert ids_of(names) == ["a", "b", "a #2", "a #2 #2", "a #3", "caf\\xe9", "b #2"]
+
+
+def test_an_index_file_of_an_earlier_release_is_searched(run: Path, photos: Path, tmp_path: Path) -> None:
+    from udsph.encoding.indexed import model_mark
+
+    place, hasher = tmp_path / "old.index", Hasher.load(run)
+    files = sorted(photos.glob("*.png"))
+    index = hamming.FlatIndex(hasher.bits)
+    index.add(hasher.encode_image(files))
+    index.save(place)
+    items = {
+        "format": "udsph items 1", "modality": "image", "names": [file.name for file in files], "captions": None,
+        "source": {"folder": str(photos)}, "model": model_mark(hasher),
+        "index": {"bytes": place.stat().st_size, "crc32": zlib.crc32(place.read_bytes())},
+    }  # fmt: skip
+    (tmp_path / "old.index.items.json").write_text(json.dumps(items))
+    found = answers(udsph("search", run, place, "--image", files[1], "-k", 1, "--json"))[0]["found"]
+    id = int(index.search(hasher.encode_image(files[1:2]), 1).ids[0, 0])
+    assert found == [{"id": id, "distance": 0, "name": files[id].name}]
+    place.write_bytes(place.read_bytes() + b" ")
+    done = udsph("search", run, place, "--image", files[1])
+    assert done.exit_code == 2 and "is not of the index beside it" in done.stderr
+    (tmp_path / "old.index.items.json").unlink()
+    done = udsph("search", run, place, "--image", files[1])
+    assert done.exit_code == 2 and "old.index.items.json is missing" in done.stderr
+    done = udsph("index", run, photos, "--output", place)
+    assert done.exit_code == 2 and "old.index is a file; give a new folder" in done.stderr
+
+
 def test_what_does_not_belong_together_is_refused(run: Path, photos: Path, tmp_path: Path) -> None:
     place, other = tmp_path / "one.index", tmp_path / "two.index"
     assert udsph("index", run, photos, "--output", place).exit_code == 0
     assert udsph("index", run, photos / "sub", "--output", other).exit_code == 0
     second = tmp_path / "second"
     assert udsph("train", "--data", "scenes", "--output", second, *SMALL_SCENES, "--seed", 1).exit_code == 0
-    items, words = other.with_name("two.index.items.json"), ("--text", "a star")
+    items, words = other / "items.json", ("--text", "a star")
 
     def refused(said: str, *arguments: object) -> None:
         done = udsph("search", *arguments)
@@ -132,14 +200,17 @@ def test_what_does_not_belong_together_is_refused(run: Path, photos: Path, tmp_p
     refused("No such file", run, tmp_path / "none", *words)
     refused("give RUN, INDEX and --text or --image", run, place)
     refused("bare files of codes go without a run", run, place, *words, "--queries", "q.npy")
-    shutil.copy(other, tmp_path / "lone.index")
-    refused("lone.index.items.json is missing", run, tmp_path / "lone.index", *words)
-    shutil.copy(place, other)
-    refused("is not of the index beside it", run, other, *words)
+    with hamming.Collection.create(tmp_path / "lone", 16) as lone:
+        lone.add(np.zeros((1, 2), np.uint8), ["x"])
+    refused("has no items.json, which names the items", run, tmp_path / "lone", *words)
+    kept = json.loads(items.read_text())
     for damage, said in (("{", "is damaged"), ("[]", "does not describe"), ('{"format": "udsph items 9"}', "items 9")):
         items.write_text(damage)
         refused(said, run, other, *words)
-    other.write_bytes(b"UDSPHIDX")
+    for change in ({"captions": ["x"]}, {"names": [1, 2, 3]}, {"source": 5}):
+        items.write_text(json.dumps(kept | change))
+        refused("does not describe", run, other, *words)
+    (other / "000000000001.manifest").write_bytes(b"UDSPHIDX")
     refused("two.index", run, other, *words)
 
 
@@ -150,8 +221,8 @@ def test_what_cannot_be_indexed_is_one_line(run: Path, photos: Path, tmp_path: P
         ((run, photos, "--modality", "text", "--output", tmp_path / "i"), "is a folder"),
         ((run, tmp_path / "a.npy", "--output", tmp_path / "i"), "--modality image or --modality text"),
         ((run, photos, "--data", "scenes", "--output", tmp_path / "i"), "not both"),
-        ((run, photos, "--output", tmp_path), "expected a file"),
-        ((run, photos, "--output", tmp_path / "none" / "i"), "a folder that exists"),
+        ((run, photos, "--output", tmp_path), "is no collection of items; give a new folder"),
+        ((run, photos, "--output", tmp_path / "none" / "i"), "to be made in one that exists"),
         ((tmp_path, photos, "--output", tmp_path / "i"), "is not a run"),
     ):
         done = udsph("index", *arguments)

@@ -21,7 +21,7 @@ from udsph._version import __version__
 from udsph.cli import commands  # noqa: F401  registers them
 from udsph.cli.flags import in_flags
 from udsph.cli.output import plain
-from udsph.cli.parser import UsageError, build_parser
+from udsph.cli.parser import UsageError, build_parser, routed
 from udsph.errors import InputError, MissingExtra
 
 USER_ERROR, INTERRUPTED, READER_GONE = 2, 130, 141
@@ -61,7 +61,7 @@ def _main(arguments: list[str]) -> int:
         parser.print_help()
         return USER_ERROR
     try:
-        given = vars(parser.parse_args(arguments))
+        given = vars(parser.parse_args(routed(arguments)))
     except UsageError as error:
         return _fail(str(error))
     except SystemExit as error:  # --help, --version

@@ -12,6 +12,7 @@ from udsph.cli.arrays import read_array
 from udsph.errors import InputError
 from udsph.hamming import pack
 from udsph.hamming.codes import BitOrder, as_codes
+from udsph.hamming.storage import MAGIC
 
 Form = Literal["auto", "packed", "values"]
 _ROWS = 1 << 16  # looked through at a time
@@ -36,6 +37,14 @@ def read_codes(place: str, flag: str) -> Any:
     if len({len(row) for row in rows}) != 1:
         raise InputError(f"{flag} {place}: expected lines of one length, found {sorted({2 * len(r) for r in rows})}")
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
+
+
+def is_index(path: Path) -> bool:
+    """Whether this is a folder, as a collection is, or begins as an index file does."""
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def as_packed(codes: Any, form: Form, what: str, bitorder: BitOrder = "little") -> Any:

@@ -1,4 +1,4 @@
-"""``udsph collection``: make, fill, change, check, search a stored collection of codes. NumPy only, but for Parquet."""
+"""``udsph index create|add|...``: a stored collection of codes. NumPy only, but for Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Columns = Annotated[str, Option(help="Column of codes, of a Parquet file", metav
 
 
 @command
-def collection_create(
+def index_create(
     path: Folder,
     bits: Annotated[int, Option(help="Width of the codes", least=1)],
     bitorder: Annotated[Literal["little", "big"], Option(help="Of the bits in packed bytes")] = "little",
     multi: Annotated[bool, Option(help="One id may have several codes")] = False,
     keep: Annotated[int, Option(help="Generations that stay", least=1)] = 1,
 ) -> Answer:
-    """Make an empty collection, to which 'udsph collection add' adds codes."""
+    """Make an empty collection, to which 'udsph index add' adds codes."""
     from udsph.hamming import Collection
 
     with Collection.create(path, bits, bitorder=bitorder, multi=multi, keep=keep) as collection:
@@ -36,7 +36,7 @@ def collection_create(
 
 
 @command
-def collection_add(
+def index_add(
     path: Folder,
     source: Annotated[Path, Argument(help="Codes: .npy, .parquet, .fps, or .txt or .hex with a code in every line")],
     code_column: Columns = "code",
@@ -57,7 +57,7 @@ def collection_add(
 
 
 @command
-def collection_remove(
+def index_remove(
     path: Folder,
     ids: Annotated[Path, Argument(help="Ids: a file with one in every line")],
     unknown: Annotated[Literal["error", "ignore"], Option(help="What an id is that no code has")] = "error",
@@ -79,7 +79,7 @@ def collection_remove(
 
 
 @command
-def collection_compact(path: Folder) -> Answer:
+def index_compact(path: Folder) -> Answer:
     """Write one file without what was removed."""
     with _opened(path, "a") as collection, progress("compact", "per mille") as advance:
         before = collection.stats()
@@ -90,7 +90,7 @@ def collection_compact(path: Folder) -> Answer:
 
 
 @command
-def collection_verify(path: Folder) -> Answer:
+def index_verify(path: Folder) -> Answer:
     """Read all files and compare their checksums."""
     with _opened(path) as collection, progress("verify", "per mille") as advance:
         collection.verify(progress=_told(advance))
@@ -99,7 +99,7 @@ def collection_verify(path: Folder) -> Answer:
 
 
 @command
-def collection_info(path: Folder) -> Answer:
+def index_info(path: Folder) -> Answer:
     """Print what a collection holds."""
     with _opened(path) as collection:
         stats = {**collection.stats(), "bitorder": collection.bitorder, "generations": collection.generations}
@@ -109,7 +109,7 @@ def collection_info(path: Folder) -> Answer:
 
 
 @command
-def collection_search(
+def index_search(
     path: Folder,
     queries: Annotated[str, Argument(help="Packed codes: .npy, FILE.mat:NAME, or .txt: a line of hexadecimal each")],
     k: Annotated[int, Option("-k", help="Neighbours per query", least=1)] = 10,
@@ -136,7 +136,7 @@ def collection_search(
 
 
 @command
-def collection_export(
+def index_export(
     path: Folder,
     output: Annotated[Path, Argument(help="Where: .npy (codes alone), .parquet, .fps, .txt or .hex")],
     code_column: Columns = "code",

@@ -47,10 +47,13 @@ def _bash() -> str:
             f'                {"|".join(p.flags)}) words="{" ".join(map(str, p.choices))}" ;;' for p in valued
         )
         flags = " ".join([*(flag for p in known.parameters for flag in p.flags), *_ALWAYS])
-        choices = " ".join(str(choice) for p in known.parameters if not p.flags for choice in p.choices)
+        words = _within(known.name) if known.name in GROUPS else []  # of the group that is named like the command
+        choices = " ".join([*words, *(str(choice) for p in known.parameters if not p.flags for choice in p.choices)])
         case = _CASE.format(name=known.name, values=values, flags=flags, choices=choices)
         cases.append(case.replace("\n\n", "\n"))
-    cases += [f'        "{group} "*) words="{" ".join(_within(group))}" ;;' for group in GROUPS]
+    cases += [
+        f'        "{group} "*) words="{" ".join(_within(group))}" ;;' for group in GROUPS if group not in COMMANDS
+    ]
     return _BASH.format(cases="\n".join(cases), commands=" ".join([*_within(""), "--help", "--version"]))
 
 

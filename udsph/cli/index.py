@@ -1,4 +1,4 @@
-"""``udsph index``: codes of a folder of images, a file of texts or a dataset in an index that knows their names."""
+"""``udsph index RUN``: codes of a folder of images, of texts or of a dataset in a collection under the items' names."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import shlex
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from udsph.cli.data import DataSettings, OnError, Root
 from udsph.cli.encode import Modality, Model
 from udsph.cli.flags import settings_of
-from udsph.cli.items import Items, model_mark, write_index
 from udsph.cli.output import Answer, plain, progress
 from udsph.cli.parser import Argument, Option, command
 from udsph.errors import InputError
+
+if TYPE_CHECKING:
+    from udsph.encoding.indexed import Items
 
 _CHUNK = 1024  # items of a dataset that are encoded between two reports
 
@@ -28,7 +30,7 @@ def index(
         Path | None, Argument(help="Folder of images, text file (one a line), or .npy as in training; or a dataset")
     ] = None,
     *,
-    output: Annotated[Path, Option(help="The index; OUTPUT.items.json beside it names the items")],
+    output: Annotated[Path, Option(help="The collection: a new folder, or one made so before", metavar="FOLDER")],
     data: Annotated[str | None, Option(help="Dataset", default="that of the run", metavar="NAME")] = None,
     root: Root = None,
     split: Annotated[
@@ -42,11 +44,18 @@ def index(
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     set_: DataSettings = None,
 ) -> Answer:
-    """Encode items and write an index of their codes, which 'udsph search RUN INDEX --text ...' searches."""
-    from udsph.encoding import Hasher
+    """Encode items and write a collection of their codes under their names, which 'udsph search' searches by words.
 
-    if output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"--output {output}: expected a file in a folder that exists")
+    udsph index RUN photos/ --output FOLDER
+    udsph search RUN FOLDER --text "a red star"
+
+    Once more with the same source, the collection is brought up to date: new items come in, changed ones get their new
+    codes, and what the source has no more goes.
+    """
+    from udsph.encoding import Hasher
+    from udsph.encoding.indexed import check_place, write_items
+
+    check_place(output)  # before everything is encoded
     hasher = Hasher.load(run, device)
     if source is not None:
         if data is not None or root is not None or set_:
@@ -56,7 +65,9 @@ def index(
         settings: dict[str, Any] = settings_of(set_)
         settings |= {} if on_error is None else {"on_error": on_error}
         codes, items, notes = _of_dataset(hasher, data, root, settings, split, modality or "image")
-    write_index(output, codes, hasher.bits, items)
+    changed, removed = write_items(output, codes, hasher.bits, items)
+    if changed < len(codes) or removed:
+        notes = [*notes, f"{changed:,} items are new or changed, {removed:,} are gone"]
     example = "--text 'WORDS'" if items.modality == "image" else "--image FILE"
     lines = [
         *notes,
@@ -64,6 +75,7 @@ def index(
         f"next: udsph search {shlex.quote(str(run))} {shlex.quote(str(output))} {example}",
     ]
     found = {"index": output, "items": len(codes), "bits": hasher.bits, "modality": items.modality, "notes": notes}
+    found |= {"changed": changed, "removed": removed}
     return Answer("\n".join(map(plain, lines)), found)
 
 
@@ -72,6 +84,7 @@ def _of_files(
 ) -> tuple[np.ndarray, Items, list[str]]:
     """Codes of a folder of images or of a file of texts; the file's lines are the captions."""
     from udsph.encoding import encode_file
+    from udsph.encoding.indexed import Items, ids_of, model_mark
 
     if modality is None and source.suffix == ".npy":
         raise InputError(f"{source}: say whether these are images or texts: --modality image or --modality text")
@@ -87,7 +100,8 @@ def _of_files(
     names = rows or [str(row) for row in range(len(codes))]
     captions = _lines(source, names, encoding) if rows and modality == "text" else None
     place = {"folder": str(source.resolve())} if source.is_dir() else {"file": str(source.resolve())}
-    return codes, Items(modality, names, captions, place, model_mark(hasher)), [*tally.left_out, *tally.remarks]
+    items = Items(modality, names, captions, place, model_mark(hasher), ids_of(names))
+    return codes, items, [*tally.left_out, *tally.remarks]
 
 
 def _lines(source: Path, numbers: list[str], encoding: str) -> list[str]:
@@ -105,6 +119,7 @@ def _of_dataset(
 ) -> tuple[np.ndarray, Items, list[str]]:
     """Codes of the items of a dataset, of the run's own where none is named."""
     from udsph import data
+    from udsph.encoding.indexed import Items, ids_of, model_mark
 
     place: dict[str, Any] = {"name": name, "root": None if root is None else str(root), "settings": settings}
     if name is None or name == hasher.data.get("name"):
@@ -124,4 +139,5 @@ def _of_dataset(
     names = [files[i] if files else f"{dataset.name} {i}" for i in chosen.tolist()]
     captions = None if dataset.captions is None else [dataset.captions[i] for i in chosen.tolist()]
     origin = {"data": place, "split": split}
-    return np.concatenate(parts), Items(modality, names, captions, origin, model_mark(hasher)), list(dataset.notes)
+    items = Items(modality, names, captions, origin, model_mark(hasher), ids_of(names))
+    return np.concatenate(parts), items, list(dataset.notes)

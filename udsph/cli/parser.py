@@ -82,9 +82,10 @@ class Command:
 
 COMMANDS: dict[str, Command] = {}
 GROUPS = {
-    "collection": "Make, fill, change, check and search a stored collection of codes.",
     "data": "Look at datasets.",
+    "index": "Make, fill, change, check and search a stored collection of codes, of a model's or of any.",
 }
+MOVED = {"collection": "index"}  # what groups were called
 _METAVARS = {int: "N", float: "X", Path: "PATH"}
 
 
@@ -125,6 +126,33 @@ class UsageError(Exception):
     """What was typed is no command."""
 
 
+def routed(arguments: list[str]) -> list[str]:
+    """What was typed, with the command that is named like a group under the name that the parser has for it.
+
+    ``udsph index create FOLDER`` is of the group ``index``; ``udsph index RUN FOLDER``, where no word of the group
+    follows, is the command.
+
+    Raises
+    ------
+    UsageError
+        A group is called otherwise now.
+    """
+    first, *rest = arguments
+    if first in MOVED:
+        raise UsageError(
+            f"'udsph {first}' is called 'udsph {MOVED[first]}' now: {' '.join(['udsph', MOVED[first], *rest])}"
+        )
+    words = {name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{first} ")}
+    if first in GROUPS and first in COMMANDS and rest and rest[0] not in (*words, "-h", "--help"):
+        return [_own(first), *rest]
+    return arguments
+
+
+def _own(group: str) -> str:
+    """How the parser calls a command that is named like a group."""
+    return f"{group} {COMMANDS[group].parameters[0].name.upper()}"
+
+
 def build_parser(version: str) -> Parser:
     """The parser of all registered commands."""
     parser = Parser(
@@ -136,13 +164,17 @@ def build_parser(version: str) -> Parser:
     parser.add_argument("--version", action="version", version=f"udsph {version}")
     places = {"": parser.add_subparsers(title="commands", metavar="COMMAND", required=True)}
     for name, known in sorted(COMMANDS.items()):
-        group, _, last = name.rpartition(" ")
+        group, _, last = (name, "", "") if name in GROUPS else name.rpartition(" ")
         if group not in places:
-            made = places[""].add_parser(group, help=GROUPS[group], description=GROUPS[group], allow_abbrev=False)
+            both = f" 'udsph {_own(group)} --help' describes how a model makes one." if group in COMMANDS else ""
+            made = places[""].add_parser(
+                group, help=GROUPS[group], description=GROUPS[group] + both, allow_abbrev=False
+            )
             places[group] = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-        made = places[group].add_parser(
-            last, help=known.help.splitlines()[0], description=known.help, allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+        settings: dict[str, Any] = {"help": known.help.splitlines()[0]} if last else {"prog": f"udsph {group}"}
+        made = places[group if last else ""].add_parser(
+            last or _own(group), description=known.help, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter, **settings,
         )  # fmt: skip
         for parameter in known.parameters:
             _add(made, parameter)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from udsph.cli.items import Items
 from udsph.errors import InputError
+
+if TYPE_CHECKING:
+    from udsph.encoding.indexed import Items
 
 SIDE = 160  # pixels of an image file in a picture of answers
 
 
-def shown_items(items: Items) -> Callable[[int], str | np.ndarray]:
-    """A function from a position in the index to the item's picture, uint8 ``(height, width, 3)``, or its text.
+def shown_items(items: Items) -> Callable[[Any], str | np.ndarray]:
+    """A function from an id in the index to the item's picture, uint8 ``(height, width, 3)``, or its text.
 
     Raises
     ------
@@ -24,14 +26,19 @@ def shown_items(items: Items) -> Callable[[int], str | np.ndarray]:
         The items are images and their pixels are not to be had.
     """
     if items.modality == "text":
-        return items.label if items.captions is None else items.captions.__getitem__
+        return lambda id: items.caption(id) or items.name(id)
     if "folder" in items.source:
         folder = Path(items.source["folder"])
-        return lambda position: read_picture(folder / items.names[position])
+        return lambda id: items.name(id) if items.place(id) is None else read_picture(folder / items.name(id))
     if "data" not in items.source:
         raise InputError(f"the images of this index came as arrays ({items.source.get('file')}); no picture shows them")
     images, chosen = _images_of(items.source["data"], items.source["split"])
-    return lambda position: np.asarray(images.values[chosen[position : position + 1]])[0]
+
+    def picture(id: Any) -> str | np.ndarray:
+        place = items.place(id)  # None: a code of something else, which was added to the collection
+        return items.name(id) if place is None else np.asarray(images.values[chosen[place : place + 1]])[0]
+
+    return picture
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from udsph import files
-from udsph.cli.codes import read_codes
-from udsph.cli.items import Items, is_index, model_mark, read_index
+from udsph.cli.codes import is_index, read_codes
 from udsph.cli.output import Answer, plain, table
 from udsph.cli.parser import Argument, Option, command
 from udsph.cli.results import check_output, write_neighbours, write_rows
 from udsph.errors import InputError
+
+if TYPE_CHECKING:
+    from udsph.encoding.indexed import Items
 
 Codes = Annotated[
     str | None,
@@ -27,7 +29,7 @@ Codes = Annotated[
 @command
 def search(
     run: Annotated[Path | None, Argument(help="A trained run or a shared model; or give --database, --queries")] = None,
-    index: Annotated[Path | None, Argument(help="What 'udsph index' wrote with that model")] = None,
+    index: Annotated[Path | None, Argument(help="The collection that 'udsph index RUN' made with that model")] = None,
     text: Annotated[list[str] | None, Option(help="Find what belongs to these words; repeatable")] = None,
     image: Annotated[
         list[Path] | None, Option(help="Find what belongs to this picture; repeatable", metavar="FILE")
@@ -36,7 +38,7 @@ def search(
     show: Annotated[Path | None, Option(help="Draw queries and answers: .png")] = None,
     output: Annotated[Path | None, Option(help="Write the answers: .json or .csv; of bare files .npz too")] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    database: Annotated[str | None, Option(help="Bare codes as --queries, or an index file", metavar="FILE")] = None,
+    database: Annotated[str | None, Option(help="Bare codes, a collection, an index file", metavar="PATH")] = None,
     queries: Codes = None,
     bits: Annotated[int | None, Option(help="Width of bare codes", default="all bits of a row", least=1)] = None,
     bitorder: Annotated[Literal["little", "big"], Option(help="Of bare codes' bytes")] = "little",
@@ -44,7 +46,7 @@ def search(
 ) -> Answer:
     """Find the k nearest items of every query, exactly: by words or pictures, or of bare files of codes.
 
-    udsph search RUN INDEX --text "a red star" --show found.png    of an index that 'udsph index' wrote
+    udsph search RUN INDEX --text "a red star" --show found.png    of what 'udsph index RUN' wrote
     udsph search --database db.npy --queries q.npy                 with NumPy alone
     """
     if run is None and index is None:
@@ -63,6 +65,7 @@ def _of_codes(
     database: str, queries: str, k: int, bits: int | None, bitorder: Any, output: Path | None, rows: int
 ) -> Answer:
     from udsph import hamming
+    from udsph.hamming.results import NO_DISTANCE
 
     wanted = read_codes(queries, "--queries")
     indexed = is_index(Path(database))
@@ -79,7 +82,7 @@ def _of_codes(
         write_neighbours(output, distances, ids)
         lines.append(f"{len(ids):,} queries, {k} neighbours each: {plain(output)}")
     shown = [
-        [query, "  ".join(f"{i} ({d})" for i, d in zip(ids[query], distances[query], strict=True) if i >= 0)]
+        [query, "  ".join(f"{i} ({d})" for i, d in zip(ids[query], distances[query], strict=True) if d < NO_DISTANCE)]
         for query in range(min(rows, len(ids)))
     ]
     if shown:
@@ -88,11 +91,11 @@ def _of_codes(
 
 
 def _loaded(database: str) -> Any:
-    """An index file; its errors name the file themselves."""
+    """A collection or an index file; its errors name it themselves."""
     from udsph import hamming
 
     try:
-        return hamming.load(database)
+        return hamming.Collection.open(database) if Path(database).is_dir() else hamming.load(database)
     except ValueError as error:
         raise InputError(f"--database {error}") from None
 
@@ -102,17 +105,18 @@ def _of_index(
     show: Path | None,
 ) -> Answer:  # fmt: skip
     from udsph.encoding import Hasher
+    from udsph.encoding.indexed import model_mark, read_items
 
-    index, items = read_index(place)
+    index, items = read_items(place)
     hasher = Hasher.load(run, device)
     if model_mark(hasher) != items.model:
-        raise InputError(f"{place} was made with another model than {run}; make it again with 'udsph index'")
+        raise InputError(f"{place} was made with another model than {run}; make it again with 'udsph index RUN'")
     codes = [hasher.encode_text(texts)] if texts else []
     codes += [hasher.encode_image(images)] if images else []
     distances, ids = index.search(np.concatenate(codes), min(k, len(index)))
     queries = [*texts, *map(str, images)]
     answers: list[dict[str, Any]] = [
-        {"query": query, "found": [_found(items, int(i), int(d)) for i, d in zip(*row, strict=True)]}
+        {"query": query, "found": [_found(items, i, d) for i, d in zip(*map(np.ndarray.tolist, row), strict=True)]}
         for query, *row in zip(queries, ids, distances, strict=True)
     ]
     if output is not None:
@@ -128,9 +132,9 @@ def _of_index(
     return Answer("\n".join(lines), {"k": k, "codes": len(index), "answers": answers})
 
 
-def _found(items: Items, position: int, distance: int) -> dict[str, Any]:
-    caption = {} if items.captions is None else {"caption": items.captions[position]}
-    return {"id": position, "distance": distance, "name": items.names[position], **caption}
+def _found(items: Items, id: Any, distance: int) -> dict[str, Any]:
+    caption = items.caption(id)
+    return {"id": id, "distance": distance, "name": items.name(id), **({} if caption is None else {"caption": caption})}
 
 
 def _write(path: Path, answers: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from udsph import plotting
 from udsph.files import write_text
 
 BEGIN, END = "<!-- hamming table: begin -->", "<!-- hamming table: end -->"
@@ -44,9 +45,9 @@ def write(results: dict[str, Any], readme: Path | None, folder: Path) -> None:
     """Draw the figures beside the results, and put the table between its marks in the README if one is given."""
     if readme is not None:
         _write_table(results, readme)
-    _draw_widths(results, folder / "hamming-width.png")
+    _draw_widths(results, folder / "hamming-width.svg")
     if "shape" in results["rows"]:
-        _draw_shape(results["rows"]["shape"], folder / "hamming-shape.png")
+        _draw_shape(results["rows"]["shape"], folder / "hamming-shape.svg")
 
 
 def _write_table(results: dict[str, Any], readme: Path) -> None:
@@ -63,48 +64,53 @@ def _write_table(results: dict[str, Any], readme: Path) -> None:
 
 
 def _draw_widths(results: dict[str, Any], path: Path) -> None:
-    from matplotlib import pyplot as plt
-
     rows = {int(name.split()[0]): row for name, row in results["rows"].items() if name.endswith("bits, k=10")}
-    figure, axes = plt.subplots(figsize=(6.4, 4.2))
-    for key, label in (
-        ("ours", "udsph"),
-        ("faiss", "FAISS as installed"),
-        ("faiss best", "FAISS, best of its levels"),
-        ("usearch", "USearch"),
-        ("numpy", "NumPy"),
-    ):
-        axes.loglog(list(rows), [row[key] for row in rows.values()], marker="o", label=label)
+    lines = (
+        ("ours", "udsph", plotting.BLUE),
+        ("faiss", "FAISS as installed", plotting.ORANGE),
+        ("faiss best", "FAISS, best of its levels", plotting.RED),
+        ("usearch", "USearch", plotting.TEAL),
+        ("numpy", "NumPy", plotting.LAVENDER),
+    )
     limit = {int(bits): rate for bits, rate in results["rows"].get("popcount limit", {}).items()}
-    if limit:
-        axes.loglog(list(limit), list(limit.values()), "k--", label="xor + VPOPCNTQ, no top-k")
-    axes.set_xticks(list(rows), [str(bits) for bits in rows])
-    axes.minorticks_off()
-    axes.set_xlabel("bits per code")
-    axes.set_ylabel("Gpairs/s, one thread")
-    axes.set_title("Exact top 10 of a million codes, 1000 queries")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with plotting.style():
+        figure = plotting.figure(7, 4.2)
+        axes = figure.subplots()
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        ends = []
+        for (key, label, colour), marker in zip(lines, plotting.MARKERS, strict=False):
+            rates = [row[key] for row in rows.values()]
+            axes.plot(list(rows), rates, marker=marker, color=colour)
+            ends.append((label, max(rows), rates[-1], colour))
+        if limit:
+            axes.plot(list(limit), list(limit.values()), "--", color=plotting.MUTED, linewidth=1.2)
+            ends.append(("xor + VPOPCNTQ, no top-k", max(limit), limit[max(limit)], plotting.MUTED))
+        axes.set_xticks(list(rows), [str(bits) for bits in rows])
+        axes.minorticks_off()
+        plotting.plain_numbers(axes.yaxis)
+        axes.set(title="Exact top 10 of a million codes, 1000 queries", xlabel="bits per code",
+                 ylabel="Gpairs/s, one thread")  # fmt: skip
+        plotting.label_ends(axes, ends)
+        plotting.save(figure, path)
 
 
 def _draw_shape(kinds: dict[str, Any], path: Path) -> None:
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
     names = {"k": "neighbours (k)", "nq": "queries", "n": "codes"}
-    for axes, (key, label) in zip(panels, names.items(), strict=True):
-        for kind, measured in kinds.items():
-            points = {int(x): rate for x, rate in measured[key].items()}
-            axes.semilogx(list(points), list(points.values()), marker="o", markersize=3, label=kind)
-        axes.set_xlabel(label)
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-    panels[0].set_ylabel("Gpairs/s, one thread")
-    panels[0].legend(fontsize=8)
-    figure.suptitle("64 bits; otherwise k=10, 1000 queries, a million codes", fontsize=10)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with plotting.style():
+        figure = plotting.figure(11, 3.2)
+        panels = figure.subplots(1, 3, sharey=True)
+        for axes, (key, label) in zip(panels, names.items(), strict=True):
+            axes.set_xscale("log")
+            ends = []
+            for (kind, measured), colour in zip(kinds.items(), plotting.HUES, strict=False):
+                points = {int(x): rate for x, rate in measured[key].items()}
+                axes.plot(list(points), list(points.values()), marker="o", color=colour)
+                ends.append((kind, max(points), points[max(points)], colour))
+            plotting.plain_numbers(axes.xaxis)
+            axes.set(xlabel=label)
+            axes.set_ylim(bottom=0)
+        plotting.label_ends(panels[-1], ends)
+        panels[0].set_ylabel("Gpairs/s, one thread")
+        figure.suptitle("64 bits; otherwise k=10, 1000 queries, a million codes", x=0.01, ha="left")
+        plotting.save(figure, path)

@@ -9,8 +9,8 @@ import pytest
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib, of the extra report, is not installed")
 
+from udsph.plotting import style  # noqa: E402
 from udsph.report import figures  # noqa: E402
-from udsph.report.canvas import plain_text  # noqa: E402
 from udsph.report.figures import draw_figures, styles_of  # noqa: E402
 
 from .test_tables import ROWS, row  # noqa: E402
@@ -22,7 +22,7 @@ KINDS = {"random": "floor", "cvh": "unsupervised", "scm-seq": "supervised", "dcm
 def drawn(monkeypatch):
     """The figures as matplotlib has them, by the name of their file."""
     found = {}
-    monkeypatch.setattr(figures, "_save", lambda figure, path: found.update({path.name: figure}) or path)
+    monkeypatch.setattr(figures, "save", lambda figure, path: found.update({path.name: figure}) or path)
     return found
 
 
@@ -30,17 +30,17 @@ def test_methods_differ_in_every_selection():
     for size in range(1, len(KINDS) + 1):
         for names in itertools.combinations(KINDS, size):
             styles = styles_of({name: KINDS[name] for name in names}).values()
-            assert len({tuple(matplotlib.colors.to_rgba(style["color"])) for style in styles}) == size, names
-            assert len({style["marker"] for style in styles}) == size, names
+            assert len({tuple(matplotlib.colors.to_rgba(line["color"])) for line in styles}) == size, names
+            assert len({line["marker"] for line in styles}) == size, names
 
 
 def test_a_hundred_methods_differ_too():
     styles = styles_of({f"method {k}": "deep" for k in range(100)}).values()
-    assert len({(tuple(style["color"]), style["marker"]) for style in styles}) == 100
+    assert len({(line["color"], line["marker"], line["markerfacecolor"]) for line in styles}) == 100
 
 
 def test_the_dashes_tell_the_kind():
-    lines = {name: style["linestyle"] for name, style in styles_of(KINDS).items()}
+    lines = {name: line["linestyle"] for name, line in styles_of(KINDS).items()}
     assert lines["dcmh"] == lines["udsph"] == "-" and len(set(map(str, lines.values()))) == 4
 
 
@@ -86,11 +86,11 @@ def test_no_text_of_a_user_is_interpreted(drawn, tmp_path, monkeypatch):
     monkeypatch.setitem(matplotlib.rcParams, "text.usetex", True)  # as a matplotlibrc may have it
     rows = [row(HOSTILE, bits, seed, (0.2, 0.3)) for bits in (16, 32) for seed in (0, 1)]
     draw_figures(rows, 0.1, HOSTILE, tmp_path)
-    with plain_text():
+    with style():
         drawn["map_by_bits.png"].savefig(tmp_path / "a.png")
     texts = [text for figure in drawn.values() for text in figure.findobj(matplotlib.text.Text)]
     texts = [text for text in texts if "$x_{$ $\\frac{1$ <b> \ufffd" in text.get_text().replace("\n", " ")]
-    assert len(texts) >= 8, "five captions, three legends"
+    assert len(texts) >= 8, "five captions, two panels and two legends with names, ticks of bars"
     assert not any(text.get_parse_math() or text.get_usetex() for text in texts)
     assert matplotlib.rcParams["text.usetex"] and matplotlib.rcParams["text.parse_math"], "the user's are as before"
     # Powers of ten are not left to mathematics either.

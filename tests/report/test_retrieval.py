@@ -16,7 +16,7 @@ from PIL import Image  # noqa: E402
 from udsph import data  # noqa: E402
 from udsph.data import Dataset, Modality  # noqa: E402
 from udsph.errors import InputError  # noqa: E402
-from udsph.report import retrieval  # noqa: E402
+from udsph.report import frames, retrieval  # noqa: E402
 from udsph.report.retrieval import draw_retrieval  # noqa: E402
 
 
@@ -119,7 +119,7 @@ def test_a_font_of_boxes_stands_for_no_other() -> None:
     """Last Resort, which comes with matplotlib, has every character, as a box."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert not any("Last Resort" in font for font in retrieval.fonts_for("\u4e2d\U0001f9ff"))
+        assert not any("Last Resort" in font for font in frames.fonts_for("\u4e2d\U0001f9ff"))
 
 
 def test_an_answer_is_right_or_wrong_only_where_labels_are_known(

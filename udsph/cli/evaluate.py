@@ -12,7 +12,7 @@ from udsph.cli.codes import Form, as_packed, read_codes
 from udsph.cli.output import Answer, plain, progress, table
 from udsph.cli.parser import Argument, Option, command
 from udsph.cli.results import check_output, write_rows
-from udsph.errors import InputError, MissingExtra
+from udsph.errors import InputError
 from udsph.report.tables import MEASURES
 
 Codes = Annotated[
@@ -159,14 +159,12 @@ def _write(path: Path, found: dict[str, Any], rows: list[tuple[str, Any]]) -> No
 
 
 def _draw(result: Any, path: Path) -> None:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("--plot", "report") from None
-    figure = Figure(layout="constrained")
-    result.plot(figure.subplots())
-    with files.beside(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=120)
+    from udsph import plotting
+
+    with plotting.style():
+        figure = plotting.figure(5, 3.8)
+        result.plot(figure.subplots())
+        plotting.save(figure, path)
 
 
 def metrics_rows(metrics: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from udsph.errors import InputError, MissingExtra
+from udsph.errors import InputError
 from udsph.evaluation.conventions import Options, resolve
 from udsph.evaluation.counts import Counts, joined
 from udsph.evaluation.ordered import refuse_counts_alone
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.ranking import Ranking, TiedRanking, Values
+from udsph.plotting import BLUE, ORANGE, label_along, style
 
 RADIUS = 2  # of "precision_radius_2", the hash lookup of the field
 
@@ -200,18 +201,19 @@ class Evaluation:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the precision-recall curve by rank, and by radius where there are codes; returns the matplotlib axes."""
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError:
-            raise MissingExtra("Evaluation.plot", "report") from None
-        if ax is None:
-            _, ax = plt.subplots()
-        ax.plot(self.recall_by_rank, self.precision_by_rank, marker=".", label="by rank")
+        curves = {"by rank": (self.recall_by_rank, self.precision_by_rank, BLUE)}
         if self.counts is not None:
             precision, recall = self.by_radius()
-            ax.plot(recall, precision, marker=".", label="by Hamming radius")
-        ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
-        ax.legend()
+            curves["by Hamming radius"] = (recall, precision, ORANGE)
+        with style():
+            if ax is None:
+                import matplotlib.pyplot as plt
+
+                _, ax = plt.subplots(layout="constrained")
+            for name, (recall, precision, colour) in curves.items():
+                ax.plot(recall, precision, marker="o", color=colour, label=name)
+            ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
+            label_along(ax, [(name, *curve) for name, curve in curves.items()])
         return ax
 
     def __repr__(self) -> str:

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from udsph.report.canvas import figure_class, plain_text, write_png
-from udsph.report.retrieval import QUERY, fonts_for, in_lines
-from udsph.report.texts import one_line
+from udsph.plotting import figure, save, style
+from udsph.report.frames import OPEN, QUERY, fonts_for, frame, in_lines
 
 Shown = str | np.ndarray
-FOUND = "#2f5d8a"
 
 
 def draw_answers(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Shown, str]]], path: Path) -> None:
@@ -33,25 +31,24 @@ def draw_answers(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Show
     MissingExtra
         If matplotlib is not installed.
     """
-    with plain_text():
-        figure = _figure_of(queries, answers)
-        write_png(figure, path, dpi=70)
+    with style():
+        save(_figure_of(queries, answers), path, dpi=70)
 
 
 def _figure_of(queries: Sequence[Shown], answers: Sequence[Sequence[tuple[Shown, str]]]) -> Any:
     columns = 1 + max(len(row) for row in answers)
-    figure = figure_class()(figsize=(1.7 * columns, 1.9 * len(queries)), layout="constrained")
-    axes = figure.subplots(len(queries), columns, squeeze=False)
+    drawing = figure(1.7 * columns, 1.9 * len(queries))
+    axes = drawing.subplots(len(queries), columns, squeeze=False)
     texts = [shown for row in answers for shown, _ in row if isinstance(shown, str)]
     texts += [query for query in queries if isinstance(query, str)]
     fonts = fonts_for("".join(map(in_lines, texts)))
     for cells, query, row in zip(axes, queries, answers, strict=True):
         _draw(cells[0], query, "query", QUERY, fonts)
         for cell, (shown, title) in zip(cells[1:], row, strict=False):
-            _draw(cell, shown, title, FOUND, fonts)
+            _draw(cell, shown, title, OPEN, fonts)
         for cell in cells[1 + len(row) :]:
             cell.axis("off")
-    return figure
+    return drawing
 
 
 def _draw(axis: Any, shown: Shown, title: str, colour: str, fonts: list[str]) -> None:
@@ -62,8 +59,4 @@ def _draw(axis: Any, shown: Shown, title: str, colour: str, fonts: list[str]) ->
         axis.set_box_aspect(1)
     else:
         axis.imshow(shown)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_title(one_line(title), fontsize=8, color=colour)
-    for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=2)
+    frame(axis, title, colour)

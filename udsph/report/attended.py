@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from udsph.report.canvas import figure_class, plain_text, write_png
-from udsph.report.retrieval import QUERY, fonts_for
+from udsph.plotting import figure, save, style
+from udsph.report.frames import OPEN, QUERY, fonts_for, frame
 from udsph.report.texts import one_line
 
-FOUND = "#2f5d8a"
 LONGEST, MOST_WORDS, A_LINE = 14, 32, 22  # characters of a word, words of a text, characters of a line
 
 
@@ -54,23 +53,22 @@ def draw_attended(items: Sequence[Looks], classes: Sequence[str], path: Path, *,
     MissingExtra
         If matplotlib is not installed.
     """
-    with plain_text():
-        figure = _figure_of(items, classes, min(k, len(classes)))
-        write_png(figure, path, dpi=90)
+    with style():
+        save(_figure_of(items, classes, min(k, len(classes))), path, dpi=90)
 
 
 def _figure_of(items: Sequence[Looks], classes: Sequence[str], k: int) -> Any:
-    figure = figure_class()(figsize=(1.7 * (k + 1), 1.9 * len(items)), layout="constrained")
-    axes = figure.subplots(len(items), k + 1, squeeze=False)
+    drawing = figure(1.7 * (k + 1), 1.9 * len(items))
+    axes = drawing.subplots(len(items), k + 1, squeeze=False)
     fonts = fonts_for("".join(word for item in items if not isinstance(item.shown, np.ndarray) for word in item.shown))
     for cells, item in zip(axes, items, strict=True):
         _draw(cells[0], item, None, fonts)
-        _frame(cells[0], "item", QUERY)
+        frame(cells[0], "item", QUERY)
         best = np.argsort(-item.scores, kind="stable")[:k]
         for cell, number in zip(cells[1:], best, strict=True):
             _draw(cell, item, item.weights[number], fonts)
-            _frame(cell, f"{one_line(classes[number])[:16]} {item.scores[number]:.2f}", FOUND)
-    return figure
+            frame(cell, f"{one_line(classes[number])[:16]} {item.scores[number]:.2f}", OPEN)
+    return drawing
 
 
 def _draw(axis: Any, item: Looks, weights: np.ndarray | None, fonts: list[str]) -> None:
@@ -93,7 +91,7 @@ def _draw_words(axis: Any, words: Sequence[str], weights: np.ndarray | None, fon
         word = one_line(word)[:LONGEST]
         if column and column + len(word) > A_LINE:
             line, column = line + 1, 0
-        ground = {"facecolor": FOUND, "alpha": float(0.6 * strength), "edgecolor": "none", "pad": 0.8}
+        ground = {"facecolor": OPEN, "alpha": float(0.6 * strength), "edgecolor": "none", "pad": 0.8}
         axis.text(0.03 + 0.043 * column, 0.95 - 0.1 * line, word, fontsize=6, va="top", transform=axis.transAxes,
                   family=fonts, bbox=ground, clip_on=True)  # fmt: skip
         column += len(word) + 1
@@ -104,11 +102,3 @@ def shades(weights: np.ndarray) -> np.ndarray:
     """Weights as shares of the greatest, 0 to 1; equal ones are all 1."""
     weights = np.asarray(weights, float)
     return weights / max(float(weights.max(initial=0)), 1e-12)
-
-
-def _frame(axis: Any, title: str, colour: str) -> None:
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_title(title, fontsize=8, color=colour)
-    for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=2)

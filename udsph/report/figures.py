@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from udsph.data.directions import DIRECTIONS, in_words
-from udsph.files import beside
-from udsph.report.canvas import figure_class, plain_text
+from udsph.plotting import BLUE, HUES, INK, MUTED, SURFACE, figure, label_ends, plain_numbers, save, style
 from udsph.report.tables import BY_LABELS, BY_PAIRS, MEASURES, main_measure
 from udsph.report.texts import one_line
 
 Row = dict[str, Any]
 DASHES = {"floor": (0, (1, 1)), "unsupervised": (0, (4, 2)), "supervised": (0, (6, 2, 1, 2)), "deep": "-"}
 BY_BITS = {BY_LABELS: "map_by_bits.png", BY_PAIRS: "pair_recall_by_bits.png"}
-MARKERS = "osv^DPXp<>h"  # 11, and 10 colours: 110 methods differ
+MARKERS = "osv^DPXp<>h"  # 11, and 6 hues, filled and hollow: 132 methods differ
+LONGEST_NAME = 40  # characters of a method's name
 SPREAD = 0.3  # of the places of all methods at one code length, in octaves, so that their error bars can be seen
 
 
@@ -50,7 +50,7 @@ def draw_figures(rows: Sequence[Row], chance: float, caption: str, folder: Path)
     title = f"{one_line(caption)}; mean and standard deviation over seeds" if many else one_line(caption)
     bits = f"{longest} bits"
     main = main_measure(done)
-    with plain_text():
+    with style():
         drawn = [_by_bits(folder / BY_BITS[main], title, done, main, chance)]
         if main == BY_LABELS:
             drawn += [
@@ -71,99 +71,89 @@ def draw_figures(rows: Sequence[Row], chance: float, caption: str, folder: Path)
 
 
 def _figure(width: float, height: float, title: str) -> Any:
-    figure = figure_class()(figsize=(width, height), layout="constrained")
+    drawing = figure(width, height)
     lines = textwrap.wrap(title, int(13 * width), max_lines=4, placeholder=" ...")
-    figure.suptitle("\n".join(lines), fontsize="medium")
-    return figure
-
-
-def _save(figure: Any, path: Path) -> Path:
-    with beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-    return path
+    drawing.suptitle("\n".join(lines), x=0.01, ha="left", color=MUTED)
+    return drawing
 
 
 def _log_x(panel: Any, base: int) -> None:
-    """Powers as plain numbers: those of matplotlib are mathematics."""
-    from matplotlib.ticker import NullFormatter, StrMethodFormatter
-
     panel.set_xscale("log", base=base)
-    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    plain_numbers(panel.xaxis)
 
 
 def _two_panels(title: str, x: str, y: str) -> tuple[Any, dict[str, Any]]:
     """A figure with a panel for each direction."""
-    figure = _figure(11, 5.3, title)
-    panels = dict(zip(DIRECTIONS, figure.subplots(1, 2, sharey=True), strict=True))
+    drawing = _figure(12, 5.6, title)
+    panels = dict(zip(DIRECTIONS, drawing.subplots(1, 2, sharey=True), strict=True))
     for direction, panel in panels.items():
         panel.set(title=in_words(direction), xlabel=x)
-        panel.grid(alpha=0.3)
     panels["image_to_text"].set_ylabel(y)
-    return figure, panels
-
-
-def _legend(figure: Any, handles: dict[str, Any]) -> None:
-    figure.legend(
-        list(handles.values()),
-        list(map(one_line, handles)),
-        loc="outside right center",
-        fontsize="small",
-        handlelength=3.5,
-    )
+    return drawing, panels
 
 
 def _by_bits(path: Path, title: str, rows: Sequence[Row], measure: str, chance: float) -> Path:
-    """Points with error bars, those of one code length beside each other."""
-    figure, panels = _two_panels(title, "bits", MEASURES[measure])
+    """Points with error bars, those of one code length beside each other, and each method's name behind its last."""
+    drawing, panels = _two_panels(title, "bits", MEASURES[measure])
     styles = styles_of({row["method"]: row["kind"] for row in rows})
     ticks = sorted({row["bits"] for row in rows})
-    handles: dict[str, Any] = {}
+    ends: dict[str, list[tuple[str, float, float, str]]] = {direction: [] for direction in panels}
     for direction, panel in panels.items():
         _log_x(panel, 2)
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
-        for place, (name, style) in zip(np.linspace(-0.5, 0.5, len(styles) + 2)[1:-1], styles.items(), strict=True):
+        for place, (name, line) in zip(np.linspace(-0.5, 0.5, len(styles) + 2)[1:-1], styles.items(), strict=True):
             curve = _scores([row for row in rows if row["method"] == name], direction, measure)
             bars = np.where(curve.deviation > 0, curve.deviation, np.nan)
             at = curve.x * 2 ** (SPREAD * place)
-            handles[name] = panel.errorbar(at, curve.y, bars, capsize=3, elinewidth=1, **style)
+            panel.errorbar(at, curve.y, bars, elinewidth=1, **line)
+            ends[direction].append((one_line(name)[:LONGEST_NAME], at[-1], curve.y[-1], line["color"]))
         if not np.isnan(chance):
-            handles["chance"] = panel.axhline(chance, color="black", linestyle=":", linewidth=1)
+            panel.axhline(chance, color=MUTED, linestyle=":", linewidth=1)
+            panel.annotate("chance", (0, chance), xytext=(2, 2), xycoords=("axes fraction", "data"),
+                           textcoords="offset points", fontsize=8, color=MUTED)  # fmt: skip
         panel.set_xlim(ticks[0] * 2 ** (-2 * SPREAD), ticks[-1] * 2 ** (2 * SPREAD))
-    _legend(figure, handles)
-    return _save(figure, path)
+    for direction, panel in panels.items():
+        label_ends(panel, ends[direction], 8)
+    return save(drawing, path)
 
 
 def _panels(
     path: Path, title: str, rows: Sequence[Row], curve_of: Callable[[Sequence[Row], str], Curve], x: str, y: str
 ) -> Path:
-    """Lines with a band."""
-    figure, panels = _two_panels(title, x, y)
+    """Lines with a band. They run together at their ends: names stand aside, in the order of the lines."""
+    drawing, panels = _two_panels(title, x, y)
     styles = styles_of({row["method"]: row["kind"] for row in rows})
     handles: dict[str, Any] = {}
+    heights = dict.fromkeys(styles, 0.0)
     for direction, panel in panels.items():
         _log_x(panel, 10)
-        for place, (name, style) in enumerate(styles.items()):
+        for place, (name, line) in enumerate(styles.items()):
             curve = curve_of([row for row in rows if row["method"] == name], direction)
             every = max(1, len(curve.x) // 8)
-            (handles[name],) = panel.plot(curve.x, curve.y, markevery=(place % every, every), **style)
+            (handles[name],) = panel.plot(curve.x, curve.y, markevery=(place % every, every), **line)
+            heights[name] += float(np.mean(curve.y))
             if curve.deviation.any():
                 low, high = curve.y - curve.deviation, curve.y + curve.deviation
-                panel.fill_between(curve.x, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    _legend(figure, handles)
-    return _save(figure, path)
+                panel.fill_between(curve.x, low, high, color=line["color"], alpha=0.15, linewidth=0)
+    order = sorted(handles, key=lambda name: -heights[name])
+    drawing.legend(
+        [handles[name] for name in order], [one_line(name)[:LONGEST_NAME] for name in order],
+        loc="outside right center", handlelength=3.5, labelcolor="linecolor",
+    )  # fmt: skip
+    return save(drawing, path)
 
 
 def styles_of(kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
     """The line of each method: its own hue and marker, whatever is compared; dashes tell the kind; UDSPH stands out."""
-    from matplotlib import colormaps
-
     styles: dict[str, dict[str, Any]] = {}
     for place, (name, kind) in enumerate(kinds.items()):
-        style = {"color": colormaps["tab10"](place % 10), "marker": MARKERS[place % len(MARKERS)], "markersize": 5}
-        styles[name] = style | {"linewidth": 1.3, "linestyle": DASHES.get(kind, "-")}
+        hue = HUES[place % len(HUES)]
+        line = {"color": hue, "marker": MARKERS[place % len(MARKERS)], "markersize": 5}
+        line["markerfacecolor"] = hue if place < len(HUES) * len(MARKERS) else SURFACE
+        styles[name] = line | {"linewidth": 1.3, "linestyle": DASHES.get(kind, "-")}
     if "udsph" in styles:
-        styles["udsph"] |= {"color": "black", "linewidth": 2.5, "marker": "*", "markersize": 10, "zorder": 5}
+        ours = {"color": INK, "markerfacecolor": INK, "linewidth": 2.5, "marker": "*", "markersize": 10, "zorder": 5}
+        styles["udsph"] |= ours
     return styles
 
 
@@ -191,21 +181,25 @@ def _over_seeds(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def _bars(path: Path, title: str, rows: Sequence[Row], key: str, label: str) -> Path:
     names = list(dict.fromkeys(row["method"] for row in rows))
-    figure = _figure(7, 0.3 * len(names) + 1.6, title)
-    panel = figure.subplots()
+    drawing = _figure(7, 0.3 * len(names) + 1.6, title)
+    panel = drawing.subplots()
     found = [_over_seeds([row[key] for row in rows if row["method"] == name]) for name in names]
     means, deviations = (np.array(values) for values in zip(*found, strict=True))
     places = np.arange(len(names))
-    panel.barh(places, means, color="#4477aa")
+    panel.barh(places, means, color=[INK if name == "udsph" else BLUE for name in names], height=0.65)
     some = deviations > 0
     down = np.minimum(deviations, 0.999 * means)  # the scale has no zero
     panel.errorbar(
-        means[some], places[some], xerr=[down[some], deviations[some]], fmt="none", ecolor="black", capsize=3
+        means[some], places[some], xerr=[down[some], deviations[some]], fmt="none", ecolor=MUTED, elinewidth=1
     )
-    panel.set_yticks(places, list(map(one_line, names)))
+    for place, mean, deviation in zip(places, means, deviations, strict=True):
+        panel.annotate(f"{mean:.3g}", (mean + deviation, place), xytext=(4, 0), textcoords="offset points",
+                       va="center", fontsize=8, color=MUTED)  # fmt: skip
+    panel.set_yticks(places, [one_line(name)[:LONGEST_NAME] for name in names])
+    panel.margins(y=0.02)
     panel.invert_yaxis()
     _log_x(panel, 10)
     panel.set_xlim(left=means.min() / 3)  # whatever a deviation that reaches zero asks for
     panel.set_xlabel(label)
-    panel.grid(alpha=0.3, axis="x")
-    return _save(figure, path)
+    panel.grid(visible=False, axis="y")
+    return save(drawing, path)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import textwrap
-import warnings
 from pathlib import Path
 from typing import Any
-from unicodedata import east_asian_width
 
 import numpy as np
 
 from udsph.data.dataset import Dataset
 from udsph.errors import InputError
-from udsph.files import beside
-from udsph.report.canvas import figure_class, plain_text
-from udsph.report.texts import one_line
-
-LONGEST = 1000  # characters of a caption that are looked at; some 160 are shown
-BOXES = "Last Resort"  # comes with matplotlib 3.11 and has a box for every character there is
-QUERY, RIGHT, WRONG, OPEN = "#333333", "#2a7f3f", "#b23a3a", "#2f5d8a"
+from udsph.plotting import figure, save, style
+from udsph.report.frames import OPEN, QUERY, RIGHT, WRONG, fonts_for, frame, in_lines
 
 
 def draw_retrieval(
@@ -45,19 +36,16 @@ def draw_retrieval(
         If matplotlib is not installed.
     """
     check_drawable(dataset)
-    with plain_text():
-        figure = _figure_of(dataset, queries, database, images, texts)
-        with beside(path) as temporary, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # said once, by fonts_for
-            figure.savefig(temporary, format="png", dpi=70)
+    with style():
+        save(_figure_of(dataset, queries, database, images, texts), path, dpi=70)
 
 
 def _figure_of(
     dataset: Dataset, queries: np.ndarray, database: np.ndarray, images: np.ndarray, texts: np.ndarray
 ) -> Any:
     columns = images.shape[1] + 1
-    figure = figure_class()(figsize=(1.7 * columns, 3.6 * len(queries)), layout="constrained")
-    axes = figure.subplots(2 * len(queries), columns, squeeze=False)
+    drawing = figure(1.7 * columns, 3.6 * len(queries))
+    axes = drawing.subplots(2 * len(queries), columns, squeeze=False)
     drawn = [*queries, *database[texts[texts >= 0]]]
     fonts = fonts_for("".join(_lines(dataset, item) for item in drawn))
     for number, query in enumerate(queries):
@@ -73,7 +61,7 @@ def _figure_of(
                 show(axis, dataset, item, *_verdict(dataset, query, item))
     for text in (text for axis in axes.flat for text in axis.texts):
         text.set_family(fonts)
-    return figure
+    return drawing
 
 
 def _verdict(dataset: Dataset, query: int, item: int) -> tuple[str, str]:
@@ -93,59 +81,17 @@ def check_drawable(dataset: Dataset) -> None:
         )
 
 
-def fonts_for(characters: str) -> list[str]:
-    """The default font, and one that has most of the characters that it lacks, such as Chinese ones."""
-    from matplotlib.font_manager import FontProperties, fontManager, get_font
-
-    default = FontProperties()
-    has = get_font(fontManager.findfont(default)).get_char_index
-    lacking = {sign for sign in characters if not sign.isspace() and not has(ord(sign))}
-    if not lacking:
-        return default.get_family()
-    counts = {}
-    for entry in fontManager.ttflist:
-        if entry.name.startswith(BOXES):
-            continue
-        with contextlib.suppress(OSError, RuntimeError):  # a file that is gone or damaged since fonts were listed
-            has = get_font(entry.fname).get_char_index
-            counts[entry.name] = sum(has(ord(sign)) > 0 for sign in lacking)
-    best = max(counts, key=lambda name: counts[name])  # the default font is one of them
-    if counts[best] < len(lacking):
-        warnings.warn(
-            f"no font that is installed has all characters of the captions, {min(lacking)!r} for one; "
-            f"boxes stand in their place",
-            stacklevel=3,
-        )
-    return [*default.get_family(), best] if counts[best] else default.get_family()
-
-
 def _show_pixels(axis: Any, dataset: Dataset, item: int, title: str, colour: str) -> None:
     axis.imshow(dataset.image.values[np.array([item])][0])
-    _frame(axis, title, colour)
+    frame(axis, title, colour)
 
 
 def _show_caption(axis: Any, dataset: Dataset, item: int, title: str, colour: str) -> None:
     axis.text(0.5, 0.5, _lines(dataset, item), ha="center", va="center", fontsize=7, transform=axis.transAxes)
     axis.set_box_aspect(1)
-    _frame(axis, title, colour)
+    frame(axis, title, colour)
 
 
 def _lines(dataset: Dataset, item: int) -> str:
     assert dataset.captions is not None
     return in_lines(dataset.captions[item])
-
-
-def in_lines(caption: str) -> str:
-    """The beginning of a caption, in lines that fit the frame; Chinese characters are twice as wide as letters."""
-    caption = one_line(caption[:LONGEST])
-    start = caption[:100]
-    wide = 2 * sum(east_asian_width(sign) in "WF" for sign in start) > len(start)
-    return textwrap.fill(caption, 10 if wide else 20, max_lines=8, placeholder=" ...", break_long_words=True)
-
-
-def _frame(axis: Any, title: str, colour: str) -> None:
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_title(title, fontsize=8, color=colour)
-    for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=2)

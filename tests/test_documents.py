@@ -14,7 +14,7 @@ import pytest
 
 from udsph._version import __version__
 from udsph.cli import commands  # noqa: F401  registers them
-from udsph.cli.parser import UsageError, build_parser
+from udsph.cli.parser import UsageError, build_parser, routed
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,7 +90,7 @@ def test_the_command_lines_of_the_documents_are_taken(document: Path) -> None:
         words = [re.sub(r"^(N|BITS|K)$", "8", word) for word in shlex.split(line)[1:]]
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-                parser.parse_args(words)
+                parser.parse_args(routed(words))
         except UsageError as error:
             if "arguments are required" in str(error):  # a line that shows some of the options
                 continue

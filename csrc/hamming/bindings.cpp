@@ -13,6 +13,7 @@
 #include "hamming/merge.h"
 #include "hamming/operations_bindings.h"
 #include "hamming/search.h"
+#include "hamming/stored_bindings.h"
 #include "hamming/tables.h"
 
 namespace py = pybind11;
@@ -290,6 +291,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("merge_range", &merge_range);
   bind_operations(module);
   bind_door(module);
+  bind_stored(module);
   py::class_<udsph::Segment, std::shared_ptr<udsph::Segment>>(module, "Segment")
       .def(py::init<size_t>())
       .def_static("map", &map_segment)

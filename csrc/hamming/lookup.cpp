@@ -145,8 +145,8 @@ bool Lookup::next_step(size_t step, uint64_t &mask, uint64_t &left, uint64_t &ke
 
 void Lookup::open(Probe &probe) const {
   const Tables::Table &table = tables_.tables_[probe.step->t];
-  probe.begin = table.offsets[probe.bucket];
-  probe.end = table.offsets[probe.bucket + 1];
+  probe.end = std::min(table.offsets[probe.bucket + 1], static_cast<uint32_t>(tables_.n_));  // of a file, perhaps a damaged one
+  probe.begin = std::min(table.offsets[probe.bucket], probe.end);
   if (probe.begin == probe.end) return;
   if (!tables_.beside_) return __builtin_prefetch(&table.items[probe.begin]);
   const char *at = reinterpret_cast<const char *>(&table.rows[probe.begin * tables_.words_]);
@@ -166,8 +166,7 @@ void Lookup::compare(State &state, size_t t, uint64_t key, uint32_t begin, uint3
     } else {
       for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&tables_.rows_[table.items[first + i] * words]);
       for (uint32_t i = 0; i < count; i++)
-        level_.row_distances(query, reinterpret_cast<const uint8_t *>(&tables_.rows_[table.items[first + i] * words]), 1, bytes,
-                             &near_[i]);
+        level_.row_distances(query, reinterpret_cast<const uint8_t *>(tables_.row_of(table.items[first + i])), 1, bytes, &near_[i]);
     }
     for (uint32_t i = 0; i < count; i++)
       if (static_cast<size_t>(near_[i]) <= state.limit) hit(state, t, key, static_cast<uint32_t>(near_[i]), first + i);
@@ -177,7 +176,7 @@ void Lookup::compare(State &state, size_t t, uint64_t key, uint32_t begin, uint3
 // A candidate of chunk t is new exactly if it differs in more bits of every other chunk than have been looked up there.
 void Lookup::hit(State &state, size_t t, uint64_t key, uint32_t distance, uint32_t at) {
   const Tables::Table &table = tables_.tables_[t];
-  const uint64_t *row = tables_.beside_ ? &table.rows[at * tables_.words_] : &tables_.rows_[table.items[at] * tables_.words_];
+  const uint64_t *row = tables_.beside_ ? &table.rows[at * tables_.words_] : tables_.row_of(table.items[at]);
   if (table.length > table.width && table.key(row) != key) return;  // shares the bucket
   for (size_t j = 0; j < state.done.size(); j++) {
     if (j == t || state.done[j] < 0) continue;
@@ -210,7 +209,7 @@ void Lookup::read_positions(State &state) const {
   hits.erase(std::remove_if(hits.begin(), hits.end(), [&](const Hit &hit) { return hit.distance > state.limit; }), hits.end());
   for (const Hit &hit : hits) __builtin_prefetch(&tables_.tables_[hit.chunk].items[hit.place]);
   for (Hit &hit : hits) {
-    hit.place = tables_.tables_[hit.chunk].items[hit.place];
+    hit.place = std::min(tables_.tables_[hit.chunk].items[hit.place], static_cast<uint32_t>(tables_.n_ - 1));
     __builtin_prefetch(first == nullptr ? nullptr : &first[hit.place]);
   }
   if (first != nullptr)
@@ -223,8 +222,9 @@ void Lookup::read_positions(State &state) const {
       continue;
     }
     size_t taken = 0;  // the first k of equal codes are enough
-    for (uint32_t i = first[hit.place]; i < first[hit.place + 1] && (k_ == 0 || taken < k_); i++)
-      taken += take(state, hit.distance, postings[i], taken);
+    const uint32_t end = std::min(first[hit.place + 1], static_cast<uint32_t>(tables_.n_codes_));
+    for (uint32_t i = first[hit.place]; i < end && (k_ == 0 || taken < k_); i++)
+      taken += take(state, hit.distance, std::min(postings[i], static_cast<uint32_t>(tables_.n_codes_ - 1)), taken);
   }
   state.found += static_cast<double>(state.keys.size() - before) * tables_.costs_.hit * correction_;
   hits.clear();

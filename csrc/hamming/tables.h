@@ -8,13 +8,30 @@
 // distance are known, and the smallest positions win as in a scan. Where that would take longer than a scan, the scan takes over.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <functional>
+#include <memory>
 
 #include "common/memory.h"
 #include "hamming/forecast.h"
 #include "hamming/search.h"
 
 namespace udsph {
+
+// Memory of one's own, or of an owner who keeps it: a mapped file.
+struct Release {
+  Release() = default;
+  Release(FreeMemory) {}
+  explicit Release(std::shared_ptr<const void> owner) : owner(std::move(owner)) {}
+  void operator()(void *memory) const {
+    if (owner == nullptr) std::free(memory);
+  }
+
+  std::shared_ptr<const void> owner;
+};
+template <class T>
+using Kept = std::unique_ptr<T[], Release>;
 
 class Tables {
  public:
@@ -29,6 +46,25 @@ class Tables {
     size_t chunks, bytes, peak;
   };
   static Size size_of(size_t n, size_t bits, size_t chunks, size_t threads);
+
+  // tables_stored.cpp: tables in a file, where their arrays lie one behind the other in five parts: directories (a uint32 per bucket and one
+  // more, table by table), entries (a uint32 per item, likewise), rows (of words: beside the entries of every table, or one of every item),
+  // and, where equal codes are kept once, firsts (a uint32 per item and one more) and postings (a uint32 per code).
+  enum : size_t { PARTS = 5 };
+  struct Shape {
+    size_t bits, codes, items;
+    bool distinct;
+    std::vector<std::pair<uint32_t, uint32_t>> chunks;  // bits of each, and of its directory
+
+    // Bytes of the parts; throws std::invalid_argument where no tables have this shape.
+    std::array<size_t, PARTS> lengths() const;
+  };
+  // The arrays where they are, of the lengths that the shape says. Nothing of them is believed in a search, so that wrong ones bring wrong
+  // results, but no reading beyond them; check() throws std::invalid_argument where they are not the tables of the codes.
+  Tables(const Shape &shape, const std::array<const void *, PARTS> &parts, const std::shared_ptr<const void> &owner);
+  void check(const Segment &codes, Poll poll) const;
+  Shape shape() const;
+  std::vector<std::pair<const void *, size_t>> pieces(size_t part) const;  // with their bytes
 
   size_t bytes() const;
   size_t chunks() const { return tables_.size(); }
@@ -53,8 +89,8 @@ class Tables {
 
   struct Table {
     size_t start, length, width;  // bits of the chunk; of the directory, which wider chunks are hashed into
-    Memory<uint32_t> offsets, items;
-    Words rows;  // beside the items, or none: they are gathered from rows_
+    Kept<uint32_t> offsets, items;
+    Kept<uint64_t> rows;  // beside the items, or none: they are gathered from rows_
 
     uint64_t key(const uint64_t *row) const;
     size_t bucket(uint64_t key) const {
@@ -62,9 +98,12 @@ class Tables {
     }
   };
 
+  // Of a file, perhaps a damaged one: an item that there is.
+  const uint64_t *row_of(uint32_t item) const { return &rows_[std::min<size_t>(item, n_ - 1) * words_]; }
   double scan_cost(double queries) const;
   class Course;
 
+  void check_table(const Table &table, const uint64_t *rows) const;
   void take_rows(const Segment &codes, Course &course);
   double distinct_share() const;
   void make_distinct();
@@ -72,8 +111,8 @@ class Tables {
 
   size_t bits_, words_, n_ = 0, n_codes_;
   bool beside_;           // rows lie beside the items of every table
-  Words rows_;            // [n_][words_]
-  Memory<uint32_t> first_, postings_;  // of distinct codes: positions at postings_[first_[i]] to [first_[i + 1]], ascending
+  Kept<uint64_t> rows_;   // [n_][words_]
+  Kept<uint32_t> first_, postings_;    // of distinct codes: positions at postings_[first_[i]] to [first_[i + 1]], ascending
   std::vector<Table> tables_;
   Costs costs_;
   mutable Forecast forecast_;  // searches add to it

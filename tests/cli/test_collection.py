@@ -38,7 +38,7 @@ def test_a_collection_lives_on_the_command_line(tmp_path: Path, codes: np.ndarra
     (tmp_path / "gone.txt").write_text("photo 5\nphoto 7\n")
     done = udsph("index", "remove", place, tmp_path / "gone.txt", "--json")
     assert json.loads(done.stdout)["gone"] == 2
-    assert "1 files" in udsph("index", "compact", place).stdout
+    assert "1 files" in udsph("index", "compact", place, "--tables", "yes").stdout
     assert json.loads(udsph("index", "info", place, "--json").stdout)["codes"] == 298
     done = udsph("index", "search", place, tmp_path / "codes.npy", "-k", 2, "--rows", 1)
     assert done.exit_code == 0 and "photo 0 (0)" in done.stdout

@@ -79,13 +79,21 @@ def index_remove(
 
 
 @command
-def index_compact(path: Folder) -> Answer:
-    """Write one file without what was removed."""
+def index_compact(
+    path: Folder,
+    tables: Annotated[
+        Literal["yes", "no"] | None,
+        Option(help="Write tables, which are searched as soon as it is opened", default="as it was"),
+    ] = None,
+) -> Answer:
+    """Write one file without what was removed, and tables that let a search look up instead of scanning."""
     with _opened(path, "a") as collection, progress("compact", "per mille") as advance:
         before = collection.stats()
-        collection.compact(progress=_told(advance))
+        collection.compact(progress=_told(advance), tables=None if tables is None else tables == "yes")
         stats = collection.stats()
     text = f"{before['files']} files, {before['bytes']:,} bytes before; {stats['files']}, {stats['bytes']:,} now"
+    if stats["codes_in_tables"]:
+        text += f", {stats['codes_in_tables']:,} codes in tables"
     return Answer(f"{text}: {plain(path)}", stats)
 
 

@@ -23,6 +23,7 @@ HEADER = (
     "checksum",
 )
 ENTRY = ("name", "offset", "length", "checksum", "flags", "reserved")
+NAMES = (b"codes", b"ids", b"text", b"offsets", b"order", b"removed", b"alive", b"tables", b"firsts", b"rows")
 NUMBERS = (0, 1, 2, 7, 511, 512, 4095, 4096, 1 << 20, 2**31, 2**32 - 1, 2**47, 2**63 - 1, 2**63, 2**64 - 1)
 VALUES = (
     None,
@@ -126,7 +127,7 @@ def mutated(data, chance):
         entry = chance.choice(parts.entries)
         field = chance.choice(ENTRY)
         if field == "name":
-            entry["name"] = chance.choice([b"codes", b"ids", b"text", b"offsets", b"new", b"alive", b"\xff" * 16])
+            entry["name"] = chance.choice([*NAMES, b"new", b"\xff" * 16])
         else:
             entry[field] = _number(entry[field], chance) % (1 << (32 if field in ("checksum", "flags") else 64))
     elif what == "entries":
@@ -136,7 +137,7 @@ def mutated(data, chance):
         else:
             parts.entries.append(dict(parts.entries[one]))
             if chance.random() < 0.5:
-                parts.entries[-1]["name"] = chance.choice([b"ids", b"offsets", b"text", b"removed", b"alive", b"more"])
+                parts.entries[-1]["name"] = chance.choice([*NAMES, b"more"])
     elif what == "text" and any(entry["name"].startswith(b"manifest") for entry in parts.entries):
         parts.replace("manifest", _text(json.loads(parts.section("manifest")), chance))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from udsph.hamming.collection.manifest import Entry, Manifest, write_manifest
 from udsph.hamming.collection.segment_file import Progress, write_compacted, write_segment
 from udsph.hamming.collection.state import State
 from udsph.hamming.filters import BLOCK
+from udsph.hamming.multi import Multi
 from udsph.hamming.segments import Snapshot
 
 _RATIO = 4  # a file that is less than so many times as large as what follows it is written again with it
@@ -27,12 +29,14 @@ class Plan(NamedTuple):
     begin: int
 
 
-def plan(manifest: Manifest, snapshot: Snapshot) -> Plan:
+def plan(manifest: Manifest, snapshot: Snapshot, tabled: Collection[str] = ()) -> Plan:
     """What to write so that the files hold a snapshot which begins with the positions of a manifest.
 
     Only the last file may end within a block, so the codes of such a block are written again with the new ones. Small
     files are written again too, so that there are few: their sizes fall by a factor from one to the next, but for those
     that are too large to be part of a quick commit.
+
+    tabled : files with tables, which are not written again: that would lose the tables
     """
     kept, begin = list(manifest.entries), manifest.positions
     if begin == snapshot.n:
@@ -44,7 +48,7 @@ def plan(manifest: Manifest, snapshot: Snapshot) -> Plan:
         if whole:
             kept.append(last._replace(codes=whole))
     size = (snapshot.bits + 7) // 8 + 8  # of a code and its id, more or less
-    while kept:
+    while kept and kept[-1].file not in tabled:
         both = snapshot.n - begin + kept[-1].codes
         if kept[-1].codes >= _RATIO * (snapshot.n - begin) or both * size > _MOST_REWRITTEN:
             break
@@ -54,7 +58,8 @@ def plan(manifest: Manifest, snapshot: Snapshot) -> Plan:
 
 def write_changes(folder: Path, state: State, snapshot: Snapshot, *, durable: bool) -> Manifest:
     """Write what is new in a snapshot that begins with the positions of the state; returns the next manifest."""
-    kept, begin = plan(state.manifest, snapshot)
+    tabled = {name for name, file in state.files.items() if file.tables is not None}
+    kept, begin = plan(state.manifest, snapshot, tabled)
     entries = kept
     if begin < snapshot.n:
         _verify_rewritten(state, begin)
@@ -65,15 +70,21 @@ def write_changes(folder: Path, state: State, snapshot: Snapshot, *, durable: bo
 
 
 def write_anew(
-    folder: Path, state: State, snapshot: Snapshot, *, durable: bool, progress: Progress | None = None
+    folder: Path,
+    state: State,
+    snapshot: Snapshot,
+    *,
+    durable: bool,
+    progress: Progress | None = None,
+    built: Multi | None = None,
 ) -> Manifest:
-    """Write a snapshot without what was removed in one file; returns the next manifest."""
+    """Write a snapshot without what was removed, and tables over it, in one file; returns the next manifest."""
     for file in state.files.values():
-        file.verify()
+        file.verify(derived=False)
     entries: tuple[Entry, ...] = ()
     if len(snapshot):
         name = names.new_segment_name()
-        written = write_compacted(folder / name, snapshot, durable=durable, progress=progress)
+        written = write_compacted(folder / name, snapshot, durable=durable, progress=progress, built=built)
         entries = (Entry(name, len(snapshot), *written),)
     return _next(state.manifest, snapshot, entries, anew=True)
 
@@ -83,7 +94,7 @@ def _verify_rewritten(state: State, begin: int) -> None:
     base = 0
     for entry in state.manifest.entries:
         if begin < base + entry.codes:
-            state.files[entry.file].verify(max(0, begin - base))
+            state.files[entry.file].verify(max(0, begin - base), derived=False)
         base += entry.codes
 
 

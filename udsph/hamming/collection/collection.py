@@ -14,12 +14,16 @@ from udsph.hamming.collection import folder as names
 from udsph.hamming.collection.handle import Handle, dead
 from udsph.hamming.collection.manifest import read_manifest
 from udsph.hamming.collection.writer import Tell, Writer
+from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.ids import Unknown
 from udsph.hamming.index import Progress, listener
-from udsph.hamming.segments import Duplicates
+from udsph.hamming.multi import Multi
+from udsph.hamming.segments import Duplicates, Snapshot
 from udsph.hamming.storage import FormatError
+from udsph.threads import thread_count
 
+_BUILDING = 0.5  # of the work of a compaction with tables
 _MOST_UNCOMMITTED = 1 << 27  # bytes of codes and ids that an import holds in memory
 
 _Self = TypeVar("_Self", bound="Collection")
@@ -46,8 +50,8 @@ class Collection(Handle):
     -----
     Used in ``with``, a writer commits at the end of the block, unless it is left by an exception. Everything that an
     ``Index`` can do works here: ``copy`` gives an ``Index`` in memory, ``save`` writes one file, ``merge`` takes codes
-    from another index or collection. ``optimize`` builds its tables in memory. A pickled collection opens the folder
-    again, for reading.
+    from another index or collection. ``optimize`` builds its tables in memory, and ``compact`` writes them to the file,
+    where whoever opens the collection has them at once. A pickled collection opens the folder again, for reading.
 
     Examples
     --------
@@ -192,19 +196,23 @@ class Collection(Handle):
         with self._changes.here:
             if self.changed:
                 anew = self._snapshot.closings != self._state.snapshot.closings
-                self._commit(writer, anew=anew)
+                self._commit(writer, self._snapshot, anew=anew)
             return self.generation
 
-    def compact(self, progress: Progress | bool | None = None) -> int:
-        """Commit, and write all codes to one file without those that were removed.
+    def compact(self, progress: Progress | bool | None = None, *, tables: bool | None = None) -> int:
+        """Commit, and write all codes to one file without those that were removed, and the tables over them.
 
-        Searches go on meanwhile, here and elsewhere; changes wait. Needs room for a second copy of the codes and ids.
+        Searches go on meanwhile, here and elsewhere; changes wait. Needs room for a second copy of what is written.
         Checksums of what is copied are compared first.
 
         Parameters
         ----------
         progress : callable or True, optional
             Called as ``progress(share, what)``, as by ``Index.optimize``. True writes to stderr.
+        tables : bool, optional
+            Whether tables are written, as ``Index.optimize`` builds them: they are searched where they lie from the
+            first query after opening on, and take up to 48 bytes a code in the file; building them takes memory as
+            said there. By default, if this collection has tables, in its file or by ``optimize``.
 
         Returns
         -------
@@ -215,14 +223,43 @@ class Collection(Handle):
         ------
         FormatError
             A file is damaged: nothing was changed.
+        MemoryError
+            Tables need more memory than there is: nothing was changed.
         InputError, OSError
             As for ``commit``.
         """
         writer, tell = self._check_writer(), listener(progress)
         with self._changes.here:
-            if self.changed or self._snapshot.alive is not None or len(self._state.files) > 1:
-                self._commit(writer, anew=True, tell=lambda share: tell(share, "writing codes"))
+            files, segments = self._state.files.values(), self._snapshot.segments
+            if tables is None:
+                tables = any(isinstance(segment, Multi) for segment in segments)
+            stored = any(file.tables is not None for file in files)
+            whole = not self.changed and self._snapshot.alive is None and len(files) <= 1
+            if whole and tables == stored:
+                return self.generation
+            snapshot, built = self._snapshot, None
+            if tables:
+                snapshot = snapshot.compacted()
+                built = self._to_store(snapshot, lambda share, what: tell(_BUILDING * share, what))
+                if built is None and whole and not stored:
+                    return self.generation
+            else:
+                snapshot = state.without_tables(snapshot)
+            begin = 0.0 if built is None else _BUILDING
+            self._commit(
+                writer, snapshot, anew=True, built=built,
+                tell=lambda share: tell(begin + (1 - begin) * share, "writing codes"),
+            )  # fmt: skip
             return self.generation
+
+    def _to_store(self, snapshot: Snapshot, tell: Progress) -> Multi | None:
+        """Tables over the whole blocks of a snapshot: those of ``optimize`` where they are over all, or new ones."""
+        first = snapshot.segments[0] if snapshot.segments else None
+        own = not any(first is file.tables for file in self._state.files.values())  # those of a file were not verified
+        if isinstance(first, Multi) and own and len(first) == snapshot.n // BLOCK * BLOCK:
+            return first
+        built, self._why = self._built(snapshot, 0, thread_count(None), tell)
+        return built if isinstance(built, Multi) else None
 
     def rollback(self) -> None:
         """Give up the changes since the last commit."""
@@ -287,7 +324,7 @@ class Collection(Handle):
             raise FormatError(f"{error.filename} is missing") from None
 
     def stats(self) -> dict[str, Any]:
-        """Numbers: generation, codes, codes removed but still in files, files and their bytes, bits, kind of ids."""
+        """Numbers: generation, codes, those removed but still in files, files and bytes, bits, ids, stored tables."""
         self._check_open()
         manifest, snapshot = self._state.manifest, self._snapshot
         return {
@@ -300,6 +337,7 @@ class Collection(Handle):
             "files": len(manifest.entries),
             "bytes": sum(entry.size for entry in manifest.entries),
             "codes_in_files": [entry.codes for entry in manifest.entries],
+            "codes_in_tables": sum(len(file.tables) for file in self._state.files.values() if file.tables is not None),
         }
 
     def close(self) -> None:
@@ -324,9 +362,17 @@ class Collection(Handle):
         finally:
             self._end()
 
-    def _commit(self, writer: Writer, *, anew: bool, tell: Tell = lambda share: None) -> None:
+    def _commit(
+        self,
+        writer: Writer,
+        snapshot: Snapshot,
+        *,
+        anew: bool,
+        tell: Tell = lambda share: None,
+        built: Multi | None = None,
+    ) -> None:
         self._state = writer.settled(self._state)
-        self._state = writer.commit(self._state, self._snapshot, anew=anew, tell=tell)
+        self._state = writer.commit(self._state, snapshot, anew=anew, tell=tell, built=built)
         self._snapshot = self._state.snapshot
         writer.clean(self._state.manifest)
 

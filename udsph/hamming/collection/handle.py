@@ -184,6 +184,8 @@ class Handle(Index):
         self = cls.__new__(cls)
         self._state, self._writer, self._closed = found, writer, False
         self._take(Contents(found.manifest.bitorder, found.snapshot))
+        if any(file.tables is not None for file in found.files.values()):
+            self._why = "its tables are stored"
         self.path, self.mode = folder, "r" if writer is None else "a"
         return self
 

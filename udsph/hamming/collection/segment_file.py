@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from udsph.files import replacing
 from udsph.hamming import storage
 from udsph.hamming.codes import MAX_BITS
-from udsph.hamming.collection import container
+from udsph.hamming.collection import container, tables
 from udsph.hamming.collection.container import Container, Image, Section, Writer
 from udsph.hamming.filters import BLOCK
+from udsph.hamming.multi import Multi
 from udsph.hamming.names import MAX_ID, Column, Integers, Strings
 from udsph.hamming.segments import Snapshot
 from udsph.hamming.storage import FormatError
@@ -26,7 +27,8 @@ KIND = "segment"
 
 _ABOUT = struct.Struct("<IIQ")  # bits, layout, codes
 _SLICES = 0  # layout: blocks of 512 codes in slices
-_SECTIONS = ("segment", "codes", "ids", "offsets", "text", "order")
+_SECTIONS = ("segment", "codes", "ids", "offsets", "text", "order", *tables.SECTIONS)
+_DERIVED = ("order", *tables.SECTIONS)  # what others say in another way
 _STEP = 1 << 16  # codes that are written at a time
 _BYTES_PER_STEP = 1 << 24
 _ORDERED = range(1 << 14, 1 << 27)  # ids whose order is stored: of fewer it is made in no time, of more in no memory
@@ -61,6 +63,9 @@ class SegmentFile:
         self.words: Words = _bytes(image, codes).view("<u8")
         self.ids = self._read_ids(image)
         self.order = self._read_order(image)
+        self.tables = tables.map_tables(
+            image, contents, self.bits, self.n, self.words
+        )  # over its whole blocks, or None
 
     def _read_order(self, image: Image) -> NDArray[np.uint32] | None:
         if "order" not in self.contents.sections or not isinstance(self.ids, Integers):
@@ -81,8 +86,10 @@ class SegmentFile:
             raise FormatError(f"{self.name}: the strings do not fill their section of {len(text)} bytes")
         return Strings(offsets, text)
 
-    def verify(self, first: int = 0, progress: Progress | None = None) -> None:
+    def verify(self, first: int = 0, progress: Progress | None = None, *, derived: bool = True) -> None:
         """Read the file from the code ``first`` on: checksums, no bit beyond the codes, ids that can be ids.
+
+        derived : whether order and tables are checked too
 
         Raises
         ------
@@ -95,8 +102,8 @@ class SegmentFile:
             if os.fstat(file.fileno()).st_size != self.contents.size:
                 raise FormatError(f"{self.name} is truncated or was changed since it was opened")
             for section in self.contents.sections.values():
-                if section.name == "order" and first:
-                    continue  # not copied with some of the codes
+                if section.name in _DERIVED and not derived:
+                    continue
                 for chunk in container.verified(file, section, self.name, self._byte(section.name, first)):
                     if progress is not None:
                         progress(len(chunk))
@@ -108,10 +115,12 @@ class SegmentFile:
         if isinstance(self.ids, Integers):
             if self.n > first and int(self.ids.values[first:].min()) < 0:
                 raise FormatError(f"{self.name}: the section 'ids' holds a negative id")
-            if first == 0 and self.order is not None and keys_in_order(self.ids, self.order) is None:
+            if derived and self.order is not None and keys_in_order(self.ids, self.order) is None:
                 raise FormatError(f"{self.name}: the section 'order' is not the order of the ids")
         elif self.ids is not None:
             _check_strings(self.ids, first, self.name)
+        if derived and self.tables is not None:
+            tables.check_tables(self.tables, self.name)
 
     def _byte(self, section: str, code: int) -> int:
         """Where a code, or what belongs to it, begins in a section."""
@@ -193,8 +202,13 @@ def write_segment(
     return _write(path, snapshot, snapshot.n - begin, words, columns, named, durable, progress)
 
 
-def write_compacted(path: Path, snapshot: Snapshot, *, durable: bool, progress: Progress | None = None) -> Written:
-    """Write all codes but the removed ones, and their ids."""
+def write_compacted(
+    path: Path, snapshot: Snapshot, *, durable: bool, progress: Progress | None = None, built: Multi | None = None
+) -> Written:
+    """Write all codes but the removed ones, and their ids.
+
+    built : tables over the whole blocks of the codes, to be written too; then none was removed
+    """
 
     def words() -> Iterator[Words]:
         kept: NDArray[np.int64] = np.empty(0, np.int64)
@@ -217,7 +231,7 @@ def write_compacted(path: Path, snapshot: Snapshot, *, durable: bool, progress: 
             base += len(column)
 
     named, ordered = not snapshot.ids.positional or snapshot.alive is not None, not snapshot.ids.multi
-    return _write(path, snapshot, len(snapshot), words, columns, named, durable, progress, ordered)
+    return _write(path, snapshot, len(snapshot), words, columns, named, durable, progress, ordered, built)
 
 
 def _living(snapshot: Snapshot, begin: int, end: int) -> Iterator[NDArray[np.int64]]:
@@ -251,11 +265,13 @@ def _write(
     durable: bool,
     progress: Progress | None,
     ordered: bool = False,
+    built: Multi | None = None,
 ) -> Written:
     """Write the sections; ``columns`` is gone through twice for strings, whose offsets come before their text.
 
     named : whether the ids are written; otherwise they are the positions.
     ordered : whether the order of ids that are integers is written too.
+    built : tables that are written too.
     """
 
     def told(pieces: Iterator[NDArray[Any]], dtype: str) -> Iterator[NDArray[Any]]:
@@ -285,4 +301,6 @@ def _write(
                 order = _order_of(columns())
                 if order is not None:
                     writer.add("order", [order], required=False)
+        if built is not None:
+            tables.write_tables(writer, built, progress or (lambda count: None))
         return Written(*writer.finish())

@@ -178,7 +178,9 @@ def segments_of(manifest: Manifest, files: dict[str, SegmentFile], first: int) -
     base = 0
     for entry in manifest.entries:
         begin, end, file = max(0, first - base) // BLOCK, entry.codes // BLOCK, files[entry.file]
-        if end > begin:
+        if begin == 0 and file.tables is not None and len(file.tables) == end * BLOCK:
+            segments = (*segments, file.tables)
+        elif end > begin:
             lying = file.words[begin * words : end * words]
             segments = (*segments, backend.map_segment(bits, (end - begin) * BLOCK, lying))
         if entry.codes % BLOCK:
@@ -189,15 +191,26 @@ def segments_of(manifest: Manifest, files: dict[str, SegmentFile], first: int) -
 
 
 def with_tables_of(old: Snapshot, state: State) -> State:
-    """The same with the tables that a snapshot of the same first positions has."""
-    kept = old.segments
-    while kept and not isinstance(kept[-1], Multi):
-        kept = kept[:-1]
-    if not kept:
+    """The same with the tables that a snapshot of the same first positions has, where its own are not over more."""
+    kept = _in_tables(old.segments)
+    if sum(map(len, kept)) <= sum(map(len, _in_tables(state.snapshot.segments))):
         return state
     now = state.snapshot
     segments = (*kept, *segments_of(state.manifest, state.files, sum(map(len, kept))))
     return state._replace(snapshot=Snapshot(now.empty, segments, now.ids, now.alive, now.closings))
+
+
+def without_tables(snapshot: Snapshot) -> Snapshot:
+    """The same codes, all to be scanned."""
+    segments = tuple(part.segment if isinstance(part, Multi) else part for part in snapshot.segments)
+    return Snapshot(snapshot.empty, segments, snapshot.ids, snapshot.alive, snapshot.closings)
+
+
+def _in_tables(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """The segments up to the last one that has tables."""
+    while segments and not isinstance(segments[-1], Multi):
+        segments = segments[:-1]
+    return segments
 
 
 def verify(state: State, tell: Callable[[float], object] = lambda share: None) -> None:

@@ -16,6 +16,8 @@ from udsph.hamming.collection import folder as names
 from udsph.hamming.collection.lock import WriterLock
 from udsph.hamming.collection.manifest import Manifest, read_manifest
 from udsph.hamming.collection.state import State
+from udsph.hamming.collection.tables import bytes_of
+from udsph.hamming.multi import Multi
 from udsph.hamming.segments import Snapshot
 from udsph.hamming.storage import FormatError
 
@@ -55,7 +57,15 @@ class Writer:
                 "open it again here when that one is closed"
             )
 
-    def commit(self, before: State, snapshot: Snapshot, *, anew: bool, tell: Tell = lambda share: None) -> State:
+    def commit(
+        self,
+        before: State,
+        snapshot: Snapshot,
+        *,
+        anew: bool,
+        tell: Tell = lambda share: None,
+        built: Multi | None = None,
+    ) -> State:
         """Make a snapshot the next generation.
 
         Parameters
@@ -67,6 +77,8 @@ class Writer:
             positions of the last generation.
         tell : callable
             Is told of the share that is done of writing anew.
+        built : Multi, optional
+            Tables over the whole blocks of a snapshot from which nothing was removed, to be written with it.
 
         Raises
         ------
@@ -78,14 +90,16 @@ class Writer:
         self._lock.check()
         changes.check_newest(self._folder, before.manifest.generation)
         if anew:
-            done, total = 0, len(snapshot) * ((snapshot.bits + 7) // 8)
+            done, total = 0, len(snapshot) * ((snapshot.bits + 7) // 8) + (0 if built is None else bytes_of(built))
 
             def told(count: int) -> None:
                 nonlocal done
                 done += count
                 tell(min(1.0, done / max(1, total)))
 
-            manifest = changes.write_anew(self._folder, before, snapshot, durable=self._durable, progress=told)
+            manifest = changes.write_anew(
+                self._folder, before, snapshot, durable=self._durable, progress=told, built=built
+            )
         else:
             manifest = changes.write_changes(self._folder, before, snapshot, durable=self._durable)
         try:

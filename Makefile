@@ -12,7 +12,8 @@ demo: $(VENV)/train
 	$(BIN)/udsph demo --output demo-output
 
 test: $(VENV)/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not cluster" tests
+	OMP_NUM_THREADS=1 timeout 600 tests/distributed/alone.sh $(BIN)/python -m pytest -m cluster tests/distributed
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

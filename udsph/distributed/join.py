@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from udsph.distributed.snapshot import ShardedSnapshot
-from udsph.hamming.joins import Pairs
+from udsph.hamming.operations.joins import Pairs
 
 _CAPACITY = 1 << 22  # pairs of a block
 _LEAST, _MOST = 1 << 14, 1 << 20  # codes of one shard that are joined at a time

@@ -18,10 +18,11 @@ from udsph.distributed import places
 from udsph.distributed.errors import ShardError
 from udsph.distributed.parts import Filter, Part, between
 from udsph.distributed.source import Run, Spec, described
-from udsph.hamming import backend, joins, storage
+from udsph.hamming import backend, storage
 from udsph.hamming.collection import state
 from udsph.hamming.ids import Ids
 from udsph.hamming.names import Column, Integers, Texts
+from udsph.hamming.operations import joins
 from udsph.hamming.results import merge_range, merge_search
 from udsph.hamming.segments import Snapshot
 from udsph.hamming.storage import FormatError

@@ -255,7 +255,9 @@ class ShardedSnapshot(Snapshot):
         allowed = None if where is None else resolve(self, where, unknown)
         if allowed is None:
             return [None] * len(self.calls.specs)
-        whole: Bits | Ranks = Ranks(allowed.positions) if isinstance(allowed, Few) else Bits(allowed.view(np.uint8), self.n)
+        whole: Bits | Ranks = (
+            Ranks(allowed.positions) if isinstance(allowed, Few) else Bits(allowed.view(np.uint8), self.n)
+        )
         filters = []
         for begin, end in itertools.pairwise(self.ends.ranks):
             part = whole.between(begin, end)

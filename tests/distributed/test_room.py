@@ -1,0 +1,52 @@
+"""The room is entered without Ray, and says what is missing where it is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from udsph.distributed import ClusterError, cluster, connect
+from udsph.errors import MissingExtra
+
+
+def test_the_room_and_its_index_are_imported_without_ray():
+    script = "import sys, udsph.distributed as d; d.ShardedIndex; print('ray' in sys.modules, 'torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"udsph.distributed needs the extra 'distributed'"):
+        connect("local")
+
+
+class NoRay:
+    """In place of ray, in a process that is in no cluster."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **_: object) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        ("auto", ConnectionError("none"), r"address='auto': no Ray cluster runs on this machine: start one with"),
+        ("local", RuntimeError("Version mismatch:\n Ray 1.9"), r"address='local': Version mismatch: Ray 1.9"),
+        ("127.0.0.1:1", None, r"address='127.0.0.1:1': no Ray cluster answers there .*refused"),
+        ("somewhere", None, r"address='somewhere': expected auto, local or HOST:PORT"),
+        ("ray://a:10001", None, r"Ray Client is not supported"),
+    ],
+)
+def test_no_cluster_at_an_address_is_one_error(monkeypatch, address, error, message):
+    monkeypatch.setattr(cluster, "ray", lambda: NoRay(error))
+    with pytest.raises(ClusterError, match=message):
+        connect(address)

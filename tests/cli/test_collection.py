@@ -53,6 +53,25 @@ def test_a_collection_lives_on_the_command_line(tmp_path: Path, codes: np.ndarra
         assert [row["id"] for row in csv.DictReader(file)] == ids.reshape(-1).tolist()
 
 
+def test_an_import_makes_the_collection(tmp_path: Path, codes: np.ndarray) -> None:
+    place, again = tmp_path / "new", tmp_path / "again"
+    done = udsph("index", "import", place, tmp_path / "codes.txt", "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["bits"] == 64
+    assert "300 codes: " in udsph("index", "export", place, tmp_path / "codes.csv").stdout
+    assert "300 codes read" in udsph("index", "import", again, tmp_path / "codes.csv", "--bits", 64).stdout
+    np.testing.assert_array_equal(hamming.Collection.open(again).reconstruct(["photo 7"]), codes[[7]])
+    (tmp_path / "none.csv").write_text("id,code\n")
+    for said, *arguments in (
+        ("--bits 8 is for a new collection", place, tmp_path / "codes.csv", "--bits", 8),
+        ("has no codes: say their width by --bits", tmp_path / "other", tmp_path / "none.csv"),
+        (".xyz is not read", tmp_path / "other", tmp_path / "a.xyz"),
+        ("No such file", tmp_path / "other", tmp_path / "a.csv"),
+    ):
+        done = udsph("index", "import", *arguments)
+        assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "other").exists()
+
+
 def test_positions_are_ids_too(tmp_path: Path, codes: np.ndarray) -> None:
     place = tmp_path / "c"
     udsph("index", "create", place, "--bits", 64, "--keep", 2)

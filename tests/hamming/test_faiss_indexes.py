@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import struct
@@ -73,7 +74,7 @@ def made(name: str) -> Any:
     return index
 
 
-FILES = ["flat", "empty", "IndexBinaryIDMap", "IndexBinaryIDMap2"]
+FILES = ["flat", "empty", "IndexBinaryIDMap", "IndexBinaryIDMap2", "ivf in a map"]
 
 
 def assert_finds_the_same(ours: hamming.FlatIndex, theirs: Any, exact: Any = None) -> None:
@@ -122,13 +123,48 @@ def test_a_file_is_read_without_faiss(tmp_path: Path) -> None:
     assert done.stdout == f"{N}\n", done.stderr
 
 
-@pytest.mark.parametrize("name", ["ivf", "hnsw", "multi-hash"])
-def test_a_file_of_another_kind_is_refused_by_name(name: str, tmp_path: Path) -> None:
-    theirs, path = made(name), str(tmp_path / "index.faiss")
+@pytest.mark.parametrize("name", ["ivf", "sparse ivf", "hnsw", "multi-hash", "hash", "ivf with ids"])
+def test_files_of_other_kinds_are_read_for_their_codes(name: str, tmp_path: Path) -> None:
+    codes, path = codes_of(), str(tmp_path / "index.faiss")
+    ids = np.arange(N)
+    if name in ("ivf", "hnsw", "multi-hash"):
+        theirs = made(name)
+    elif name == "hash":
+        theirs = faiss.IndexBinaryHash(BITS, 5)
+        theirs.add(codes)
+    else:
+        quantizer = faiss.IndexBinaryFlat(BITS)
+        theirs = faiss.IndexBinaryIVF(quantizer, BITS, 4 if "ids" in name else 64)
+        theirs.train(codes)
+        ids = np.random.default_rng(3).permutation(9 * N)[:N] if "ids" in name else ids
+        few = codes[:7] if name == "sparse ivf" else codes  # most lists are empty
+        ids = ids[: len(few)]
+        theirs.add_with_ids(few, ids)
     faiss.write_index_binary(theirs, path)
-    with pytest.raises(FormatError, match=rf"holds a {type(theirs).__name__}.*from_faiss\(faiss.read_index_binary"):
-        from_faiss(path)
-    assert len(from_faiss(faiss.read_index_binary(path))) == N
+    index = from_faiss(path)
+    assert sorted(index.ids.tolist()) == sorted(ids.tolist())
+    np.testing.assert_array_equal(index.reconstruct(ids), codes[: len(ids)])
+    assert index.ids.tolist() == sorted(ids.tolist())
+
+
+def test_files_whose_codes_are_not_there_are_refused_by_name(tmp_path: Path) -> None:
+    image = b"IBFf" + bytes(faiss.serialize_index_binary(made("flat")))[4:]
+    with pytest.raises(FormatError, match=r"holds a IndexBinaryFromFloat.*from_faiss\(faiss.read_index_binary"):
+        from_faiss(io.BytesIO(image))
+
+
+@pytest.mark.parametrize("name", ["ivf", "hnsw", "multi-hash"])
+def test_damage_of_other_kinds_is_an_error_or_changes_codes_and_ids_alone(name: str) -> None:
+    right, rng = image(name), np.random.default_rng(0)
+    for length in rng.integers(0, len(right), 60):
+        if name != "multi-hash" or length < 1000:
+            with pytest.raises(FormatError):
+                from_faiss(io.BytesIO(right[:length]))
+    for _ in range(300):
+        damaged = bytearray(right)
+        damaged[int(rng.choice([rng.integers(0, 200), rng.integers(0, len(right))]))] ^= 1 << int(rng.integers(0, 8))
+        with contextlib.suppress(ValueError):  # FormatError, or ids that an index cannot have
+            assert len(from_faiss(io.BytesIO(bytes(damaged)))) == N
 
 
 def test_indexes_that_have_no_binary_codes_are_refused(tmp_path: Path) -> None:

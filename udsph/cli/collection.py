@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     from udsph.hamming import Collection
 
 Folder = Annotated[Path, Argument(help="The collection's folder")]
-Columns = Annotated[str, Option(help="Column of codes, of a Parquet file", metavar="NAME")]
+Source = Annotated[
+    Path,
+    Argument(
+        help="Codes: .npy, .parquet, .arrow, .csv, .fps, .faiss, .usearch, .txt or .hex with one in every line, or the "
+        "folder of a dataset of Hugging Face"
+    ),
+]
+Columns = Annotated[str, Option(help="Column of codes, of files that have columns", metavar="NAME")]
+Ids = Annotated[
+    str | None, Option(help="Column of ids, likewise; '' for none", default="id, where there is one", metavar="NAME")
+]
+Twice = Annotated[
+    Literal["error", "keep", "replace"], Option(help="What happens where an id is there already, or comes again")
+]
 
 
 @command
@@ -38,22 +51,40 @@ def index_create(
 @command
 def index_add(
     path: Folder,
-    source: Annotated[Path, Argument(help="Codes: .npy, .parquet, .fps, or .txt or .hex with a code in every line")],
+    source: Source,
     code_column: Columns = "code",
-    id_column: Annotated[
-        str | None, Option(help="Column of ids, of a Parquet file", default="id, where there is one", metavar="NAME")
-    ] = None,
-    duplicates: Annotated[
-        Literal["error", "keep", "replace"], Option(help="What happens where an id is there already")
-    ] = "error",
+    id_column: Ids = None,
+    duplicates: Twice = "error",
 ) -> Answer:
     """Add the codes of a file, and commit. What an import that was stopped has committed stays: '--duplicates keep'."""
-    with _opened(path, "a") as collection, progress("add", "per mille") as advance:
-        count = collection.import_codes(
-            source, code_column=code_column, id_column=id_column, duplicates=duplicates, progress=_told(advance)
-        )
-        stats = collection.stats()
-    return Answer(f"{count:,} codes read, {stats['codes']:,} are there: {plain(path)}", {"read": count, **stats})
+    return _imported(path, source, code_column, id_column, duplicates)
+
+
+@command
+def index_import(
+    path: Folder,
+    source: Source,
+    bits: Annotated[
+        int | None, Option(help="Width of the codes, of a new collection", default="as the file has", least=1)
+    ] = None,
+    bitorder: Annotated[Literal["little", "big"], Option(help="Of a new collection")] = "little",
+    code_column: Columns = "code",
+    id_column: Ids = None,
+    duplicates: Twice = "error",
+) -> Answer:
+    """Add the codes of a file, and make the collection where there is none yet."""
+    from udsph.hamming import Collection
+    from udsph.hamming.collection import formats
+
+    if not path.exists() or not any(path.iterdir()):
+        found = formats.open_source(source, formats.Columns(code_column, id_column, bits))
+        width = formats.bits_of(found)
+        if width is None and bits is None:
+            raise InputError(f"{source} has no codes: say their width by --bits")
+        Collection.create(path, bits or width or 0, bitorder=bitorder, multi=found.multi).close()
+    elif bits is not None:
+        raise InputError(f"bits={bits} is for a new collection, {path} is there already")
+    return _imported(path, source, code_column, id_column, duplicates)
 
 
 @command
@@ -146,15 +177,26 @@ def index_search(
 @command
 def index_export(
     path: Folder,
-    output: Annotated[Path, Argument(help="Where: .npy (codes alone), .parquet, .fps, .txt or .hex")],
+    output: Annotated[
+        Path, Argument(help="Where: .npy (codes alone), .parquet, .arrow, .csv, .fps, .faiss, .txt or .hex")
+    ],
     code_column: Columns = "code",
-    id_column: Annotated[str, Option(help="Column of ids, of a Parquet file", metavar="NAME")] = "id",
+    id_column: Annotated[str, Option(help="Column of ids, likewise", metavar="NAME")] = "id",
 ) -> Answer:
     """Write all codes and their ids to a file of another program."""
     with _opened(path) as collection, progress("export", "per mille") as advance:
         collection.export_codes(output, code_column=code_column, id_column=id_column, progress=_told(advance))
         count = len(collection)
     return Answer(f"{count:,} codes: {plain(output)}", {"codes": count, "output": output})
+
+
+def _imported(path: Path, source: Path, code_column: str, id_column: str | None, duplicates: Any) -> Answer:
+    with _opened(path, "a") as collection, progress("add", "per mille") as advance:
+        count = collection.import_codes(
+            source, code_column=code_column, id_column=id_column, duplicates=duplicates, progress=_told(advance)
+        )
+        stats = collection.stats()
+    return Answer(f"{count:,} codes read, {stats['codes']:,} are there: {plain(path)}", {"read": count, **stats})
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from udsph.hamming.filters import Alive
 from udsph.hamming.names import Column, Integers, Keys, Places, Strings, Texts, Wanted
 
+_MUCH_LONGER = 3  # keys among so many times as many are looked up one by one
 RECENT = 1024  # ids that are looked up one by one before they become a chunk
 
 Order = NDArray[np.int64] | NDArray[np.uint32]
@@ -21,11 +22,12 @@ class Chunk:
     Those that were removed when two chunks were joined are in the column, but are not found.
     """
 
-    __slots__ = ("_index", "values")
+    __slots__ = ("_index", "_sorted", "values")
 
     def __init__(self, values: Column) -> None:
         self.values = values
         self._index: tuple[Keys, Order | None] | None = None
+        self._sorted: Keys | None = None  # of integers whose places nobody has asked for
 
     def __len__(self) -> int:
         return len(self.values)
@@ -35,7 +37,8 @@ class Chunk:
         """Bytes of ids and of what finds them."""
         index = self._index
         if index is None:
-            return self.values.nbytes
+            keys = self._sorted
+            return self.values.nbytes + (0 if keys is None or keys is self.values.keys() else keys.nbytes)
         keys, order = index
         own = keys.nbytes if order is not None else 0
         return self.values.nbytes + own + (0 if order is None else order.nbytes)
@@ -53,18 +56,40 @@ class Chunk:
             else:
                 order = np.argsort(keys)
                 index = keys[order], _small(order, len(keys))
-            self._index = index
+            self._index, self._sorted = index, None
             self.values.ordered()
         return index
 
+    def ordered_keys(self) -> Keys:
+        """Keys in ascending order alone, which of integers are found many times as fast as their places."""
+        index, keys = self._index, self._sorted
+        if index is not None or not isinstance(self.values, Integers):
+            return self.index()[0]
+        if keys is None:
+            keys = self.values.keys()
+            self._sorted = keys = keys if bool((keys[1:] >= keys[:-1]).all()) else np.sort(keys)
+        return keys
+
+    def shared(self, keys: Keys) -> Keys:
+        """Those of some ascending keys that are here too; of strings there may be others."""
+        own = self.ordered_keys()
+        if len(own) > _MUCH_LONGER * len(keys):
+            first = np.searchsorted(own, keys)
+            return keys[own[np.minimum(first, len(own) - 1)] == keys]
+        if len(own) == 0:
+            return own
+        both = np.sort(np.concatenate([own, keys]), kind="stable")  # two sorted runs: one pass
+        return np.intersect1d(both[1:][both[1:] == both[:-1]], keys)
+
     def repeated(self) -> Any:
         """An id that occurs twice, or None."""
-        keys, order = self.index()
+        keys = self.ordered_keys()
         twice = np.flatnonzero(keys[1:] == keys[:-1])
         if twice.size == 0:
             return None
         if isinstance(self.values, Integers):
             return int(keys[twice[0]])
+        keys, order = self.index()
         places = np.arange(len(keys)) if order is None else order
         seen: set[str] = set()
         for text in self.values.take(places[np.unique([twice, twice + 1])].astype(np.int64)):
@@ -110,8 +135,16 @@ class Chunk:
 
     def joined(self, other: Chunk, alive: NDArray[np.bool_] | None) -> Chunk:
         """This chunk and the one that follows; ``alive`` says which of both are still there."""
-        (left, left_order), (right, right_order) = self.index(), other.index()
         both = Chunk(type(self.values).joined([self.values, other.values]))
+        if alive is None and self._index is None and isinstance(self.values, Integers):  # nobody asks for places so far
+            parts = [self.ordered_keys(), other.ordered_keys()]
+            ascends = parts[0] is self.values.keys() and parts[1] is other.values.keys()
+            if ascends and bool((parts[0][-1:] <= parts[1][:1]).all()):
+                both._sorted = both.values.keys()
+            else:
+                both._sorted = np.sort(np.concatenate(parts), kind="stable")
+            return both
+        (left, left_order), (right, right_order) = self.index(), other.index()
         keys = np.concatenate([left, right])
         ascends = left_order is None and right_order is None and bool((left[-1:] <= right[:1]).all())
         if alive is None and ascends and len(left) and len(right):

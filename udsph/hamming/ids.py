@@ -300,6 +300,11 @@ class Ids:
         order = np.lexsort((all_positions, all_which))
         return all_which[order], all_positions[order]
 
+    def _shared(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some ascending integers that are ids here, or were."""
+        recent = [] if self._recent is None else [Chunk(self._recent.column(self._seen))]
+        return np.concatenate([chunk.shared(keys) for chunk in (*(self._chunks or ()), *recent)])
+
     def _check_kind(self, wanted: Wanted, name: str) -> None:
         kind = self.kind
         if self.n and len(wanted) and wanted.kind != ("integers" if kind == "positions" else kind):
@@ -313,8 +318,8 @@ class Ids:
             return
         twice = chunk.repeated()
         if twice is None and self._chunks is not None and self.n:
-            if isinstance(new, Integers):
-                new = Integers(chunk.index()[0])  # ascending: many times as fast to look up as in any order
+            if isinstance(new, Integers):  # what was removed may be given again
+                new = Integers(self._shared(chunk.ordered_keys()))
             which, _ = self.lookup(new, alive)
             twice = new.tolist()[which[0]] if len(which) else None
         if twice is not None:

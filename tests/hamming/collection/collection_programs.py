@@ -1,4 +1,4 @@
-"""Programs that write, read and kill: ``collection_programs.py kill|write|read FOLDER ...``.
+"""Programs that write, read, kill and damage: ``collection_programs.py kill|write|read|damage FOLDER ...``.
 
 Each step of a writer follows from its number, and an id in the collection says which was the last, so that a reader in
 another process knows what must be there.
@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from collection_helpers import codes_of
@@ -132,5 +133,11 @@ if __name__ == "__main__":
         kill(path, *map(int, numbers))
     elif what == "read":
         read(path, float(numbers[0]))
+    elif what == "damage":  # FOLDER FORM FILES SEED
+        from test_collection_damage import try_mutated
+
+        form, count, seed = numbers
+        refused = try_mutated(Path(path), form, int(count), random.Random(f"{form} {seed}"))
+        print(f"{form}: {count} files, {refused} refused, the others gave right answers")
     else:
         print(write(path, "none", until=time.monotonic() + float(numbers[0])))

@@ -1,6 +1,11 @@
 """Codes from and to files of other programs."""
 
+import csv
+import json
 import os
+import shutil
+import sqlite3
+import subprocess
 
 import numpy as np
 import pytest
@@ -8,7 +13,8 @@ from collection_helpers import codes_of, same
 
 from udsph import hamming
 from udsph.errors import InputError
-from udsph.hamming.collection import collection, exchange
+from udsph.hamming.collection import importing
+from udsph.hamming.collection.formats import batches, rows
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -16,15 +22,23 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
-    monkeypatch.setattr(exchange, "_BATCH", 700)
-    monkeypatch.setattr(collection, "_MOST_UNCOMMITTED", 16 * 1500)
+    monkeypatch.setattr(batches, "BATCH", 700)
+    monkeypatch.setattr(rows, "_STEP", 700)
+    monkeypatch.setattr(importing, "MOST_UNCOMMITTED", 16 * 1500)
 
 
 def new(path, bits=64, **settings):
     return hamming.Collection.create(path, bits, durability="none", **settings)
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".fps", ".txt", ".hex"])
+def told(collection, path, **settings):
+    """The shares that an import tells."""
+    shares = []
+    collection.import_codes(path, **settings, progress=lambda share, what: shares.append(share))
+    return shares
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv", ".fps", ".txt", ".hex"])
 @pytest.mark.parametrize("bits", [12, 64])
 def test_what_is_exported_is_imported(tmp_path, suffix, bits):
     with new(tmp_path / "a", bits) as ours:
@@ -88,14 +102,27 @@ def test_an_import_that_was_interrupted_is_finished(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "x", "codes are not read"),
-        ("a", "x", "of no suffix codes are not read"),
+        ("a.xyz", "x", ".xyz is not read, of these codes are: .npy"),
+        ("a", "x", "no suffix is not read"),
+        ("a.csv", "", "is empty"),
+        ("a.csv", "hash\n00\n", "must name a column 'code' once, it has hash"),
+        ("a.csv", "code,code\n00,00\n", "must name a column 'code' once"),
+        ("a.csv", "code,id\n00,1\nzz,2\n", "line 3: 'zz' is no code in hexadecimal"),
+        ("a.csv", "code,id\n00,1\n0000,2\n", "line 3: expected codes of one length"),
+        ("a.csv", "code,id\n00\n", "line 2: 1 fields, 2 columns have names"),
+        ("a.csv", 'code,id\n"00,1\n', "line 3: unexpected end of data"),
+        ("a.csv", f"code\n{'01' * 32}\nff\n", "line 3: 'ff' is no code in bits"),
+        ("a.csv", "code\n0101010101010101\nff\n", "line 3: expected codes of one length"),
+        ("a.arrow", "x", "is no Arrow file"),
+        ("a.faiss", "IxF2", "whose codes are not binary"),
+        ("a.usearch", "x", "is no index of USearch"),
+        ("a.fps", "#FPS1\n#num_bits=166\n00 a\n", "has codes of 166 bits, this collection of 64"),
         ("a.npy", "x", "is no array of NumPy"),
         ("a.parquet", "x", "is no Parquet file"),
         ("a.txt", "00ff\n00\n", "line 2: expected codes of one length"),
         ("a.txt", "00ff a\n00ff\n", "line 2: expected an id in every line or in none"),
         ("a.txt", "00ff\n", "row"),
-        ("a.fps", "#FPS1\n\n00 a\nxx b\n", "line 4: expected a code in hexadecimal"),
+        ("a.fps", "#FPS1\n\n00\ta\nxx\tb\n", "line 4: expected a code in hexadecimal"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(tmp_path, name, content, message):
@@ -105,7 +132,7 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, name, content, mess
             ours.import_codes(tmp_path / name)
         assert len(ours) == 0
         ours.rollback()
-        if name in ("a.csv", "a"):
+        if name in ("a.xyz", "a"):
             with pytest.raises(InputError, match="is not written"):
                 ours.export_codes(tmp_path / name)
 
@@ -116,7 +143,7 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, name, content, mess
         ({"other": [b"x"]}, "has no column 'code', it has other"),
         ({"code": [b"12345678", None]}, "has 1 values that are missing"),
         ({"code": [b"12345678", b"1"]}, "several lengths"),
-        ({"code": [1, 2]}, "holds int64; expected codes as fixed-size binary"),
+        ({"code": [1, 2]}, "holds int64; expected codes as binary of one length"),
         ({"code": [b"12345678"], "id": [0.5]}, "holds double; expected ids"),
         ({"code": [b"12345678"], "id": pyarrow.array([None], pyarrow.int64())}, "has 1 values that are missing"),
     ],
@@ -125,6 +152,185 @@ def test_columns_that_are_no_codes_are_refused_by_name(tmp_path, columns, messag
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     with new(tmp_path / "c") as ours, pytest.raises(InputError, match=message):
         ours.import_codes(tmp_path / "a.parquet", id_column="id" if "id" in columns else None)
+
+
+def test_datasets_of_hugging_face_are_read_from_their_folders(tmp_path):
+    codes = codes_of(range(2000))
+    (tmp_path / "data").mkdir()
+    names = [f"data-0000{number}-of-00002.arrow" for number in range(2)]
+    forms = (pyarrow.list_(pyarrow.uint8()), pyarrow.list_(pyarrow.uint8(), 8), pyarrow.binary())
+    for form in forms:
+        for name, begin in zip(names, (0, 1500), strict=True):
+            part = codes[begin : begin + 1500]
+            values = [row.tobytes() if form == pyarrow.binary() else row.tolist() for row in part]
+            table = pyarrow.table(
+                {"hash": pyarrow.array(values, form), "id": [f"x{begin + i}" for i in range(len(part))]}
+            )
+            with pyarrow.ipc.new_stream(str(tmp_path / "data" / name), table.schema) as writer:
+                writer.write_table(table, max_chunksize=400)
+        (tmp_path / "data" / "state.json").write_text(
+            json.dumps({"_data_files": [{"filename": name} for name in names]})
+        )
+        with new(tmp_path / f"c{forms.index(form)}") as ours:
+            shares = told(ours, tmp_path / "data", code_column="hash")
+            assert shares == sorted(shares) and len(shares) > 3 and shares[-1] == 1
+            assert ours.ids.tolist() == [f"x{number}" for number in range(2000)]
+            np.testing.assert_array_equal(ours.reconstruct(ours.ids), codes)
+    for state, said in (
+        ({"_data_files": [{"filename": "../x.arrow"}]}, "which is no file of this folder"),
+        ({}, "names no files"),
+        ({"_data_files": [], "_indices_data_files": [{"filename": "i.arrow"}]}, "flatten_indices"),
+    ):
+        (tmp_path / "data" / "state.json").write_text(json.dumps(state))
+        with new(tmp_path / "d") as ours, pytest.raises(InputError, match=said):
+            ours.import_codes(tmp_path / "data", code_column="hash")
+        shutil.rmtree(tmp_path / "d")
+    (tmp_path / "data" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    with new(tmp_path / "d") as ours, pytest.raises(InputError, match="has the splits train, test"):
+        ours.import_codes(tmp_path / "data")
+    with new(tmp_path / "e") as ours, pytest.raises(InputError, match="without Arrow or Parquet files"):
+        ours.import_codes(tmp_path)
+
+
+def test_a_folder_of_parquet_files_is_read_in_the_order_of_their_names(tmp_path):
+    codes = codes_of(range(900))
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        part = {"code": [row.tobytes() for row in codes[300 * number : 300 * number + 300]]}
+        parquet.write_table(pyarrow.table(part), tmp_path / "data" / f"{number}.parquet")
+    with new(tmp_path / "c") as ours:
+        assert ours.import_codes(tmp_path / "data") == 900
+        np.testing.assert_array_equal(ours.reconstruct(np.arange(900)), codes)
+
+
+def test_rows_of_databases_are_read(tmp_path):
+    codes = codes_of(range(1500))
+    forms = {
+        "bits": lambda row: "".join(map(str, np.unpackbits(row, bitorder="little"))),
+        "bytea": lambda row: f"\\x{row.tobytes().hex()}",
+        "quote": lambda row: f"X'{row.tobytes().hex().upper()}'",
+        "0x": lambda row: f"0x{row.tobytes().hex()}",
+        "bare": lambda row: row.tobytes().hex(),
+    }
+    for name, form in forms.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["n", "phash", "title"])
+            writer.writerows([3 * n, form(row), f'a "b", {n}\nc'] for n, row in enumerate(codes))
+        for column, ids in (("n", list(range(0, 4500, 3))), ("title", [f'a "b", {n}\nc' for n in range(1500)])):
+            with new(tmp_path / f"{name} {column}") as ours:
+                assert ours.import_codes(tmp_path / f"{name}.csv", code_column="phash", id_column=column) == 1500
+                assert ours.ids.tolist() == ids
+                np.testing.assert_array_equal(ours.reconstruct(ours.ids), codes)
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3 is not installed")
+def test_what_sqlite_writes_is_read(tmp_path):
+    codes = codes_of(range(50))
+    base = sqlite3.connect(tmp_path / "a.db")
+    base.execute("create table photos (id text, phash blob)")
+    base.executemany("insert into photos values (?, ?)", [(f"p,{n}", row.tobytes()) for n, row in enumerate(codes)])
+    base.commit()
+    for value in ("quote(phash)", "hex(phash)"):
+        command = ["sqlite3", "-csv", "-header", tmp_path / "a.db", f"select id, {value} as code from photos"]
+        (tmp_path / "a.csv").write_bytes(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        with new(tmp_path / value[:4]) as ours:
+            ours.import_codes(tmp_path / "a.csv")
+            np.testing.assert_array_equal(ours.reconstruct([f"p,{n}" for n in range(50)]), codes)
+
+
+def test_lists_of_pdq_hashes_and_fingerprints_are_read(tmp_path):
+    codes = codes_of(range(20), 256)
+    (tmp_path / "pdq.txt").write_text(
+        "".join(f"{row.tobytes().hex()},{n},a b/{n}.jpg\n" for n, row in enumerate(codes))
+    )
+    with new(tmp_path / "a", 256) as ours:
+        ours.import_codes(tmp_path / "pdq.txt")
+        np.testing.assert_array_equal(ours.reconstruct([f"a b/{n}.jpg" for n in range(20)]), codes)
+    codes = codes_of(range(20), 166)
+    lines = [f"{row.tobytes().hex()}\tmolecule {n}\t1.5\n" for n, row in enumerate(codes)]
+    (tmp_path / "a.fps").write_text("#FPS1\n#num_bits=166\n#type=RDKit-MACCS166/2\n" + "".join(lines))
+    with new(tmp_path / "b", 166) as ours:
+        ours.import_codes(tmp_path / "a.fps")
+        np.testing.assert_array_equal(ours.reconstruct([f"molecule {n}" for n in range(20)]), codes)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ids", "ivf", "hash"])
+def test_indexes_of_faiss_go_in_and_out(tmp_path, kind):
+    faiss = pytest.importorskip("faiss")
+    codes, ids = codes_of(range(2000)), np.arange(2000)
+    quantizer = faiss.IndexBinaryFlat(64)
+    theirs = faiss.IndexBinaryHash(64, 6) if kind == "hash" else faiss.IndexBinaryFlat(64)
+    if kind == "ivf":
+        theirs = faiss.IndexBinaryIVF(quantizer, 64, 5)
+        theirs.train(codes)
+    if kind == "ids":
+        inner, theirs = theirs, faiss.IndexBinaryIDMap(theirs)
+        ids = np.random.default_rng(0).permutation(9000)[:2000]
+        theirs.add_with_ids(codes, ids)
+        del inner
+    else:
+        theirs.add(codes)
+    faiss.write_index_binary(theirs, str(tmp_path / "a.faiss"))
+    with new(tmp_path / "c") as ours:
+        assert ours.import_codes(tmp_path / "a.faiss") == 2000
+        np.testing.assert_array_equal(ours.reconstruct(ids), codes)
+        ours.remove(ids[:100])
+        ours.export_codes(tmp_path / "b.faiss")
+        back = faiss.read_index_binary(str(tmp_path / "b.faiss"))
+        queries = codes_of(range(900, 905))
+        np.testing.assert_array_equal(back.search(queries, 3)[0], ours.search(queries, 3).distances)
+        assert back.search(queries, 1)[1][:, 0].tolist() == ours.search(queries, 1).ids[:, 0].tolist()
+
+
+def test_indexes_of_usearch_are_read(tmp_path):
+    usearch = pytest.importorskip("usearch.index")
+    codes, keys = codes_of(range(2000)), np.random.default_rng(0).permutation(9000)[:2000].astype(np.uint64)
+    theirs = usearch.Index(ndim=64, dtype="b1", metric="hamming", connectivity=7)
+    theirs.add(keys, codes)
+    theirs.remove(int(keys[3]))
+    theirs.save(str(tmp_path / "a.usearch"))
+    with new(tmp_path / "c") as ours:
+        assert ours.import_codes(tmp_path / "a.usearch") == 1999
+        np.testing.assert_array_equal(ours.reconstruct(np.delete(keys, 3)), np.delete(codes, 3, axis=0))
+        assert int(keys[3]) not in ours
+    right = (tmp_path / "a.usearch").read_bytes()
+    for length in [*range(0, 200, 7), 8 + 16_000 + 30, 8 + 16_000 + 80, len(right) - 1]:
+        (tmp_path / "b.usearch").write_bytes(right[:length])
+        with new(tmp_path / "d") as ours, pytest.raises(InputError, match=r"USearch|truncated"):
+            ours.import_codes(tmp_path / "b.usearch")
+        shutil.rmtree(tmp_path / "d")
+    other = usearch.Index(ndim=8, dtype="f32")
+    other.add(1, np.ones(8, np.float32))
+    other.save(str(tmp_path / "f.usearch"))
+    with new(tmp_path / "d") as ours, pytest.raises(InputError, match="vectors of another kind than bits"):
+        ours.import_codes(tmp_path / "f.usearch")
+
+
+@pytest.mark.parametrize("kind", ["integers", "strings"])
+def test_an_id_that_comes_twice_in_a_file_keeps_or_replaces(tmp_path, kind):
+    codes, ids = codes_of(range(1500)), np.arange(1500) % 900
+    table = {"code": [row.tobytes() for row in codes], "id": ids if kind == "integers" else [f"x{i}" for i in ids]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    for duplicates, first in (("keep", True), ("replace", False)):
+        with new(tmp_path / duplicates) as ours:
+            ours.add(codes_of([7]), [5 if kind == "integers" else "x5"])
+            assert ours.import_codes(tmp_path / "a.parquet", duplicates=duplicates) == 1500
+            assert len(ours) == 900
+            expected = (
+                codes[np.arange(900)]
+                if first
+                else codes[np.where(np.arange(900) < 600, np.arange(900) + 900, np.arange(900))]
+            )
+            expected[5] = codes_of([7])[0] if first else expected[5]
+            np.testing.assert_array_equal(ours.reconstruct(list(dict.fromkeys(table["id"]))), expected)
+    with new(tmp_path / "error") as ours, pytest.raises(ValueError, match="given twice or already"):
+        ours.import_codes(tmp_path / "a.parquet")
+    with new(tmp_path / "wrong") as ours, pytest.raises(InputError, match="duplicates must be"):
+        ours.import_codes(tmp_path / "a.parquet", duplicates="both")
+    with new(tmp_path / "multi", multi=True) as ours:
+        ours.import_codes(tmp_path / "a.parquet", duplicates="keep")
+        assert len(ours) >= 900
 
 
 def test_ids_that_lines_cannot_hold_are_refused(tmp_path):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from udsph.errors import InputError
-from udsph.files import PathLike
-from udsph.hamming.collection import exchange, state
 from udsph.hamming.collection import folder as names
-from udsph.hamming.collection.handle import Handle, dead
+from udsph.hamming.collection import state
+from udsph.hamming.collection.exchange import Exchange
+from udsph.hamming.collection.handle import dead
 from udsph.hamming.collection.manifest import read_manifest
 from udsph.hamming.collection.writer import Tell, Writer
 from udsph.hamming.filters import BLOCK
@@ -24,12 +23,10 @@ from udsph.hamming.storage import FormatError
 from udsph.threads import thread_count
 
 _BUILDING = 0.5  # of the work of a compaction with tables
-_MOST_UNCOMMITTED = 1 << 27  # bytes of codes and ids that an import holds in memory
-
 _Self = TypeVar("_Self", bound="Collection")
 
 
-class Collection(Handle):
+class Collection(Exchange):
     """An ``Index`` in a folder: it grows, changes, is opened by many processes and survives a crash.
 
     ``Collection.create`` makes one, ``Collection.open`` opens it: ``mode="a"`` for the one writer, ``mode="r"`` for any
@@ -98,79 +95,6 @@ class Collection(Handle):
         """Append the codes of another index or collection, as ``Index.merge`` does; see ``commit``."""
         self._check_writer()
         super().merge(other, duplicates=duplicates)
-
-    def import_codes(
-        self,
-        path: PathLike,
-        *,
-        code_column: str = "code",
-        id_column: str | None = None,
-        duplicates: Duplicates = "error",
-        progress: Progress | bool | None = None,
-    ) -> int:
-        """Append the codes of a file of another program, and commit them, in steps where there are many.
-
-        Parameters
-        ----------
-        path : path
-            ``.npy``, an array in a form of ``Index``; ``.parquet`` with a column of fixed-size binary; ``.fps``,
-            fingerprints; ``.txt`` or ``.hex``, in every line a code in hexadecimal, and perhaps an id behind it.
-        code_column, id_column : str
-            Columns of Parquet. By default ids are those of the column ``id`` where there is one, as ``export_codes``
-            writes it. Without a column of ids (``id_column=""``) a code is called by its position.
-        duplicates : {"error", "keep", "replace"}
-            What happens where an id is there already; see ``merge``. An import that was interrupted is finished with
-            "keep": what it committed stays.
-        progress : callable or True, optional
-            As for ``compact``.
-
-        Returns
-        -------
-        int
-            How many codes were read.
-
-        Raises
-        ------
-        InputError
-            The file is not what its suffix says; the message says where. What was read before is committed.
-        """
-        self._check_writer()
-        tell, count = listener(progress), 0
-        for batch in exchange.read(Path(path), code_column, id_column):
-            if batch.ids is None or duplicates == "error":
-                self.add(batch.codes, batch.ids)
-            else:
-                part = FlatIndex(self.bits, bitorder=self.bitorder, multi=self.multi)
-                part.add(batch.codes, batch.ids)
-                self.merge(part, duplicates=duplicates)
-            count += len(batch.codes)
-            tell(batch.share, "reading codes")
-            if (self._snapshot.n - self._state.snapshot.n) * ((self.bits + 7) // 8 + 8) > _MOST_UNCOMMITTED:
-                self.commit()
-        self.commit()
-        return count
-
-    def export_codes(
-        self,
-        path: PathLike,
-        *,
-        code_column: str = "code",
-        id_column: str = "id",
-        progress: Progress | bool | None = None,
-    ) -> None:
-        """Write all codes and, but for ``.npy``, their ids to a file of another program; see ``import_codes``.
-
-        Raises
-        ------
-        InputError
-            The suffix is not known, or an id cannot be in a line of text.
-        """
-        self._check_open()
-        tell = listener(progress)
-        snapshot = self._snapshot
-        exchange.write(
-            Path(path), snapshot, self.bitorder, code_column, id_column, lambda share: tell(share, "writing codes")
-        )
 
     def commit(self) -> int:
         """Make the changes since the last commit the next generation, which others see from now on.

@@ -155,6 +155,10 @@ class _Ordered(Chunk):
                 self._index = keys, order
         return super().index()
 
+    def ordered_keys(self) -> Keys:
+        """As of every chunk, by the stored order."""
+        return self.index()[0]
+
 
 def _chunk_of(file: SegmentFile, n: int) -> Chunk:
     """The first ids of a file."""

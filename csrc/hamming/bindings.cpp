@@ -12,9 +12,9 @@
 #include "hamming/levels.h"
 #include "hamming/merge.h"
 #include "hamming/operations_bindings.h"
+#include "hamming/parts.h"
 #include "hamming/search.h"
 #include "hamming/stored_bindings.h"
-#include "hamming/tables.h"
 
 namespace py = pybind11;
 
@@ -24,7 +24,8 @@ using Codes = Array<uint8_t>;
 using Bitmap = std::optional<Array<uint64_t>>;
 
 // A filter has a bit for every code of the segment, padded to whole blocks.
-const uint64_t *checked(const Bitmap &allowed, const udsph::Segment &segment) {
+template <class Segments>
+const uint64_t *checked(const Bitmap &allowed, const Segments &segment) {
   if (!allowed) return nullptr;
   if (static_cast<size_t>(allowed->size()) != segment.block_count() * udsph::BLOCK_WORDS)
     throw py::value_error("allowed has " + std::to_string(allowed->size()) + " words, the segment needs " +
@@ -32,7 +33,8 @@ const uint64_t *checked(const Bitmap &allowed, const udsph::Segment &segment) {
   return allowed->data();
 }
 
-void check_width(const udsph::Segment &segment, const Codes &rows, const char *name) {
+template <class Segments>
+void check_width(const Segments &segment, const Codes &rows, const char *name) {
   if (rows.ndim() < 1 || rows.ndim() > 2 || static_cast<size_t>(rows.shape(rows.ndim() - 1)) != (segment.bits() + 7) / 8)
     throw py::value_error(std::string(name) + " must be packed rows of " + std::to_string(segment.bits()) + " bits");
 }
@@ -84,7 +86,9 @@ std::shared_ptr<udsph::Segment> joined(const std::vector<const udsph::Segment *>
   return std::make_shared<udsph::Segment>(udsph::Segment::joined(parts));
 }
 
-py::tuple search(const udsph::Segment &segment, const Codes &queries, size_t k, const Bitmap &allowed, size_t threads) {
+// Of a segment, or of several that follow each other.
+template <class Segments>
+py::tuple search(const Segments &segment, const Codes &queries, size_t k, const Bitmap &allowed, size_t threads) {
   udsph::kernels();
   check_width(segment, queries, "queries");
   const uint64_t *lanes = checked(allowed, segment);
@@ -95,12 +99,17 @@ py::tuple search(const udsph::Segment &segment, const Codes &queries, size_t k, 
   int64_t *p = positions.mutable_data();
   {
     py::gil_scoped_release released;
-    udsph::search(segment, queries.data(), n_queries, k, lanes, threads, check_signals, d, p);
+    if constexpr (std::is_same_v<Segments, udsph::Segment>) {
+      udsph::search(segment, queries.data(), n_queries, k, lanes, threads, check_signals, d, p);
+    } else {
+      segment.search(queries.data(), n_queries, k, lanes, threads, check_signals, d, p);
+    }
   }
   return py::make_tuple(distances, positions);
 }
 
-py::tuple range_search(const udsph::Segment &segment, const Codes &queries, size_t radius, const Bitmap &allowed, size_t threads) {
+template <class Segments>
+py::tuple range_search(const Segments &segment, const Codes &queries, size_t radius, const Bitmap &allowed, size_t threads) {
   udsph::kernels();
   check_width(segment, queries, "queries");
   const uint64_t *lanes = checked(allowed, segment);
@@ -108,7 +117,11 @@ py::tuple range_search(const udsph::Segment &segment, const Codes &queries, size
   udsph::RangeResult result;
   {
     py::gil_scoped_release released;
-    result = udsph::range_search(segment, queries.data(), n_queries, radius, lanes, threads, check_signals);
+    if constexpr (std::is_same_v<Segments, udsph::Segment>) {
+      result = udsph::range_search(segment, queries.data(), n_queries, radius, lanes, threads, check_signals);
+    } else {
+      result = segment.range_search(queries.data(), n_queries, radius, lanes, threads, check_signals);
+    }
   }
   return py::make_tuple(to_array(std::move(result.offsets)), to_array(std::move(result.distances)),
                         to_array(std::move(result.positions)));
@@ -198,6 +211,15 @@ py::tuple range_search_tables(const udsph::Tables &tables, const udsph::Segment 
   }
   return py::make_tuple(to_array(std::move(result.offsets)), to_array(std::move(result.distances)),
                         to_array(std::move(result.positions)));
+}
+
+std::shared_ptr<udsph::Parts> make_parts(const udsph::Segment &empty, const py::list &parts) {
+  std::vector<udsph::Part> taken;
+  for (const py::handle &part : parts) {
+    const auto pair = part.cast<py::tuple>();
+    taken.push_back({pair[0].cast<std::shared_ptr<udsph::Segment>>(), pair[1].cast<std::shared_ptr<udsph::Tables>>()});
+  }
+  return std::make_shared<udsph::Parts>(empty.bits(), std::move(taken));
 }
 
 // The k nearest of two parts, as search returns them; those of the second count from `base` on.
@@ -301,8 +323,8 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("nbytes", &udsph::Segment::bytes)
       .def_property_readonly("full", &udsph::Segment::full)
       .def("extended", &extended)
-      .def("search", &search)
-      .def("range_search", &range_search)
+      .def("search", &search<udsph::Segment>)
+      .def("range_search", &range_search<udsph::Segment>)
       .def("read", &read_rows)
       .def("words", &words)
       .def("part", &part)
@@ -318,4 +340,8 @@ PYBIND11_MODULE(_native, module) {
       })
       .def("search", &search_tables)
       .def("range_search", &range_search_tables);
+  py::class_<udsph::Parts, std::shared_ptr<udsph::Parts>>(module, "Parts")
+      .def(py::init(&make_parts))
+      .def("search", &search<udsph::Parts>)
+      .def("range_search", &range_search<udsph::Parts>);
 }

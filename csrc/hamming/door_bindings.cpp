@@ -144,7 +144,7 @@ int from_codes(const uint8_t *codes, size_t n, size_t bits, const int64_t *ids, 
       column = {kept->data(), kept};
     }
     auto segment = std::make_shared<const udsph::Segment>(udsph::Segment(bits).extended(codes, n));
-    *view = new udsph_view{std::make_shared<const udsph::View>(bits, std::vector<udsph::View::Part>{{std::move(segment), nullptr}},
+    *view = new udsph_view{std::make_shared<const udsph::View>(bits, std::vector<udsph::Part>{{std::move(segment), nullptr}},
                                                                udsph::View::Column<uint64_t>(), n, std::move(column))};
   });
 }
@@ -249,7 +249,7 @@ udsph::View::Column<T> column(const std::optional<Array<U>> &array) {
 udsph_view made(size_t bits, const py::list &parts, const std::optional<Array<uint64_t>> &alive, size_t count,
                 const std::optional<Array<int64_t>> &ids, const std::optional<Array<int64_t>> &offsets,
                 const std::optional<Array<uint8_t>> &text) {
-  std::vector<udsph::View::Part> taken;
+  std::vector<udsph::Part> taken;
   size_t positions = 0;
   for (const py::handle part : parts) {
     const auto pair = part.cast<py::tuple>();

@@ -42,12 +42,12 @@ uint64_t next_mask(uint64_t x) {
 
 }  // namespace
 
-Lookup::Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, size_t kind,
-               const uint64_t *allowed, double scan_cost, double all_scanned)
-    : tables_(tables), level_(kernels()), queries_(queries), bytes_((tables.bits_ + 7) / 8), k_(k), limit_(limit), kind_(kind),
-      allowed_(allowed), scan_cost_(scan_cost),
-      correction_(allowed == nullptr ? tables.forecast_.correction(kind) : 1), states_(std::min(LOOKUP_BATCH, n_queries)), near_(RUN) {
-  if (allowed == nullptr) expect(all_scanned);
+Lookup::Lookup(const Tables &tables, const Task &task, double scan_cost, double all_scanned)
+    : tables_(tables), level_(kernels()), task_(task), bytes_((tables.bits_ + 7) / 8), k_(task.k), kind_(task.kind), allowed_(task.allowed),
+      open_(task.k > 0 && task.limits == nullptr), scan_cost_(scan_cost),
+      correction_(task.allowed == nullptr ? tables.forecast_.correction(task.kind) : 1), states_(std::min(LOOKUP_BATCH, task.n_queries)),
+      near_(RUN) {
+  if (allowed_ == nullptr) expect(all_scanned);
 }
 
 void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
@@ -68,11 +68,11 @@ void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
   while (!active_.empty()) {
     steps_.clear();
     for (State *state : active_) {
-      if (static_cast<int64_t>(state->limit) <= state->guarantee) {
+      if (state->limit <= state->guarantee) {
         if (k_ > 0) drop(*state);
         sort_found(state->keys, spare_);
         spent_ += state->spent + state->found;
-        if (k_ > 0 && allowed_ == nullptr) tables_.forecast_.add_distance(kind_, state->limit);
+        if (open_ && allowed_ == nullptr) tables_.forecast_.add_distance(kind_, static_cast<size_t>(state->limit));
         give(state->query, state->keys);
         continue;
       }
@@ -169,7 +169,7 @@ void Lookup::compare(State &state, size_t t, uint64_t key, uint32_t begin, uint3
         level_.row_distances(query, reinterpret_cast<const uint8_t *>(tables_.row_of(table.items[first + i])), 1, bytes, &near_[i]);
     }
     for (uint32_t i = 0; i < count; i++)
-      if (static_cast<size_t>(near_[i]) <= state.limit) hit(state, t, key, static_cast<uint32_t>(near_[i]), first + i);
+      if (near_[i] <= state.limit) hit(state, t, key, static_cast<uint32_t>(near_[i]), first + i);
   }
 }
 
@@ -194,7 +194,8 @@ void Lookup::count(State &state, uint32_t distance) const {
   if (k_ == 0 || distance > state.limit) return;
   state.counts[distance]++;
   state.total++;
-  while (state.total - state.counts[state.limit] >= k_) state.total -= state.counts[state.limit--];
+  const auto at_limit = [&] { return state.counts[static_cast<size_t>(state.limit)]; };
+  for (; state.total - at_limit() >= k_; state.limit--) state.total -= at_limit();
 }
 
 void Lookup::keep(State &state, uint32_t distance, uint32_t position) const {

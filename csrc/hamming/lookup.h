@@ -13,10 +13,17 @@ constexpr size_t LOOKUP_BATCH = 64;  // queries whose lookups share a stream
 
 class Lookup {
  public:
-  // For the k nearest, or, where k is 0, for all codes within `limit`. `kind` is that of Forecast. In nanoseconds: what a query that is
-  // handed over costs a scan, and what each would cost if all were scanned.
-  Lookup(const Tables &tables, const uint8_t *queries, size_t n_queries, size_t k, size_t limit, size_t kind, const uint64_t *allowed,
-         double scan_cost, double all_scanned);
+  // What is asked: the k nearest, or, where k is 0, all codes within `radius`; of the k nearest those closer than `limits` of each query,
+  // where they are not null. `kind` is that of Forecast.
+  struct Task {
+    const uint8_t *queries;
+    size_t n_queries, k, radius;
+    const uint32_t *limits;
+    size_t kind;
+    const uint64_t *allowed;
+  };
+  // In nanoseconds: what a query that is handed over costs a scan, and what each would cost if all were scanned.
+  Lookup(const Tables &tables, const Task &task, double scan_cost, double all_scanned);
 
   // Look up queries [begin, end), at most LOOKUP_BATCH; give(query, keys) gets the keys (distance << 48 | position) of each in ascending
   // order, hand(query) those that a scan shall take.
@@ -38,7 +45,8 @@ class Lookup {
     std::vector<uint64_t> keys;     // distance << 48 | position
     std::vector<uint32_t> counts;   // of the hits so far by distance
     std::vector<Hit> hits;          // whose positions are still to be read
-    size_t limit, total;            // wanted are distances up to the limit; hits counted
+    int64_t limit;                  // wanted are distances up to it; -1: none
+    size_t total;                   // hits counted
     uint64_t worst;                 // keys from here on are not among the k
     int64_t guarantee;
     double spent;                   // on steps, by the costs
@@ -63,7 +71,7 @@ class Lookup {
   size_t cheapest(State &state) const;
   void measure(State &state) const;
   bool too_dear(State &state, size_t t) const;
-  double cost_up_to(State &state, size_t limit) const;
+  double cost_up_to(State &state, int64_t limit) const;
 
   // lookup.cpp: looking up, comparing, collecting.
   void stream();
@@ -80,13 +88,14 @@ class Lookup {
 
   const Tables &tables_;
   const Kernels &level_;
-  const uint8_t *queries_;
-  const size_t bytes_, k_, limit_, kind_;
+  const Task task_;
+  const size_t bytes_, k_, kind_;
   const uint64_t *allowed_;
+  const bool open_;  // no query has a limit from the start
   const double scan_cost_;
   const double correction_;  // of the costs, by earlier queries' times
   double spent_ = 0;         // by the queries of a run
-  size_t likely_ = 0;     // distance of the k-th code by earlier queries, where they are many
+  int64_t likely_ = 0;    // distance of the k-th code by earlier queries, where they are many
   bool scanned_ = false;  // whether nearly all queries go to the scan
   std::vector<State> states_;
   std::vector<State *> active_;

@@ -23,7 +23,7 @@ void Lookup::start(State &state, size_t query) const {
   const size_t chunks = tables_.tables_.size();
   state.query = query;
   state.row.assign(tables_.words_, 0);
-  std::memcpy(state.row.data(), queries_ + query * bytes_, bytes_);
+  std::memcpy(state.row.data(), task_.queries + query * bytes_, bytes_);
   state.done.assign(chunks, -1);
   state.expected.resize(chunks);
   for (size_t t = 0; t < chunks; t++)
@@ -31,7 +31,7 @@ void Lookup::start(State &state, size_t query) const {
   state.keys.clear();
   state.hits.clear();
   state.counts.assign(tables_.bits_ + 1, 0);
-  state.limit = limit_;
+  state.limit = task_.limits == nullptr ? static_cast<int64_t>(task_.radius) : static_cast<int64_t>(task_.limits[query]) - 1;
   state.total = 0;
   state.worst = std::numeric_limits<uint64_t>::max();
   state.guarantee = -1;
@@ -87,30 +87,30 @@ void Lookup::measure(State &state) const {
 void Lookup::expect(double all_scanned) {
   scanned_ = tables_.forecast_.scan_is_faster(kind_, all_scanned);
   const Forecast::Likely likely = tables_.forecast_.likely(kind_);
-  if (k_ == 0 || !likely.known()) return;
-  likely_ = likely.middle();
+  if (!open_ || !likely.known()) return;
+  likely_ = static_cast<int64_t>(likely.middle());
   State &state = states_[0];
   start(state, 0);
   state.measured = true;  // buckets of the mean size will do
-  scanned_ = scanned_ || cost_up_to(state, likely.least()) > scan_cost_;
+  scanned_ = scanned_ || cost_up_to(state, static_cast<int64_t>(likely.least())) > scan_cost_;
 }
 
 // Whether the steps that are left would take longer than a scan. How far the k-th code is shows as codes are found, so a part of a scan's
 // cost is spent before a forecast is believed; until k are found it is as far as those of earlier queries.
 bool Lookup::too_dear(State &state, size_t t) const {
-  if (k_ > 0 && state.spent + cost(state, t, static_cast<size_t>(state.done[t] + 1)) < TRIED * scan_cost_) return false;
+  if (open_ && state.spent + cost(state, t, static_cast<size_t>(state.done[t] + 1)) < TRIED * scan_cost_) return false;
   if (state.found > scan_cost_) return true;  // a scan counts very many results faster
-  const auto reached = static_cast<size_t>(state.guarantee + 1);  // the limit that the next step serves
-  if (k_ > 0 && state.total < k_) return reached > likely_ || state.spent + cost_up_to(state, likely_) > scan_cost_;
-  return cost_up_to(state, k_ > 0 && reached <= likely_ ? std::min(state.limit, likely_) : state.limit) > scan_cost_;
+  const int64_t reached = state.guarantee + 1;  // the limit that the next step serves
+  if (open_ && state.total < k_) return reached > likely_ || state.spent + cost_up_to(state, likely_) > scan_cost_;
+  return cost_up_to(state, open_ && reached <= likely_ ? std::min(state.limit, likely_) : state.limit) > scan_cost_;
 }
 
 // The cost of the steps up to a guarantee of `limit`, or more than a scan costs.
-double Lookup::cost_up_to(State &state, size_t limit) const {
+double Lookup::cost_up_to(State &state, int64_t limit) const {
   const std::vector<int> saved = state.done;
   const int64_t guarantee = state.guarantee;
   double sum = 0;
-  for (; state.guarantee < static_cast<int64_t>(limit) && sum <= scan_cost_; state.guarantee++) {
+  for (; state.guarantee < limit && sum <= scan_cost_; state.guarantee++) {
     const size_t next = cheapest(state);
     sum += cost(state, next, static_cast<size_t>(state.done[next] + 1));
     state.done[next]++;

@@ -13,9 +13,10 @@ namespace {
 // neighbours meets a fraction of the candidates. A guess that leaves fewer than k is noticed, and that query is searched again.
 class Guess {
  public:
-  explicit Guess(const Job &job) : job_(job) {
+  // `known`: the limits of all queries, which leave nothing to guess, or null.
+  Guess(const Job &job, const uint32_t *known) : job_(job), known_(known) {
     const size_t count = job.codes.block_count(), step = count / BLOCKS;
-    if (job.k < LEAST_K || step < 2) return;
+    if (known != nullptr || job.k < LEAST_K || step < 2) return;
     for (size_t i = 0; i < BLOCKS; i++) {
       blocks_.push_back(job.codes.block(i * step));
       if (job.allowed == nullptr) continue;
@@ -29,8 +30,10 @@ class Guess {
 
   explicit operator bool() const { return memory_ != nullptr; }
 
-  // Limits for n packed queries: the distance at that rank counts, what lies beyond does not.
-  std::vector<uint32_t> limits(const uint8_t *queries, size_t n) {
+  // Limits for the n packed queries of a tile: the distance at that rank counts, what lies beyond does not. None where all codes count.
+  std::vector<uint32_t> limits(size_t i, const uint8_t *queries, size_t n) {
+    if (known_ != nullptr) return {known_ + i * job_.tile, known_ + i * job_.tile + n};
+    if (memory_ == nullptr) return {};
     const uint32_t none = static_cast<uint32_t>(job_.codes.bits() + 1);
     Tile &tile = memory_->load(queries, n, none);
     const uint64_t *allowed = allowed_.empty() ? nullptr : allowed_.data();
@@ -44,6 +47,7 @@ class Guess {
   enum : size_t { BLOCKS = 32, LEAST_K = 20 };
 
   const Job &job_;
+  const uint32_t *known_;
   std::vector<const uint64_t *> blocks_;
   std::vector<uint64_t> allowed_;
   std::unique_ptr<TileMemory> memory_;
@@ -68,7 +72,7 @@ void search_tile(const Job &job, size_t i, std::vector<TileMemory> &memory, Gues
     for (TileMemory &part : memory) std::copy(limits.begin(), limits.end(), part.load(from, n, bits + 1).limits);
     scan(memory);
   };
-  start(queries, job.tile_size(i), guess ? guess.limits(queries, job.tile_size(i)) : std::vector<uint32_t>());
+  start(queries, job.tile_size(i), guess.limits(i, queries, job.tile_size(i)));
   for (size_t q = 0; q < job.tile_size(i); q++) {
     collect(q);
     if (guess && keys.size() < job.k) {
@@ -90,7 +94,7 @@ void search_tile(const Job &job, size_t i, std::vector<TileMemory> &memory, Gues
 }  // namespace
 
 void search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
-            Poll poll, int32_t *distances, int64_t *positions) {
+            Poll poll, int32_t *distances, int64_t *positions, const uint32_t *limits) {
   const Job job(codes, queries, n_queries, k, allowed, threads);
   if (job.k == 0 || n_queries == 0) {
     std::fill_n(distances, n_queries * k, INT32_MAX);
@@ -103,7 +107,7 @@ void search(const Segment &codes, const uint8_t *queries, size_t n_queries, size
     workers.run([&](size_t worker) {
       std::vector<TileMemory> memory;
       memory.emplace_back(codes.bits(), job.tile, job.k);
-      Guess guess(job);
+      Guess guess(job, limits);
       for (size_t i; (i = next++) < job.tiles() && workers.proceed(worker);)
         search_tile(job, i, memory, guess, distances, positions,
                     [&](std::vector<TileMemory> &parts) { job.scan(parts[0], 0, codes.block_count(), workers, worker); });
@@ -112,7 +116,7 @@ void search(const Segment &codes, const uint8_t *queries, size_t n_queries, size
   }
   std::vector<TileMemory> memory;
   for (size_t worker = 0; worker < job.threads; worker++) memory.emplace_back(codes.bits(), job.tile, job.k);
-  Guess guess(job);
+  Guess guess(job, limits);
   for (size_t i = 0; i < job.tiles(); i++)
     search_tile(job, i, memory, guess, distances, positions, [&](std::vector<TileMemory> &parts) {
       workers.run([&](size_t worker) {

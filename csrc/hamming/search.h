@@ -11,9 +11,10 @@
 namespace udsph {
 
 // The k nearest codes of every query. `allowed` has a bit per code (padded to whole blocks) or is null. distances and positions are
-// (n_queries, k), each row sorted by (distance, position) and padded with INT32_MAX and -1.
+// (n_queries, k), each row sorted by (distance, position) and padded with INT32_MAX and -1. `limits` are null, or one per query: only codes
+// closer than that are wanted.
 void search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
-            Poll poll, int32_t *distances, int64_t *positions);
+            Poll poll, int32_t *distances, int64_t *positions, const uint32_t *limits = nullptr);
 
 struct RangeResult {
   std::vector<int64_t> offsets;  // results of query q are at offsets[q] to offsets[q + 1], sorted by (distance, position)

@@ -80,7 +80,7 @@ class Tables {
   // As udsph::search and udsph::range_search over the same segment. `met` (4 numbers, or null) gets the sums over queries of lookups,
   // candidates and hits, and the number of queries that a scan took over.
   void search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
-              Poll poll, int32_t *distances, int64_t *positions, uint64_t *met) const;
+              Poll poll, int32_t *distances, int64_t *positions, uint64_t *met, const uint32_t *limits = nullptr) const;
   RangeResult range_search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t radius, const uint64_t *allowed,
                            size_t threads, Poll poll, uint64_t *met) const;
 

@@ -23,6 +23,13 @@ std::vector<uint8_t> rows_of(const uint8_t *queries, const std::vector<size_t> &
   return rows;
 }
 
+// The radius that limits stand for, for a forecast.
+size_t mean_of(const uint32_t *limits, size_t n) {
+  size_t sum = 0;
+  for (size_t i = 0; i < n; i++) sum += limits[i];
+  return n == 0 || sum < n ? 0 : sum / n - 1;
+}
+
 // Run batches of queries in threads; every thread has its own Lookup, made by `make`. Returns the queries handed over, in order.
 template <class Make, class Give>
 std::vector<size_t> look_up(size_t n_queries, size_t threads, Poll poll, uint64_t *met, const Make &make, const Give &give) {
@@ -50,12 +57,13 @@ double Tables::scan_cost(double queries) const {
 }
 
 void Tables::search(const Segment &codes, const uint8_t *queries, size_t n_queries, size_t k, const uint64_t *allowed, size_t threads,
-                    Poll poll, int32_t *distances, int64_t *positions, uint64_t *met) const {
-  const size_t kind = Forecast::kind_of(n_queries, k, 0);
+                    Poll poll, int32_t *distances, int64_t *positions, uint64_t *met, const uint32_t *limits) const {
+  const size_t kind = limits == nullptr ? Forecast::kind_of(n_queries, k, 0) : Forecast::kind_of(n_queries, 0, mean_of(limits, n_queries));
   const double scan = scan_cost(forecast_.handed_over(kind) * static_cast<double>(n_queries));
   const double all = scan_cost(static_cast<double>(n_queries));
+  const Lookup::Task task{queries, n_queries, k, bits_, limits, kind, allowed};
   const std::vector<size_t> rest = look_up(
-      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, k, bits_, kind, allowed, scan, all); },
+      n_queries, threads, poll, met, [&] { return Lookup(*this, task, scan, all); },
       [&](size_t query, const std::vector<uint64_t> &keys) {
         for (size_t i = 0; i < k; i++) {
           distances[query * k + i] = i < keys.size() ? static_cast<int32_t>(keys[i] >> POSITION_BITS) : INT32_MAX;
@@ -69,12 +77,15 @@ void Tables::search(const Segment &codes, const uint8_t *queries, size_t n_queri
   std::vector<int64_t> places(rest.size() * k);
   const bool timed = allowed == nullptr && threads == 1 && forecast_.times(rest.size());
   const double began = timed ? thread_nanoseconds() : 0;
-  udsph::search(codes, rows.data(), rest.size(), k, allowed, threads, poll, near.data(), places.data());
+  std::vector<uint32_t> closer;
+  for (size_t i = 0; limits != nullptr && i < rest.size(); i++) closer.push_back(limits[rest[i]]);
+  udsph::search(codes, rows.data(), rest.size(), k, allowed, threads, poll, near.data(), places.data(),
+                limits == nullptr ? nullptr : closer.data());
   if (timed) forecast_.add_scans(kind, rest.size(), thread_nanoseconds() - began);
   for (size_t i = 0; i < rest.size(); i++) {
     std::copy_n(near.data() + i * k, k, distances + rest[i] * k);
     std::copy_n(places.data() + i * k, k, positions + rest[i] * k);
-    if (allowed == nullptr) forecast_.add_distance(kind, std::min(static_cast<size_t>(near[i * k + k - 1]), bits_));
+    if (allowed == nullptr && limits == nullptr) forecast_.add_distance(kind, std::min(static_cast<size_t>(near[i * k + k - 1]), bits_));
   }
 }
 
@@ -84,8 +95,9 @@ RangeResult Tables::range_search(const Segment &codes, const uint8_t *queries, s
   const double scan = scan_cost(forecast_.handed_over(kind) * static_cast<double>(n_queries));
   const double all = scan_cost(static_cast<double>(n_queries));
   std::vector<std::vector<uint64_t>> found(n_queries);
+  const Lookup::Task task{queries, n_queries, 0, std::min(radius, bits_), nullptr, kind, allowed};
   const std::vector<size_t> rest = look_up(
-      n_queries, threads, poll, met, [&] { return Lookup(*this, queries, n_queries, 0, std::min(radius, bits_), kind, allowed, scan, all); },
+      n_queries, threads, poll, met, [&] { return Lookup(*this, task, scan, all); },
       [&](size_t query, const std::vector<uint64_t> &keys) { found[query] = keys; });
   if (allowed == nullptr && n_queries > 0) forecast_.add_handed_over(kind, rest.size(), n_queries);
   RangeResult scanned;

@@ -5,17 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "hamming/tables.h"
+#include "hamming/parts.h"
 
 namespace udsph {
 
 class View {
  public:
-  struct Part {
-    std::shared_ptr<const Segment> segment;
-    std::shared_ptr<const Tables> tables;  // over it, or null: it is scanned
-  };
-
   // Numbers or bytes that `owner` keeps.
   template <class T>
   struct Column {
@@ -30,7 +25,7 @@ class View {
   // Ids are positions that stand for strings: that of position i is text[offsets[i]] to text[offsets[i + 1]].
   void set_text(Column<int64_t> offsets, Column<char> text);
 
-  size_t bits() const { return bits_; }
+  size_t bits() const { return parts_.bits(); }
   size_t count() const { return count_; }
 
   // As udsph::search and udsph::range_search, with ids; `where` has a bit per code in use, in (count() + 7) / 8 bytes, or is null.
@@ -44,9 +39,8 @@ class View {
  private:
   const uint64_t *allowed(const uint8_t *where, std::vector<uint64_t> &words) const;
 
-  size_t bits_, count_, positions_ = 0;
-  std::vector<Part> parts_;
-  std::vector<size_t> bases_;
+  Parts parts_;
+  size_t count_;
   Column<uint64_t> alive_;
   Column<int64_t> ids_, offsets_;
   Column<char> text_;

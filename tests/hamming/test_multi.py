@@ -289,7 +289,8 @@ def test_costs_are_measured_once_for_tables_of_the_same_kind(monkeypatch):
 
 
 @native
-def test_one_query_finds_what_is_just_nearer_in_later_parts(monkeypatch):
+@pytest.mark.parametrize("costs", [None, SCAN_EARLY], ids=["tables", "scan"])
+def test_queries_find_what_is_just_nearer_in_later_parts(monkeypatch, costs):
     """Two sets of tables and a tail, among so many codes of few bits that the parts differ by one in most distances."""
     monkeypatch.setattr(index_module, "_SEVERAL", 0)
     rng = np.random.default_rng(6)
@@ -301,8 +302,12 @@ def test_one_query_finds_what_is_just_nearer_in_later_parts(monkeypatch):
         if last < 1600:
             index.optimize(new_only=True)
     assert sizes_of_tables(index) == [512, 512]
-    mask = rng.random(1600) < 0.3
-    for query in [*queries, *codes[::20]]:
-        for k in (1, 2, 5, 30, 700):
-            for where in (None, mask):
+    for part in index._snapshot.segments[:2] if costs else ():
+        part.tables.set_costs(*costs)
+    mask, asked = rng.random(1600) < 0.3, np.concatenate([queries, codes[::20]])
+    for k in (1, 2, 5, 30, 700):
+        for where in (None, mask):
+            for several in (asked, asked[:5]):
+                same(index.search(several, k, where=where), flat.search(several, k, where=where))
+            for query in asked:
                 same(index.search(query, k, where=where), flat.search(query, k, where=where))

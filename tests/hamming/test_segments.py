@@ -257,3 +257,20 @@ def test_a_copy_goes_its_own_way(engine):
     assert index.reconstruct([50]).tolist() == [[5]]
     with pytest.raises(ValueError, match="id 50 is not"):
         other.reconstruct([50])
+
+
+@pytest.mark.parametrize("bits", [7, 33, 64, 100, 200, 1000, 1500])
+def test_a_scan_for_one_query_misses_nothing_where_it_stops_within_codes(engine, bits, rng):
+    codes = random_codes(rng, 3000, bits)
+    query = random_codes(rng, 1, bits)[0]
+    for place, flipped in zip(rng.permutation(3000)[:8], [9, 5, 5, 2, 1, 1, 0, 0], strict=True):
+        values = np.unpackbits(query, bitorder="little")
+        values[rng.permutation(bits)[: min(flipped, bits)]] ^= 1
+        codes[place] = np.packbits(values, bitorder="little")
+    segment = backend.empty_segment(bits).extended(codes)
+    allowed = rng.random(3000) < 0.9
+    for k in (1, 2, 3, 4, 6, 8, 40):
+        for mask in (None, allowed):
+            found = segment.search(query, k, None if mask is None else words_of_mask(mask), 1)
+            for ours, truth in zip(found, reference.search(query[None], codes, k, mask), strict=True):
+                np.testing.assert_array_equal(ours, truth[0])

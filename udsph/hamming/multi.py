@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from udsph.hamming import backend
 from udsph.hamming.filters import BLOCK, Words
-from udsph.hamming.results import NO_DISTANCE, NO_ID
 
 Codes = NDArray[np.uint8]
 
@@ -78,19 +77,6 @@ class Multi:
         """Offsets, distances and positions of all codes within the radius."""
         return self.tables.range_search(self.segment, queries, radius, allowed, threads, np.zeros(4, np.uint64))
 
-    def nearer(
-        self, query: Codes, k: int, limit: int, allowed: Words | None, threads: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """As ``search`` for one query, of the codes closer than a limit, which tells from the start where to end."""
-        _, near, positions = self.range_search(query, limit - 1, allowed, threads)
-        if len(near) >= k:
-            return near[:k], positions[:k]
-        missing = k - len(near)
-        return (
-            np.concatenate([near, np.full(missing, NO_DISTANCE, np.int32)]),
-            np.concatenate([positions, np.full(missing, NO_ID, np.int64)]),
-        )
-
     def read(self, positions: NDArray[np.int64]) -> Codes:
         """Packed rows at positions."""
         return self.segment.read(positions)
@@ -98,6 +84,14 @@ class Multi:
     def words(self, begin: int, end: int) -> Words:
         """The blocks [begin, end) in slices."""
         return self.segment.words(begin, end)
+
+
+def join_native(empty: Any, segments: Sequence[Any]) -> Any:
+    """One native object that searches segments one after the other, or None where some are not native."""
+    pairs = [(part.segment, part.tables) if isinstance(part, Multi) else (part, None) for part in segments]
+    if not all(type(segment) is type(empty) and hasattr(segment, "sum_words") for segment, _ in pairs):
+        return None
+    return backend.module().Parts(empty, pairs)
 
 
 def build(

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from udsph.hamming.filters import BLOCK, Alive, Words
 from udsph.hamming.ids import Ids, Unknown
-from udsph.hamming.multi import Multi
+from udsph.hamming.multi import join_native
 from udsph.hamming.names import Column, check_ids
-from udsph.hamming.results import NO_DISTANCE, NO_ID, RangeResult, SearchResult, merge_range, merge_search
+from udsph.hamming.results import NO_ID, RangeResult, SearchResult, merge_range, merge_search
 from udsph.hamming.where import Few, resolve
 from udsph.threads import thread_count
 
@@ -98,6 +98,7 @@ class Snapshot:
         self.closings = closings  # how often the positions of this index have closed up
         self.n = sum(map(len, segments))  # positions
         self._searched: tuple[tuple[Segment, int], ...] | None = None
+        self._together: Any = None
         self._alive_words: Words | None = None
 
     @property
@@ -125,33 +126,12 @@ class Snapshot:
             positions[found] = allowed.positions[places[found]]
         elif len(searched) == 1:
             near, positions = searched[0][0].search(queries, k, allowed, threads)
-        elif queries.ndim == 1:
-            near, positions = self._search_one(queries, k, allowed, threads)
+        elif (together := self._together or self.together()) is not None:
+            near, positions = together.search(queries, k, allowed, threads)
         else:
             parts = [part.search(queries, k, words, threads) for part, words in self.parts(allowed)]
             near, positions = merge_search(parts, [base for _, base in searched])
         return SearchResult(near, positions if self.ids.positional else self.ids.at(positions))
-
-    def _search_one(
-        self, query: Codes, k: int, allowed: Words | None, threads: int
-    ) -> tuple[NDArray[np.int32], Positions]:
-        """Part after part, each asked only for what is nearer than what is known, where it can make use of that."""
-        near, positions = None, None
-        for (part, words), (_, base) in zip(self.parts(allowed), self.searched(), strict=True):
-            if near is None or positions is None:
-                near, positions = part.search(query, k, words, threads)  # begins at 0
-                continue
-            limit = int(near[-1])
-            if limit == 0:
-                break
-            if isinstance(part, Multi) and limit < NO_DISTANCE:
-                more = part.nearer(query, k, limit, words, threads)
-            else:
-                more = part.search(query, k, words, threads)
-            if more[0][0] < limit:
-                near, positions = merge_search([(near, positions), more], [0, base])
-        assert near is not None and positions is not None
-        return near, positions
 
     def range_search(
         self, queries: Codes, radius: int, where: Any, threads: int, unknown: Unknown = "error"
@@ -164,6 +144,8 @@ class Snapshot:
             positions = allowed.positions[places]
         elif len(searched) == 1:
             offsets, near, positions = searched[0][0].range_search(queries, radius, allowed, threads)
+        elif (together := self._together or self.together()) is not None:
+            offsets, near, positions = together.range_search(queries, radius, allowed, threads)
         else:
             parts = [part.range_search(queries, radius, words, threads) for part, words in self.parts(allowed)]
             offsets, near, positions = merge_range(parts, [base for _, base in searched])
@@ -288,6 +270,15 @@ class Snapshot:
             bases = itertools.accumulate(map(len, parts[:-1]), initial=0)
             self._searched = tuple(zip(parts, bases, strict=True))
         return self._searched
+
+    def together(self) -> Any:
+        """All that a search goes through as one native object, which tells each part what the ones before it found.
+
+        None where not all of them are native.
+        """
+        if self._together is None:
+            self._together = join_native(self.empty, [part for part, _ in self.searched()])
+        return self._together
 
     def parts(self, allowed: Words | None) -> Iterator[tuple[Segment, Words | None]]:
         """The segments that a search goes through, each with its piece of the filter."""

@@ -3,6 +3,7 @@
     connect("auto")                               the cluster that runs here, or address="local" for one of its own
     index = ShardedIndex.open("codes")            a collection, index files, or a URI
     distances, ids = index.search(queries, k=10)  as FlatIndex, whatever the number of shards
+    evaluate(codes, codes, labels, labels)        as udsph.evaluation.evaluate, equal to the last bit
 
 The order of reading: ``source`` (what is searched and how it is parted), ``parts`` and ``shard`` (one shard, in its
 process), ``calls`` and ``actors`` (how shards are called), ``snapshot`` (all shards as one), ``index``. Only this room
@@ -17,11 +18,12 @@ from udsph.distributed.cluster import connect
 from udsph.distributed.errors import ClusterError, ShardError
 
 if TYPE_CHECKING:
+    from udsph.distributed.evaluation import evaluate
     from udsph.distributed.index import ShardedIndex
 
-__all__ = ["ClusterError", "ShardError", "ShardedIndex", "connect"]
+__all__ = ["ClusterError", "ShardError", "ShardedIndex", "connect", "evaluate"]
 
-_HOMES = {"ShardedIndex": "udsph.distributed.index"}
+_HOMES = {"ShardedIndex": "udsph.distributed.index", "evaluate": "udsph.distributed.evaluation"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from udsph.evaluation import native
-from udsph.evaluation.cells import Graded
+from udsph.evaluation.cells import Cells, Graded
 from udsph.evaluation.conventions import Options, resolve
 from udsph.evaluation.counting import count_cells, count_problem
-from udsph.evaluation.ordered import ordered_ranking, passes
+from udsph.evaluation.counts import Counts
+from udsph.evaluation.ordered import Walk, fill, ordered_ranking, passes
 from udsph.evaluation.plan import DEFAULT_CUTOFFS, Plan
 from udsph.evaluation.problem import Problem, Progress, problem
 from udsph.evaluation.ranking import TABLE_BYTES, Ranking, TiedRanking
@@ -94,7 +96,7 @@ def evaluate(
         progress=progress,
     )
     plan = Plan.of(metrics, cutoffs, ranks, checked.n_items)
-    return _evaluate(checked, plan, options)
+    return evaluate_problem(checked, plan, options)
 
 
 def mean_average_precision(
@@ -152,24 +154,35 @@ def mean_average_precision(
     return evaluation[key]
 
 
-def _evaluate(checked: Problem, plan: Plan, options: Options) -> Evaluation:
+@dataclass(frozen=True)
+class Walks:
+    """Who walks through the database: these functions do it here."""
+
+    count: Callable[[Problem, bool], Counts] = count_problem
+    count_cells: Callable[[Problem], tuple[Counts, list[Cells]]] = count_cells
+    in_order: Walk = fill
+
+
+def evaluate_problem(checked: Problem, plan: Plan, options: Options, walks: Walks | None = None) -> Evaluation:
+    """Evaluate what was checked."""
+    walks = walks or Walks()
     checked.passes = passes(checked, plan.gains) if options.ties == "insertion" else 1
-    rankings = (_ranking(batch, plan, options) for batch in checked.batches(_queries_at_once(checked, plan)))
+    rankings = (_ranking(batch, plan, options, walks) for batch in checked.batches(_queries_at_once(checked, plan)))
     return Evaluation(rankings, checked.n_items, plan, options)
 
 
-def _ranking(checked: Problem, plan: Plan, options: Options) -> Ranking:
+def _ranking(checked: Problem, plan: Plan, options: Options, walks: Walks) -> Ranking:
     graded = ideal = None
     if plan.gains and not native.serves(checked, native.grade_levels(checked)):
-        counts, cells = count_cells(checked)
+        counts, cells = walks.count_cells(checked)
         graded, ideal = Graded.of(cells), Graded.of([of_query.by_grade() for of_query in cells])
     else:
-        counts = count_problem(checked, shared=bool(plan.gains))
+        counts = walks.count(checked, bool(plan.gains))
         if counts.shared is not None:
             graded, ideal = Graded.of_table(counts.shared, counts.grades), Graded.ideal_of(counts)
     if options.ties == "insertion":
         by_relevant = options.denominator == "first"
-        return ordered_ranking(checked, counts, ideal, plan.all_ranks(), by_relevant, plan.gains)
+        return ordered_ranking(checked, counts, ideal, plan.all_ranks(), by_relevant, plan.gains, walks.in_order)
     return TiedRanking.from_counts(counts.without_grades(), options.ties, graded, ideal)
 
 

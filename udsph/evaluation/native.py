@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +58,49 @@ def count(checked: Problem, shared: bool) -> Counts:
     return Counts(items, relevant)
 
 
+class Ranks(NamedTuple):
+    """What a second pass collects, in whole numbers: those of two pieces of a database add up.
+
+    totals, first_totals : (nq, stops + 1, 3), (nq, limits + 1, 3) uint64
+        Precisions, low and high words in units of 2**-52, and hits between two stops (numbers of hits).
+    first_rank : (nq,) uint64
+        Rank of the first relevant item, 0 without one.
+    """
+
+    totals: NDArray[np.uint64]
+    first_totals: NDArray[np.uint64]
+    first_rank: NDArray[np.uint64]
+
+    def plus(self, other: Ranks) -> Ranks:
+        """Of both pieces."""
+        firsts = np.where(self.first_rank == 0, other.first_rank, self.first_rank)
+        both = (self.first_rank > 0) & (other.first_rank > 0)
+        firsts[both] = np.minimum(self.first_rank, other.first_rank)[both]
+        return Ranks(added(self.totals, other.totals), added(self.first_totals, other.first_totals), firsts)
+
+
+def added(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sums of (low, high, ...) words."""
+    total = ours + theirs
+    total[..., 1] += total[..., 0] < ours[..., 0]
+    return total
+
+
 def walk(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     """Fill the sums of a second pass in insertion order, for a problem that ``serves`` accepts."""
-    cells = _native.rank_cells(counts.bits)
-    seen, hits = (_before(table, cells) for table in (counts.items, counts.relevant))
+    fill_ranks(sums, ranks(checked, before(counts.items), before(counts.relevant), sums))
+
+
+def before(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of counts by distance: those at lesser distances, as ``ranks`` and ``discounts`` take them."""
+    return _before(table, _native.rank_cells(table.shape[1] - 1))
+
+
+def ranks(checked: Problem, seen: NDArray[np.int64], hits: NDArray[np.int64], sums: OrderedSums) -> Ranks:
+    """What a piece of the database adds to the stops of sums.
+
+    seen, hits : items and relevant items that stand before the piece's first at each distance
+    """
     stops, wanted = sums.stops.astype(np.uint64), sums.wanted.astype(np.uint64)
     # The first stop at or beyond the next rank (number of hits) at each distance.
     segment, first = _places(sums.stops, seen), _places(sums.wanted, hits)
@@ -72,26 +111,41 @@ def walk(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     results = (totals, first_totals, first_rank)
     for piece in pieces(checked, level):
         _native.rank_relevant(level, piece, checked.query, *labels, threads, *state, stops, wanted, *results)
-    sums.hits[:] = np.cumsum(totals[:, :-1, 2], axis=1)
-    sums.precision[:] = _running_sums(totals)
-    sums.first_precision[:] = _running_sums(first_totals)
-    sums.first_rank[:] = first_rank
+    return Ranks(*results)
+
+
+def fill_ranks(sums: OrderedSums, found: Ranks) -> None:
+    """Write what all pieces collected."""
+    sums.hits[:] = np.cumsum(found.totals[:, :-1, 2], axis=1)
+    sums.precision[:] = _running_sums(found.totals)
+    sums.first_precision[:] = _running_sums(found.first_totals)
+    sums.first_rank[:] = found.first_rank
 
 
 def walk_discounts(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
     """Fill the DCG of such sums, by counts that are by grade; a pass of its own."""
     assert counts.shared is not None
+    fill_discounts(sums, counts, discounts(checked, before(counts.items), sums.stops, counts.shared.shape[2]))
+
+
+def discounts(checked: Problem, seen: NDArray[np.int64], stops: NDArray[np.int64], levels: int) -> NDArray[np.uint64]:
+    """Sums of 1 / log2(rank + 1) of a piece's items by grade between two stops, (nq, stops + 1, levels, 2) words."""
+    state = (seen.astype(np.uint64), _places(stops, seen), stops.astype(np.uint64))
+    found = np.zeros((checked.n_queries, stops.shape[1] + 1, levels, 2), np.uint64)
+    level, threads, labels = simd_level(), thread_count(checked.threads), query_labels(checked)
+    for piece in pieces(checked, level):
+        _native.discount_relevant(level, piece, checked.query, *labels, threads, *state, found)
+    return found
+
+
+def fill_discounts(sums: OrderedSums, counts: Counts, found: NDArray[np.uint64]) -> None:
+    """Write the DCG of what all pieces collected."""
+    assert counts.shared is not None
     levels = counts.shared.shape[2]
     # no query shares more labels with an item than some do, and what is beyond has no gain
     most = int(np.flatnonzero(counts.shared.any(axis=(0, 1)))[-1]) if counts.shared.any() else 0
     gains = {gain: np.pad(gains_of(np.arange(most + 1), gain), (0, levels - most - 1)) for gain in sums.dcg}
-    before = _before(counts.items, _native.rank_cells(counts.bits))
-    state = (before.astype(np.uint64), _places(sums.stops, before), sums.stops.astype(np.uint64))
-    discounts = np.zeros((checked.n_queries, sums.stops.shape[1] + 1, levels, 2), np.uint64)
-    level, threads, labels = simd_level(), thread_count(checked.threads), query_labels(checked)
-    for piece in pieces(checked, level):
-        _native.discount_relevant(level, piece, checked.query, *labels, threads, *state, discounts)
-    by_grade = _running_sums(discounts)
+    by_grade = _running_sums(found)
     for gain, of_grade in gains.items():
         sums.dcg[gain][:] = by_grade @ of_grade
 

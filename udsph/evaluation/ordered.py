@@ -6,7 +6,7 @@ of items at its own distance met so far. Nothing is sorted and no permutation is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from udsph.evaluation.ordered_sums import OrderedSums
 from udsph.evaluation.problem import Problem
 from udsph.evaluation.ranking import Values, normalized
 from udsph.hamming import distances
+
+Walk = Callable[[Problem, Counts, OrderedSums], None]
 
 
 class OrderedRanking:
@@ -74,6 +76,7 @@ def ordered_ranking(
     cutoffs: Sequence[int],
     by_relevant: bool,
     gains: Sequence[str],
+    walk: Walk | None = None,
 ) -> OrderedRanking:
     """Walk through the database once more, in order.
 
@@ -87,32 +90,48 @@ def ordered_ranking(
     by_relevant : bool
         Collect the precisions at the first ``min(k, R)`` relevant items too.
     gains : gains of NDCG ("exponential", "linear") to collect discounted sums of
+    walk : who walks; ``fill`` by default
     """
     total = counts.relevant.sum(axis=1)
     fixed = np.array(sorted({*cutoffs, counts.n_items}), np.int64)
     stops = np.sort(np.concatenate([np.broadcast_to(fixed, (len(total), len(fixed))), total[:, None]], axis=1), axis=1)
     wanted = np.minimum(fixed[None, :] if by_relevant else np.zeros((1, 0), np.int64), total[:, None])
     sums = OrderedSums.empty(stops, wanted, gains)
-    if _natively(checked, gains):
+    (walk or fill)(checked, counts, sums)
+    return OrderedRanking(sums, counts.without_grades(), ideal)
+
+
+def fill(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
+    """Fill sums by a walk through the database in its order, here."""
+    if natively(checked, list(sums.dcg)):
         native.walk(checked, counts, sums)
-        if gains:
+        if sums.dcg:
             native.walk_discounts(checked, counts, sums)
     else:
-        _walk_in_numpy(checked, counts, sums)
-    return OrderedRanking(sums, counts.without_grades(), ideal)
+        walk_in_numpy(checked, *before(counts), sums)
+
+
+def before(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Items and relevant items at lesser distances, which ``walk_in_numpy`` moves on."""
+    seen, hits = (np.cumsum(table, axis=1) - table for table in (counts.items, counts.relevant))
+    return seen, hits
 
 
 def passes(checked: Problem, gains: Sequence[str]) -> int:
     """Walks through the database, the one that counts included."""
-    return 3 if gains and _natively(checked, gains) else 2
+    return 3 if gains and natively(checked, gains) else 2
 
 
-def _natively(checked: Problem, gains: Sequence[str]) -> bool:
+def natively(checked: Problem, gains: Sequence[str]) -> bool:
+    """Whether the native kernels walk."""
     return native.serves(checked, native.grade_levels(checked) if gains else 0)
 
 
-def _walk_in_numpy(checked: Problem, counts: Counts, sums: OrderedSums) -> None:
-    seen, hits = (np.cumsum(table, axis=1) - table for table in (counts.items, counts.relevant))
+def walk_in_numpy(checked: Problem, seen: NDArray[np.int64], hits: NDArray[np.int64], sums: OrderedSums) -> None:
+    """Add the relevant items of the next piece of a database to sums.
+
+    seen, hits : as ``reference.ordered_ranks`` takes them for each query, and moves them on
+    """
     for queries, piece in checked.pieces():
         grades = checked.relevance.grades(queries, piece)
         matrix = distances(checked.query[queries], checked.database[piece])

@@ -38,6 +38,14 @@ class Relevance(ABC):
     def of_queries(self, queries: slice) -> Any:
         """The same for some of the queries."""
 
+    @abstractmethod
+    def parted(self) -> tuple[Any, Any]:
+        """What is known of the queries, and what of the items by row (None: nothing)."""
+
+    @abstractmethod
+    def of_items(self, first: int, n_items: int, rows: Any) -> Any:
+        """The first of ``parted`` with the rows of some items, which begin with item ``first``."""
+
 
 class MultiHotLabels(Relevance):
     """(n, classes) matrices of 0 and 1; the grade is the number of shared labels."""
@@ -55,13 +63,20 @@ class MultiHotLabels(Relevance):
         self.query = as_zero_one(query_labels, "query_labels", 0)
         self.most = int(self.query.sum(axis=1, dtype=np.int64).max(initial=0))  # labels of a query
         self._database = database_labels
+        self._first = 0  # item of the database that is item 0 here
 
     def items(self, items: slice) -> NDArray[np.uint8]:
         """Labels of a piece of the database, (items, classes) of 0 and 1."""
-        return as_zero_one(self._database[items], "database_labels", items.start)
+        return as_zero_one(self._database[items], "database_labels", self._first + items.start)
 
     def of_queries(self, queries: slice) -> MultiHotLabels:
         return _with_queries(self, self.query[queries])
+
+    def parted(self) -> tuple[MultiHotLabels, Any]:
+        return _with_items(self, 0, 0, None), self._database
+
+    def of_items(self, first: int, n_items: int, rows: Any) -> MultiHotLabels:
+        return _with_items(self, first, n_items, rows)
 
     def grades(self, queries: slice, items: slice) -> NDArray[Any]:
         # float32 counts whole numbers exactly up to 2**24 and uses the BLAS
@@ -79,10 +94,11 @@ class ClassNumbers(Relevance):
         self._known, query = np.unique(_class_numbers(query_labels, "query_labels", 0), return_inverse=True)
         self.query = query.astype(np.int32)
         self._database = database_labels
+        self._first = 0  # item of the database that is item 0 here
 
     def items(self, items: slice) -> NDArray[np.int32]:
         """Class of each item of a piece as its place among the query classes, or OTHER_CLASS."""
-        classes = _class_numbers(self._database[items], "database_labels", items.start)
+        classes = _class_numbers(self._database[items], "database_labels", self._first + items.start)
         if not len(self._known):
             return np.full(len(classes), OTHER_CLASS, np.int32)
         place = np.minimum(np.searchsorted(self._known, classes), len(self._known) - 1)
@@ -90,6 +106,12 @@ class ClassNumbers(Relevance):
 
     def of_queries(self, queries: slice) -> ClassNumbers:
         return _with_queries(self, self.query[queries])
+
+    def parted(self) -> tuple[ClassNumbers, Any]:
+        return _with_items(self, 0, 0, None), self._database
+
+    def of_items(self, first: int, n_items: int, rows: Any) -> ClassNumbers:
+        return _with_items(self, first, n_items, rows)
 
     def grades(self, queries: slice, items: slice) -> NDArray[Any]:
         return (self.query[queries, None] == self.items(items)[None, :]).astype(np.int16)
@@ -102,6 +124,7 @@ class CustomRelevance(Relevance):
         super().__init__(n_queries, n_items)
         self._source = source
         self._first = 0  # query of the source that is query 0 here
+        self._first_item = 0  # and item
         self._function: GradeFunction | None = source if callable(source) and not hasattr(source, "shape") else None
         self._sparse = hasattr(source, "tocsr")
         if self._function is not None:
@@ -117,8 +140,17 @@ class CustomRelevance(Relevance):
         part._first, part.n_queries = self._first + queries.start, queries.stop - queries.start
         return part
 
+    def parted(self) -> tuple[CustomRelevance, Any]:
+        return self, None
+
+    def of_items(self, first: int, n_items: int, rows: Any) -> CustomRelevance:
+        part = copy.copy(self)
+        part._first_item, part.n_items = self._first_item + first, n_items
+        return part
+
     def grades(self, queries: slice, items: slice) -> NDArray[Any]:
         rows = slice(self._first + queries.start, self._first + queries.stop)
+        items = slice(self._first_item + items.start, self._first_item + items.stop)
         if self._function is not None:
             piece = as_array(self._function(rows, items), "relevance(queries, items)")
         elif self._sparse:
@@ -200,6 +232,12 @@ def _labels(labels: Any, name: str, count: int) -> NDArray[Any]:
 def _with_queries(labels: L, query: NDArray[Any]) -> L:
     part = copy.copy(labels)
     part.query, part.n_queries = query, len(query)
+    return part
+
+
+def _with_items(labels: L, first: int, n_items: int, rows: Any) -> L:
+    part = copy.copy(labels)
+    part._first, part.n_items, part._database = labels._first + first, n_items, rows
     return part
 
 

@@ -107,7 +107,7 @@ def cuda_libraries() -> list[Extension]:
         print("udsph: nvcc was not found, the CUDA library is not built", file=sys.stderr)
         return []
     sources = sorted(glob("csrc/**/*.cu", recursive=True))
-    headers = [path for pattern in ("common", "*/cuda") for path in glob(f"csrc/{pattern}/*.h")]
+    headers = [path for pattern in ("common/*.h", "*/cuda/*.h", "*/cuda/*.inc") for path in glob(f"csrc/{pattern}")]
     headers.append("csrc/attention/formula.h")
     return [CudaLibrary("udsph.libudsph_cuda", sources, depends=headers, optional=wanted == "auto")]
 

@@ -1,11 +1,7 @@
 // The choices and constants of the score, shared by the CPU kernel and the CUDA kernel; see docs/attention.md.
 #pragma once
 
-#if defined(__CUDACC__)
-#define UDSPH_HD __host__ __device__
-#else
-#define UDSPH_HD
-#endif
+#include "common/host_device.h"
 
 namespace udsph::attention {
 

@@ -4,6 +4,12 @@
 
 #include <cstdio>
 
+// An error that can be got over is told once: CUDA would tell it again after the next launch.
+static cudaError_t reported(cudaError_t code) {
+  if (code != cudaSuccess) cudaGetLastError();
+  return code;
+}
+
 extern "C" {
 
 int udsph_cuda_device_count(int *count) {
@@ -29,6 +35,41 @@ int udsph_cuda_describe(char *name, int size, int *major, int *minor) {
   *minor = properties.minor;
   return code;
 }
+
+int udsph_cuda_versions(int *driver, int *library) {
+  *driver = *library = 0;
+  const cudaError_t code = cudaDriverGetVersion(driver);
+  return code ? code : cudaRuntimeGetVersion(library);
+}
+
+int udsph_cuda_current(int *device) { return reported(cudaGetDevice(device)); }
+int udsph_cuda_use(int device) { return reported(cudaSetDevice(device)); }
+
+int udsph_cuda_allocate(void **memory, int64_t bytes) { return reported(cudaMalloc(memory, static_cast<size_t>(bytes))); }
+int udsph_cuda_free(void *memory) { return reported(cudaFree(memory)); }
+
+int udsph_cuda_memory(int64_t *free, int64_t *total) {
+  size_t left = 0, all = 0;
+  const cudaError_t code = cudaMemGetInfo(&left, &all);
+  *free = static_cast<int64_t>(left);
+  *total = static_cast<int64_t>(all);
+  return reported(code);
+}
+
+int udsph_cuda_device_of(const void *pointer, int *device) {
+  cudaPointerAttributes attributes;
+  const cudaError_t code = cudaPointerGetAttributes(&attributes, pointer);
+  *device = code == cudaSuccess && attributes.type == cudaMemoryTypeDevice ? attributes.device : -1;
+  return reported(code);
+}
+
+int udsph_cuda_copy(void *to, const void *from, int64_t bytes, void *stream) {
+  return reported(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault, static_cast<cudaStream_t>(stream)));
+}
+int udsph_cuda_clear(void *memory, int64_t bytes, void *stream) {
+  return reported(cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), static_cast<cudaStream_t>(stream)));
+}
+int udsph_cuda_wait(void *stream) { return reported(cudaStreamSynchronize(static_cast<cudaStream_t>(stream))); }
 
 const char *udsph_cuda_error_name(int code) { return cudaGetErrorName(static_cast<cudaError_t>(code)); }
 const char *udsph_cuda_error_text(int code) { return cudaGetErrorString(static_cast<cudaError_t>(code)); }

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shlex
-import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 
-from udsph.attention import backends, cuda, fused
-from udsph.files import beside
+from cuda_library.building import can_compile, library
 
-ROOT = Path(__file__).parent.parent.parent
+from udsph.attention import backends, cuda, fused
+
 SOURCE = Path(__file__).with_name("emulation.cpp")
-COMPILER = shlex.split(os.environ.get("CXX", "c++"))
 
 
 def can_emulate() -> bool:
-    return backends()["cpu"] == "available" and shutil.which(COMPILER[0]) is not None
+    return backends()["cpu"] == "available" and can_compile
 
 
-@cache
 def emulation() -> Path:
-    """The C interface of the CUDA library, compiled for the host once for every state of its sources."""
-    headers = [*(ROOT / "csrc/attention").glob("**/*.h"), *(ROOT / "csrc/common").glob("*.h")]
-    options = ["-std=c++17", "-O1", "-shared", "-fPIC", "-pthread", f"-I{ROOT / 'csrc'}"]
-    command = [*COMPILER, *options, *os.environ.get("UDSPH_CFLAGS", "").split()]
-    state = hashlib.sha256(repr(command).encode())
-    for path in (SOURCE, *sorted(headers)):
-        state.update(path.read_bytes())
-    library = ROOT / "build" / f"emulation-{state.hexdigest()[:16]}.so"
-    if not library.exists():
-        library.parent.mkdir(exist_ok=True)
-        with beside(library) as temporary:
-            subprocess.run([*command, str(SOURCE), "-o", str(temporary)], check=True, timeout=300)
-    return library
+    """The C interface of the CUDA library, compiled for the host."""
+    return library(SOURCE, "attention")
 
 
 class EmulatedLibrary(cuda.Library):

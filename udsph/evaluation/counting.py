@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from udsph.evaluation import native, reference
+from udsph.evaluation import gpu, native, reference
 from udsph.evaluation.cells import Cells
 from udsph.evaluation.counts import Counts
 from udsph.evaluation.problem import Problem, Progress, problem
@@ -27,6 +27,7 @@ def count(
     relevance: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str | None = None,
 ) -> Counts:
     """Count items and relevant items at every Hamming distance from every query.
 
@@ -51,6 +52,8 @@ def count(
         Threads of the native kernels; ``UDSPH_NUM_THREADS``, else every core, by default.
     progress : callable, optional
         Called with (pairs done, pairs in all) after each piece.
+    device : {"cpu", "cuda", "cuda:NUMBER"}, optional
+        What counts; a GPU needs labels rather than ``relevance``.
 
     Returns
     -------
@@ -73,6 +76,7 @@ def count(
             relevance=relevance,
             threads=threads,
             progress=progress,
+            device=device,
         ),
         shared,
     )
@@ -80,6 +84,8 @@ def count(
 
 def count_problem(checked: Problem, shared: bool) -> Counts:
     """Joint counts of a checked problem."""
+    if checked.device is not None:
+        return gpu.count(checked, shared)
     if native.serves(checked, native.grade_levels(checked) if shared else 0):
         return native.count(checked, shared)
     return count_in_numpy(checked, shared)

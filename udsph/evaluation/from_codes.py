@@ -38,6 +38,7 @@ def evaluate(
     bitorder: BitOrder = "little",
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str | None = None,
 ) -> Evaluation:
     """Evaluate retrieval by Hamming distance, exactly.
 
@@ -71,6 +72,9 @@ def evaluate(
     progress : callable, optional
         Called with (pairs done, pairs in all) after each piece; ``ties="insertion"`` walks through all pairs twice, or
         three times with NDCG.
+    device : {"cpu", "cuda", "cuda:NUMBER"}, optional
+        What counts the pairs; a GPU needs labels rather than ``relevance``. The second walk of ``ties="insertion"`` is
+        the CPU's.
 
     Returns
     -------
@@ -94,6 +98,7 @@ def evaluate(
         relevance=relevance,
         threads=threads,
         progress=progress,
+        device=device,
     )
     plan = Plan.of(metrics, cutoffs, ranks, checked.n_items)
     return evaluate_problem(checked, plan, options)
@@ -115,6 +120,7 @@ def mean_average_precision(
     bitorder: BitOrder = "little",
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str | None = None,
 ) -> float:
     """MAP over the whole ranking, or MAP@cutoff; the parameters are those of ``evaluate``.
 
@@ -150,6 +156,7 @@ def mean_average_precision(
         bitorder=bitorder,
         threads=threads,
         progress=progress,
+        device=device,
     )
     return evaluation[key]
 
@@ -173,7 +180,7 @@ def evaluate_problem(checked: Problem, plan: Plan, options: Options, walks: Walk
 
 def _ranking(checked: Problem, plan: Plan, options: Options, walks: Walks) -> Ranking:
     graded = ideal = None
-    if plan.gains and not native.serves(checked, native.grade_levels(checked)):
+    if plan.gains and checked.device is None and not native.serves(checked, native.grade_levels(checked)):
         counts, cells = walks.count_cells(checked)
         graded, ideal = Graded.of(cells), Graded.of([of_query.by_grade() for of_query in cells])
     else:
@@ -191,7 +198,7 @@ def _queries_at_once(checked: Problem, plan: Plan) -> int:
     if not plan.gains:
         return max(1, checked.n_queries)
     levels = native.grade_levels(checked)
-    if native.serves(checked, levels):
+    if checked.device is not None or native.serves(checked, levels):
         row = 8 * levels * max(checked.bins, 2 * (len(plan.all_ranks()) + 3))  # the latter in insertion order
     else:
         row = 24 * checked.n_items  # at most: where every item has a grade of its own

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.checks import check_int
+from udsph.cuda import device_number
 from udsph.errors import InputError
 from udsph.evaluation.relevance import ClassNumbers, CustomRelevance, MultiHotLabels, relevance_of
 from udsph.hamming.codes import BitOrder, as_array, as_pair
@@ -34,6 +35,8 @@ class Problem:
     """Walks through the database that this evaluation takes; all their pairs count for ``progress``."""
     passed: int = 0
     """Walks that are done."""
+    device: int | None = None
+    """The GPU that counts; None: the CPU does."""
 
     @property
     def n_queries(self) -> int:
@@ -96,12 +99,18 @@ def problem(
     relevance: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str | None = None,
 ) -> Problem:
     """Check everything that a user gives to count or evaluate."""
+    number = None if device is None else device_number(device)
     threads = None if threads is None else check_int(threads, "threads", 1)
     query, database = _codes(query_codes, database_codes, bits, bitorder)
     form = relevance_of(query_labels, database_labels, relevance, len(query), len(database))
-    return Problem(query, database, form, threads, progress)
+    if number is not None:
+        from udsph.evaluation import gpu
+
+        number = gpu.usable(number, form)
+    return Problem(query, database, form, threads, progress, device=number)
 
 
 def _codes(

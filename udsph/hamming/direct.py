@@ -7,10 +7,12 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.checks import check_int
 from udsph.errors import InputError
-from udsph.hamming import backend
+from udsph.hamming import backend, gpu
 from udsph.hamming.codes import BitOrder, as_codes, as_pair, as_queries, check_bitorder, width_of
 from udsph.hamming.flat import FlatIndex
+from udsph.hamming.gpu import on_device
 from udsph.hamming.operations.similarity import SimilarityIndex, SimilarityResult, check_metric
 from udsph.hamming.results import SearchResult
 from udsph.threads import thread_count
@@ -41,6 +43,8 @@ def distances(
     TypeError, ValueError
         Wrong dtype or dimension, or widths that differ.
     """
+    if on_device(codes) or on_device(queries):
+        return gpu.distances(queries, codes, bits, bitorder)
     queries, codes, _ = as_pair(queries, codes, bits, bitorder)
     return backend.module().distances(queries, codes, thread_count(threads))
 
@@ -120,6 +124,10 @@ def search(
         check_metric(metric, alpha, beta)
     elif alpha is not None or beta is not None:
         raise InputError("alpha and beta are of metric='tversky', metric='hamming' has no weights")
+    if on_device(codes) or on_device(queries):
+        if metric != "hamming":
+            raise InputError(f"metric={metric!r} is not for codes on a GPU: bring them to the host")
+        return gpu.direct(queries, codes, check_int(k, "k", 1), bits, bitorder)
     width, order = width_of(codes, bits, "codes"), check_bitorder(bitorder)
     queries, codes = as_queries(queries, width, order), as_codes(codes, width, order, "codes")
     if metric == "hamming":

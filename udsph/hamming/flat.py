@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.errors import InputError
-from udsph.hamming import apart, backend
+from udsph.hamming import apart, backend, gpu
 from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
+from udsph.hamming.gpu import on_device
 from udsph.hamming.ids import Ids, Unknown, check_unknown
 from udsph.hamming.names import check_ids
 from udsph.hamming.results import RangeResult, SearchResult
@@ -50,6 +51,8 @@ class FlatIndex(Stored):
     multi : bool
         Whether one id may be given to several codes. Each of them is then a result of its own, ``remove`` removes all
         of an id, and ``reconstruct`` gives all, one after the other.
+    device : {"cpu", "cuda", "cuda:NUMBER"}, optional
+        Where the codes are and are searched (``docs/gpu.md``).
 
     Notes
     -----
@@ -74,13 +77,16 @@ class FlatIndex(Stored):
 
     _why = "a FlatIndex scans"  # its codes, says explain
 
-    def __init__(self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False) -> None:
+    def __init__(
+        self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False, device: str | None = None
+    ) -> None:
         self.bits = check_bits(bits)
         self.bitorder = check_bitorder(bitorder)
         if not isinstance(multi, (bool, np.bool_)):
             raise TypeError(f"multi must be a bool, got {type(multi).__name__}")
         # Replaced as a whole, never changed.
-        self._snapshot = Snapshot(backend.empty_segment(self.bits), (), Ids(multi=bool(multi)))
+        empty = backend.empty_segment(self.bits) if device is None else gpu.empty(self.bits, device)
+        self._snapshot = Snapshot(empty, (), Ids(multi=bool(multi)))
         self._changes = ForkSafeLock()
 
     def __len__(self) -> int:
@@ -159,6 +165,8 @@ class FlatIndex(Stored):
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
+        if type(queries) is not np.ndarray and on_device(queries):
+            return gpu.search(self, queries, check_int(k, "k", 1, _MOST_NEIGHBOURS), where, check_unknown(unknown))
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
         if type(k) is not int or not 1 <= k <= _MOST_NEIGHBOURS:
             k = check_int(k, "k", 1, _MOST_NEIGHBOURS)
@@ -194,6 +202,8 @@ class FlatIndex(Stored):
         TypeError, ValueError
             As for ``search``; a negative radius.
         """
+        if type(queries) is not np.ndarray and on_device(queries):
+            return gpu.range_search(self, queries, radius, where, check_unknown(unknown))
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
         radius, count = apart.check_radius(radius, rows, self.bits), snapshot.threads(rows, threads)
         check_unknown(unknown)

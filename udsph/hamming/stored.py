@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.hamming import gpu
 from udsph.hamming.codes import BitOrder
 from udsph.hamming.segments import Snapshot
 from udsph.threads import ForkSafeLock
+
+if TYPE_CHECKING:
+    from udsph.hamming.flat import FlatIndex
 
 _Index = TypeVar("_Index", bound="Stored")
 _REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes", "_why"})  # copied and pickled in ways of their own
@@ -30,6 +34,18 @@ class Stored:
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__, _snapshot=self._snapshot.shared(), _changes=ForkSafeLock())
         return other
+
+    def to(self, device: str) -> FlatIndex:
+        """A ``FlatIndex`` of the same codes and ids on "cuda", "cuda:NUMBER" or "cpu"; it goes its own way from now on.
+
+        Raises
+        ------
+        InputError
+            The device cannot be used: with the reason.
+        MemoryError
+            It has too little memory.
+        """
+        return gpu.moved(self, device)
 
     def __copy__(self: _Index) -> _Index:
         return self.copy()

@@ -1,0 +1,145 @@
+"""Codes in a GPU's memory, and every operation on them. Arrays are those of a maker (``arrays``)."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from udsph.hamming.gpu import library as interface
+from udsph.hamming.gpu.library import library
+from udsph.hamming.gpu.memory import Buffer
+from udsph.threads import ForkSafeLock
+
+_SPARE = 16  # one part in so many is taken beyond the demand, so that codes can be added in place
+
+
+class DeviceCodes:
+    """n codes on one GPU; ``extended`` gives more of them in the same memory, where there is room."""
+
+    def __init__(self, bits: int, device: int, n: int = 0, room: _Room | None = None) -> None:
+        self.bits, self.device, self.n = bits, device, n
+        self._room = _Room(bits, device, 0) if room is None else room
+
+    @classmethod
+    def of_rows(cls, bits: int, rows: Any, n: int, maker: Any) -> DeviceCodes:
+        """Codes of packed rows for the time of a call, in memory of the maker: freeing it waits for nothing."""
+        lib = library()
+        size = lib.size("code_bytes", n, bits)
+        tiles = maker.empty((size,), np.uint8, f"a search among {n} codes of {bits} bits")
+        with lib.on(maker.device):
+            lib.launch("add", maker.pointer(tiles), bits, 0, maker.pointer(rows), n, maker.stream)
+        return cls(bits, maker.device, n, _Room(bits, maker.device, n, (maker.pointer(tiles), tiles)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes, without what is left for more."""
+        return library().size("code_bytes", self.n, self.bits)
+
+    def extended(self, rows: int, count: int, stream: int) -> DeviceCodes:
+        """These and ``count`` packed rows, which are at an address on the GPU, in the order of a stream.
+
+        Raises
+        ------
+        MemoryError
+            There is too little memory left; these codes stay as they are.
+        """
+        lib, total = library(), self.n + count
+        with lib.on(self.device):
+            room = self._room
+            if not room.claim(self.n, total):
+                room = _Room(self.bits, self.device, total + (total // _SPARE if self.n else 0))
+                room.claim(0, total)
+                if self.n:
+                    lib.check(lib.functions.udsph_cuda_copy(room.pointer, self._room.pointer, self.nbytes, stream))
+            lib.launch("add", room.pointer, self.bits, self.n, rows, count, stream)
+        return DeviceCodes(self.bits, self.device, total, room)
+
+    def read(self, positions: Any, count: int, rows: Any, maker: Any) -> None:
+        """Packed rows of codes at positions."""
+        lib = library()
+        with lib.on(self.device):
+            places, to = maker.pointer(positions), maker.pointer(rows)
+            lib.launch("read", self._struct(), places, count, to, maker.stream)
+
+    def search(self, rows: Any, n_queries: int, k: int, allowed: Any, maker: Any) -> tuple[Any, Any]:
+        """Distances (nq, k) int32 and positions (nq, k) int64 of the k nearest."""
+        lib = library()
+        distances, positions = maker.empty((n_queries, k), np.int32), maker.empty((n_queries, k), np.int64)
+        if n_queries:
+            size = lib.size("scratch", self.n, self.bits, n_queries, k)
+            scratch = maker.empty((size,), np.uint8)
+            queries = _queries(rows, n_queries, allowed, scratch, size, maker)
+            with lib.on(self.device):
+                results = maker.pointer(distances), maker.pointer(positions)
+                lib.launch("search", self._struct(), ctypes.byref(queries), k, *results, maker.stream)
+        return distances, positions
+
+    def range_search(
+        self, rows: Any, n_queries: int, radius: int, allowed: Any, maker: Any
+    ) -> tuple[np.ndarray[Any, Any], list[tuple[Any, Any]]]:
+        """Offsets (nq + 1) on the host; distances and positions of one batch of queries after the other.
+
+        Waits for every batch: the caller's stream knows how large its results are.
+        """
+        lib, width = library(), (self.bits + 7) // 8
+        size = lib.size("scratch", self.n, self.bits, n_queries, 1)
+        scratch, step = maker.empty((size,), np.uint8), lib.size("range_batch", self._struct(), n_queries, size)
+        found, offsets = [], [np.zeros(1, np.int64)]
+        for first in range(0, n_queries, step):
+            count = min(step, n_queries - first)
+            queries = _queries(rows, count, allowed, scratch, size, maker)
+            queries.rows += first * width
+            counts = maker.empty((count,), np.int64)
+            with lib.on(self.device):
+                given = self._struct(), ctypes.byref(queries)
+                lib.launch("range_count", *given, radius, maker.pointer(counts), maker.stream)
+                here = np.concatenate([[0], np.cumsum(maker.download(counts, (count,), np.int64))]).astype(np.int64)
+                starts, total = maker.upload(here), (int(here[-1]),)
+                near, positions = maker.empty(total, np.int32), maker.empty(total, np.int64)
+                results = maker.pointer(near), maker.pointer(positions)
+                lib.launch("range_fetch", *given, maker.pointer(starts), *results, maker.stream)
+            found.append((near, positions))
+            offsets.append(offsets[-1][-1] + here[1:])
+        return np.concatenate(offsets), found
+
+    def _struct(self) -> Any:
+        return ctypes.byref(interface.Codes(self._room.pointer, self.n, self.bits))
+
+
+class _Room:
+    """Memory for codes. Each place is written once, by the codes that claim it, before anybody else knows of it."""
+
+    def __init__(self, bits: int, device: int, codes: int, held: tuple[int, Any] | None = None) -> None:
+        size = library().size("code_bytes", codes, bits)
+        if held is None and codes:
+            buffer = Buffer(size, device, f"an index of {codes} codes of {bits} bits")
+            held = buffer.pointer, buffer
+        self.pointer, self._owner = held or (0, None)
+        tile = library().size("code_bytes", 1, bits)
+        self._codes = 4096 * (size // tile)  # whole tiles
+        self._used = 0
+        self._lock = ForkSafeLock()
+
+    def claim(self, begin: int, end: int) -> bool:
+        """Whether the places are there and nobody else's."""
+        with self._lock.here:
+            free = self._used == begin and end <= self._codes
+            if free:
+                self._used = end
+            return free
+
+
+def _queries(rows: Any, n: int, allowed: Any, scratch: Any, size: int, maker: Any) -> interface.Queries:
+    mask = None if allowed is None else maker.pointer(allowed)
+    return interface.Queries(maker.pointer(rows), n, mask, maker.pointer(scratch), size)
+
+
+def distances(queries: Any, n_queries: int, rows: Any, n: int, width: int, maker: Any) -> Any:
+    """Distances of all pairs of packed rows, (nq, n) int32."""
+    lib, out = library(), maker.empty((n_queries, n), np.int32, "a matrix of distances")
+    with lib.on(maker.device):
+        given = maker.pointer(queries), n_queries, maker.pointer(rows), n, width, maker.pointer(out)
+        lib.launch("distances", *given, maker.stream)
+    return out

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         hamming,
         models,
         report,
+        serve,
         training,
     )
     from udsph.encoding import Hasher
@@ -52,6 +53,7 @@ __all__ = [
     "hamming",
     "models",
     "report",
+    "serve",
     "training",
 ]
 

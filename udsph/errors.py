@@ -12,6 +12,10 @@ _EXTRAS = {
     "PIL": "train",
     "sklearn": "baselines",
     "matplotlib": "report",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
 }
 
 

@@ -12,6 +12,7 @@ from udsph.cli import (  # noqa: F401
     index,
     info,
     search,
+    serve,
     show,
     train,
 )

@@ -32,11 +32,13 @@ def shown_items(items: Items) -> Callable[[Any], str | np.ndarray]:
         return lambda id: items.name(id) if items.place(id) is None else read_picture(folder / items.name(id))
     if "data" not in items.source:
         raise InputError(f"the images of this index came as arrays ({items.source.get('file')}); no picture shows them")
-    images, chosen = _images_of(items.source["data"], items.source["split"])
+    dataset, chosen = read_origin(items)
+    if dataset.image.kind != "pixels":
+        raise InputError(f"{dataset.name}: its images are {dataset.image.kind}; no picture shows them")
 
     def picture(id: Any) -> str | np.ndarray:
         place = items.place(id)  # None: a code of something else, which was added to the collection
-        return items.name(id) if place is None else np.asarray(images.values[chosen[place : place + 1]])[0]
+        return items.name(id) if place is None else np.asarray(dataset.image.values[chosen[place : place + 1]])[0]
 
     return picture
 
@@ -51,13 +53,12 @@ def read_picture(path: Path) -> np.ndarray:
         raise InputError(f"{path.parent}: {error}") from None
 
 
-def _images_of(place: dict[str, Any], split: str) -> tuple[Any, np.ndarray]:
-    """The images of a dataset and the items of its split."""
+def read_origin(items: Items) -> tuple[Any, np.ndarray]:
+    """The dataset that the items of an index came from, and which of its items they are."""
     from udsph import data
 
+    place, split = items.source["data"], items.source["split"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when the index was made
         dataset = data.load(place["name"], place["root"], **place["settings"])
-    if dataset.image.kind != "pixels":
-        raise InputError(f"{dataset.name}: its images are {dataset.image.kind}; no picture shows them")
-    return dataset.image, np.arange(len(dataset)) if split == "all" else dataset.splits[split]
+    return dataset, np.arange(len(dataset)) if split == "all" else dataset.splits[split]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test lint clean bench bench-check sanitize tsan emulate gpu
+.PHONY: demo test lint clean bench bench-check sanitize tsan emulate portable gpu dist
 
 # The demo needs what training needs (1.5 GB installed); tests, linters and benchmarks the rest, in the same environment.
 demo: $(VENV)/train
@@ -43,13 +43,23 @@ tsan: $(VENV)/dev
 emulate:
 	tests/native/emulate.sh
 
+# The kernels under clang and under g++ for Windows, syntax and types only.
+portable:
+	tests/native/portable.sh
+
+# The source distribution and a wheel built from it, in dist/, tried in an environment without a compiler. PYTHONS="python3.10 ..."
+# names other interpreters.
+PYTHONS ?= $(PYTHON)
+dist:
+	tests/packages/dist.sh dist $(PYTHONS)
+
 # What needs a GPU: build, tests, sanitizers, tables, in less than eight minutes; without one the kernels run by emulation. In the
 # environment of the tests where it is there, else with PYTHON as it is (torch, pytest, pybind11, NumPy and Cython are needed).
 gpu:
 	$(if $(wildcard $(VENV)/dev),$(BIN)/python,$(PYTHON)) bench/gpu.py --output $(or $(OUT),gpu-results)
 
 clean:
-	rm -rf $(VENV) build demo-output gpu-results
+	rm -rf $(VENV) build dist demo-output gpu-results
 
 # The package is compiled and installed once, and again when its sources or requirements change; each extra that is
 # needed is then added to it: pip finds udsph itself installed and fetches the packages that the extra names. The mode

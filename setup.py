@@ -15,7 +15,8 @@ A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``; fo
 compile for ("80,90"). What was built with other options is built again.
 
 No flag depends on the CPU of the build machine: each instruction set has a translation unit that opens its own target
-region, and the level is chosen at run time.
+region, and the level is chosen at run time. The sources need GCC or clang: on Windows clang-cl compiles and Microsoft's linker
+links.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ REQUIRED = os.environ.get("UDSPH_REQUIRE_NATIVE", "0") not in ("", "0")
 EXTRA_COMPILE = os.environ.get("UDSPH_CFLAGS", "").split()
 EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
 # g++ orders the long straight-line kernels of bit slices well only when told to do it before it allocates registers.
-BIT_SLICES = [] if "clang" in os.environ.get("CXX", "") else ["-fschedule-insns", "-fsched-pressure"]
+GCC = sys.platform == "linux" and "clang" not in os.environ.get("CXX", "")
+BIT_SLICES = ["-fschedule-insns", "-fsched-pressure"] if GCC else []
+# On Windows clang-cl compiles (vectors and target regions are those of GCC and clang); it takes their options by a prefix.
+COMMON = ["-std=c++17", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
+COMMON_CL = ["/std:c++17", "/EHsc", "-Wno-unused-command-line-argument"]
 
 
 def native_extension(name: str, folder: str, *options: str) -> Extension:
@@ -47,15 +52,16 @@ def native_extension(name: str, folder: str, *options: str) -> Extension:
     sources = sorted(glob(f"{folder}/*.cpp"))
     headers = sorted(path for path in glob("csrc/**/*", recursive=True) if path.endswith((".h", ".inc")))
     headers.append("udsph/include/udsph.h")
-    flags = ["-std=c++17", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
+    windows = sys.platform == "win32"
+    flags = [*COMMON_CL, *(f"/clang:{option}" for option in options)] if windows else [*COMMON, *options]
     return Extension(
         name,
         sources,
         include_dirs=["csrc", "udsph/include", pybind11.get_include()],
         depends=headers,
         language="c++",
-        extra_compile_args=[*flags, *options, *EXTRA_COMPILE],
-        extra_link_args=["-pthread", *EXTRA_LINK],
+        extra_compile_args=[*flags, *EXTRA_COMPILE],
+        extra_link_args=[*([] if windows else ["-pthread"]), *EXTRA_LINK],
         optional=not REQUIRED,
     )
 
@@ -79,7 +85,8 @@ def cython_extensions() -> list[Extension]:
         depends=["csrc/hamming/capi.h", "udsph/include/udsph.h"],
         language="c++",
     )
-    extensions = cythonize([extension], compiler_directives={"language_level": "3"})
+    directives = {"language_level": "3", "freethreading_compatible": True}
+    extensions = cythonize([extension], compiler_directives=directives)
     for made in extensions:  # cythonize does not pass this on
         made.optional = not REQUIRED
     return extensions
@@ -148,6 +155,9 @@ class BuildNative(build_ext):
     def build_extensions(self) -> None:
         from pybind11.setup_helpers import ParallelCompile
 
+        if self.compiler.compiler_type == "msvc":
+            self.compiler.initialize(self.plat_name)
+            self.compiler.cc = shutil.which("clang-cl") or "clang-cl"
         compile_one = self.compiler._compile
 
         def compile_source(obj, source, ext, cc_args, extra_postargs, pp_opts):  # the options of an extension are last

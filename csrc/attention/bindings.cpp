@@ -152,4 +152,10 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "The fused CPU kerne
 }  // namespace
 }  // namespace udsph::attention
 
-PyMODINIT_FUNC PyInit__native() { return PyModule_Create(&udsph::attention::definition); }
+PyMODINIT_FUNC PyInit__native() {
+  PyObject *module = PyModule_Create(&udsph::attention::definition);
+#ifdef Py_GIL_DISABLED
+  if (module != nullptr) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);  // no state beside the level, which is atomic
+#endif
+  return module;
+}

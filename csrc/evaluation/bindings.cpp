@@ -91,7 +91,8 @@ void discount_relevant(const std::string &level, const udsph::Piece &piece, cons
 
 }  // namespace
 
-PYBIND11_MODULE(_native, module) {
+// Free-threaded Python runs it without the interpreter's lock: pieces never change, counts belong to the caller.
+PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
   module.doc() = "Counting kernels in C++; udsph.evaluation is the way in.";
   module.def("discount_relevant", &discount_relevant);
   module.def("rank_cells", &udsph::rank_cells);

@@ -2,7 +2,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#if !defined(_WIN32)
 #include <sys/mman.h>
+#endif
 
 #include <optional>
 
@@ -265,7 +267,8 @@ py::tuple merge_range(const Array<int64_t> &offsets, const Array<int32_t> &near,
   return py::make_tuple(ends, distances, positions);
 }
 
-// The first `size` bytes of an open file in memory; they stay when it is closed.
+#if !defined(_WIN32)
+// The first `size` bytes of an open file in memory; they stay when it is closed. Python's own mapping serves on Windows.
 py::array_t<uint8_t> map_file(int file, size_t size) {
   void *memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
   if (memory == MAP_FAILED) {
@@ -285,6 +288,7 @@ py::array_t<uint8_t> map_file(int file, size_t size) {
   bytes.attr("setflags")(py::arg("write") = false);
   return bytes;
 }
+#endif
 
 py::array_t<int32_t> distances(const Codes &queries, const Codes &codes, size_t threads) {
   const udsph::Kernels &level = udsph::kernels();
@@ -300,7 +304,8 @@ py::array_t<int32_t> distances(const Codes &queries, const Codes &codes, size_t 
 
 }  // namespace
 
-PYBIND11_MODULE(_native, module) {
+// Free-threaded Python runs it without the interpreter's lock: segments, tables and views never change, what searches learn is atomic.
+PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
   module.doc() = "Hamming kernels in C++; udsph.hamming is the way in.";
   module.attr("compiler") = __VERSION__;
   module.attr("c_api") = py::capsule(&udsph::c_api, udsph::C_API_NAME);
@@ -308,7 +313,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("simd_levels", [] { return udsph::levels().names(); });
   module.def("set_level", [](const std::string &name) { udsph::levels().set(name); });
   module.def("distances", &distances);
+#if !defined(_WIN32)
   module.def("map_file", &map_file);
+#endif
   module.def("merge_search", &merge_search);
   module.def("merge_range", &merge_range);
   bind_operations(module);

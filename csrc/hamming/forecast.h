@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -99,11 +100,15 @@ class Forecast {
   std::atomic<uint32_t> asked_{0}, timed_{0};
 };
 
-// Processor time of this thread.
+// Processor time of this thread; Windows counts that in steps of milliseconds, the clock on the wall serves there.
 inline double thread_nanoseconds() {
+#if defined(_WIN32)
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
+#else
   timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
+#endif
 }
 
 }  // namespace udsph

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "check.h"
+#include "common/cpu.h"
 #include "hamming/levels.h"
 #include "hamming/search.h"
 
@@ -57,6 +58,14 @@ size_t wrong_results(size_t bits, size_t n, size_t n_queries, size_t k, size_t t
 }  // namespace
 
 int main(int argc, char **argv) {
+#if UDSPH_X86 && !defined(_MSC_VER)
+  const udsph::CpuFeatures asked = udsph::features_by_cpuid();
+  if (asked.avx2 != udsph::cpu_has_avx2() || asked.avx512 != udsph::cpu_has_avx512() ||
+      asked.avx512_popcount != udsph::cpu_has_avx512_popcount()) {
+    std::printf("searches: CPUID says %d %d %d, the compiler's library another thing\n", asked.avx2, asked.avx512, asked.avx512_popcount);
+    return 1;
+  }
+#endif
   return check_levels("searches", udsph::levels().names(), argc, argv, [](const std::string &name) {
     udsph::levels().set(name);
     size_t wrong = 0;

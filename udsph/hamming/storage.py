@@ -306,7 +306,7 @@ def mapped(file: Any, size: int) -> Image:
     """A file in memory, read when it is looked at; without a descriptor that stays open where that can be."""
     if size == 0:
         return np.empty(0, np.uint8)
-    if backend.name() == "native":
+    if backend.name() == "native" and os.name != "nt":
         return backend.module().map_file(file.fileno(), size)
     return np.frombuffer(memory_map.mmap(file.fileno(), size, access=memory_map.ACCESS_READ), np.uint8)
 

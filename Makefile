@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test lint clean bench bench-check sanitize tsan emulate portable gpu dist
+.PHONY: demo test lint clean bench bench-check sanitize tsan emulate portable gpu dist docs
 
 # The demo needs what training needs (1.5 GB installed); tests, linters and benchmarks the rest, in the same environment.
 demo: $(VENV)/train
@@ -53,6 +53,12 @@ PYTHONS ?= $(PYTHON)
 dist:
 	tests/packages/dist.sh dist $(PYTHONS)
 
+# The documentation as a site, in build/site: a broken link, a page without a place or a public name without a docstring is an error.
+# The examples on its pages are run by the tests.
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 # What needs a GPU: build, tests, sanitizers, tables, in less than eight minutes; without one the kernels run by emulation. In the
 # environment of the tests where it is there, else with PYTHON as it is (torch, pytest, pybind11, NumPy and Cython are needed).
 gpu:
@@ -72,6 +78,6 @@ $(VENV)/package: $(VENV)/created $(SOURCES)
 	$(PIP) --config-settings editable_mode=compat -e .
 	touch $@
 
-$(VENV)/train $(VENV)/dev: $(VENV)/%: $(VENV)/package
+$(VENV)/train $(VENV)/dev $(VENV)/docs: $(VENV)/%: $(VENV)/package
 	$(PIP) 'udsph[$*]'
 	touch $@

@@ -15,8 +15,8 @@ A failed compile is a warning, and an error under ``UDSPH_REQUIRE_NATIVE=1``; fo
 compile for ("80,90"). What was built with other options is built again.
 
 No flag depends on the CPU of the build machine: each instruction set has a translation unit that opens its own target
-region, and the level is chosen at run time. The sources need GCC or clang: on Windows clang-cl compiles and Microsoft's linker
-links.
+region, and the level is chosen at run time. The sources need GCC or clang; on Windows clang-cl compiles and Microsoft's
+linker links.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EXTRA_LINK = os.environ.get("UDSPH_LDFLAGS", "").split()
 # g++ orders the long straight-line kernels of bit slices well only when told to do it before it allocates registers.
 GCC = sys.platform == "linux" and "clang" not in os.environ.get("CXX", "")
 BIT_SLICES = ["-fschedule-insns", "-fsched-pressure"] if GCC else []
-# On Windows clang-cl compiles (vectors and target regions are those of GCC and clang); it takes their options by a prefix.
+# On Windows clang-cl compiles (vectors and target regions are those of GCC and clang), with their options.
 COMMON = ["-std=c++17", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=psabi", "-pthread"]
 COMMON_CL = ["/std:c++17", "/EHsc", "-Wno-unused-command-line-argument"]
 

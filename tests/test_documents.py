@@ -17,13 +17,15 @@ from udsph.cli import commands  # noqa: F401  registers them
 from udsph.cli.parser import UsageError, build_parser, routed
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_WHOLE = [
     "operations.md",
     "collections.md",
+    "coming-from.md",
     "from-faiss.md",
     "scikit-learn.md",
     *(path.name for path in DOCUMENTS if path.name.startswith("use-")),
+    *(f"tutorials/{path.name}" for path in DOCUMENTS if path.parent.name == "tutorials" and path.name != "index.md"),
 ]
 # What takes long, made small; each must stand in the README.
 SMALLER = {"1_000_000": "20_000", "pairs=2000": "pairs=120", "epochs=5": "epochs=1, label_steps=5", "100_000": "10_000"}
@@ -66,6 +68,14 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
         exec(compile(code, document, "exec"), {"__name__": "__main__"})
     said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.M)
     assert said and printed.getvalue().splitlines() == said
+
+
+def test_every_page_has_a_place_in_the_navigation_of_the_site() -> None:
+    """`make docs` says so too; this says it sooner."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    named = set(re.findall(r"(\S+\.md)$", navigation, re.M))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert not pages - named, f"give it a line under 'nav' in mkdocs.yml: {sorted(pages - named)}"
 
 
 def test_what_the_examples_shorten_is_in_the_readme() -> None:

@@ -2,7 +2,7 @@
 
     python smoke.py [--closed]
 
-``--closed`` gives up the right to write everywhere (Linux), as in a container. The folder of the checkout must not be the working one.
+``--closed`` gives up the right to write everywhere (Linux), as in a container. Not for the folder of the checkout.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NEEDS_NUMPY_ONLY = ("hamming", "evaluation", "data", "features", "experiments", 
 
 
 def close() -> None:
-    """Root writes anywhere by a capability, so it gives its capabilities away; then modes hold for it as for anybody."""
+    """Root writes anywhere by a capability, which it gives away; then modes hold for it as for anybody."""
     version, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     assert ctypes.CDLL(None, use_errno=True).capset(version, none) == 0
     with contextlib.suppress(PermissionError):

@@ -118,6 +118,7 @@ CONVENTIONS = {
         "nothing",
     ),
 }
+"""What published evaluators compute, by name: the values of ``convention=``."""
 
 
 def resolve(

@@ -51,6 +51,7 @@ class Counts:
 
     @property
     def n_queries(self) -> int:
+        """Number of queries."""
         return self.items.shape[0]
 
     @property

@@ -52,6 +52,7 @@ class PairRetrieval:
 
     @property
     def n_queries(self) -> int:
+        """Number of queries."""
         return len(self.ranks)
 
     def to_dict(self) -> dict[str, float]:

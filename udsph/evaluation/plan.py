@@ -12,6 +12,7 @@ from udsph.checks import check_int
 from udsph.errors import InputError
 
 DEFAULT_CUTOFFS = (1, 10, 100, 1000, 5000)
+"""Ranks at which metrics are given where a call names none."""
 METRICS = (
     "map",
     "precision",
@@ -24,6 +25,7 @@ METRICS = (
     "success",
     "precision_radius_2",
 )
+"""Names of all metrics, as ``metrics=`` takes them; most also as ``"name@k"``."""
 _WHOLE = ("map", "ndcg", "ndcg_linear", "mrr")  # over the whole ranking
 _AT_CUTOFFS = ("map", "precision", "recall", "f1", "ndcg", "ndcg_linear", "success")  # at all cutoffs
 _AT_ONE = (*_AT_CUTOFFS, "mrr")  # at the cutoff that stands in the name

@@ -29,6 +29,7 @@ from udsph.files import locked, read_json, write_json
 from udsph.threads import cores
 
 Row = dict[str, Any]
+"""One line of results: what was measured, by name, as JSON can hold it."""
 ROWS, LOCK = "rows", ".lock"
 KILLED = "its process was killed, perhaps for want of memory"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "UDSPH_NUM_THREADS")

@@ -6,7 +6,9 @@ from udsph.errors import InputError
 from udsph.features.base import ImageExtractor, TextExtractor
 
 IMAGE_EXTRACTORS = ("cnnf", "efficientnet-lite0", "huggingface", "timm")
+"""Names that ``image_extractor`` takes."""
 TEXT_EXTRACTORS = ("doc2vec", "word2vec", "glove", "wordllama", "minilm", "huggingface")
+"""Names that ``text_extractor`` takes."""
 PACKAGED = ("glove", "wordllama", "minilm")  # whose weights lie in a package, and nowhere else
 
 

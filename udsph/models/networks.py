@@ -97,6 +97,7 @@ class ModalityNetwork(nn.Module):
         return int(self.encoder.part_width)  # type: ignore[arg-type]
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Outputs:
+        """Codes, classes and features of a batch; ``lengths`` says how many parts of each item are real."""
         encoded: Encoded = self.encoder(values, lengths)
         hidden, attended = self.to_features[0](encoded.vector), None
         if self.attention is not None and encoded.parts is not None:
@@ -136,6 +137,7 @@ class Discriminator(nn.Module):
         )  # fmt: skip
 
     def forward(self, features: Tensor) -> Tensor:
+        """(n, width) features to (n,) logits."""
         return self.layers(features).squeeze(1)
 
 
@@ -193,6 +195,7 @@ class ModalityPair(nn.Module):
     def forward(
         self, image: tuple[Tensor, Tensor | None], text: tuple[Tensor, Tensor | None]
     ) -> tuple[Outputs, Outputs]:
+        """Both networks on values and lengths of a batch of pairs."""
         return self.image(*image), self.text(*text)
 
 

@@ -62,13 +62,15 @@ def test_zero_parts_and_queries_have_finite_gradients():
     assert torch.isfinite(queries.grad).all() and torch.isfinite(parts.grad).all()
 
 
-def pair_of(attention: str, kinds: tuple[str, str] = ("pixels", "tokens"), parts: int = 0) -> ModalityPair:
+def pair_of(
+    attention: str, kinds: tuple[str, str] = ("pixels", "tokens"), parts: int = 0, reading: str = "false"
+) -> ModalityPair:
     torch.manual_seed(0)
     networks = [
         build_modality(SPECS[kind], view, 24, 3, part_width=8, parts=parts, width=64)
         for kind, view in zip(kinds, ("image", "text"), strict=True)
     ]
-    return ModalityPair(networks[0], networks[1], attention=attention)
+    return ModalityPair(networks[0], networks[1], attention=attention, reading=reading)
 
 
 @pytest.mark.parametrize("form", ["label", "uniform"])

@@ -74,7 +74,7 @@ class Config:
     weight_feature: float = option(0.1, "weight of the pairwise likelihood of features", 0, 1e6)
     weight_bit: float = option(4.0, "weight of the likelihood of the wanted bits", 0, 1e6)
     weight_classify: float = option(0.5, "weight of the classification", 0, 1e6)
-    weight_attend: float = option(0.5, "weight of the classification by what is attended to", 0, 1e6)
+    weight_attend: float = option(2.0, "weight of the classification by what is attended to", 0, 1e6)
     weight_pairing: float = option(1.0, "weight of finding an item's partner, where labels are missing", 0, 1e6)
     weight_quantise: float = option(0.1, "weight of the quantisation, where there are no labels at all", 0, 1e6)
     weight_adversary: float = option(0.3, "weight of the adversarial loss", 0, 1e6)
@@ -97,6 +97,11 @@ class Config:
     attention: str = option(
         "label", "what looks at local parts: a query per class, the same layers without weights, nothing",
         choices=ATTENTION,
+    )  # fmt: skip
+    attention_rate: float = option(5.0, "factor on the learning rate of what looks at local parts", 0, 1000)
+    reading: str = option(
+        "auto", "bits also from the classes found, by the label network's layers; auto: of networks with attention",
+        choices=AUTO,
     )  # fmt: skip
     backend: str = option("auto", "which implementation of the matching of parts", choices=BACKENDS)
     attention_pairs: int = option(32, "pairs of a batch whose parts are matched", 2, 1_000_000)
@@ -163,7 +168,7 @@ class Config:
 def of_earlier_version(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as an earlier version stored them, by their present names and in their present form."""
     found = {RENAMED.get(name, name): value for name, value in settings.items()}
-    found.setdefault("linear", "false")  # which there was not
+    found = {"linear": "false", "reading": "false"} | found  # which there were not
     if isinstance(found.get("adversarial"), bool):
         found["adversarial"] = "features" if found["adversarial"] else "none"
     if isinstance(found.get("attention"), bool):  # it was the matching alone; without it vectors had no parts

@@ -81,7 +81,8 @@ class Model:
         }
         if self.description.backbone is not None:
             built["image"].encoder = self._backbone(self.description.backbone)
-        return ModalityPair(built["image"], built["text"], attention=config.attention)
+        reading = config.reading if config.label_net else "false"
+        return ModalityPair(built["image"], built["text"], attention=config.attention, reading=reading)
 
     def _backbone(self, description: dict[str, Any]) -> BackboneEncoder:
         from udsph.features.huggingface import VisionBackbone

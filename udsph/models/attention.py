@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from udsph.models.encoders import valid_parts
 
 FORMS = ("label", "uniform", "none")
-SHARPNESS = 16.0  # at the start, of the softmax over cosines
+SHARPNESS = 8.0  # at the start, of the softmax over cosines
 MOST_COLUMNS = 4096  # attended columns that one full layer reads; of more it has a bottleneck
 RANK = 256  # of that bottleneck
 
@@ -112,7 +112,8 @@ class ClassAttention(nn.Module):
         classes, dims = queries.weight.shape
         self.to_parts = nn.Sequential(nn.LayerNorm(dims), nn.Linear(dims, dims))
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(SHARPNESS)), requires_grad=not uniform)
-        self.to_logits = nn.Parameter(torch.randn(classes, dims) / math.sqrt(dims))
+        # A class is first read off by what was asked: what resembles its query speaks for it.
+        self.to_logits = nn.Parameter(queries.weight.detach().clone())
         self.bias = nn.Parameter(torch.zeros(classes))
         columns = classes * dims
         narrow = columns > MOST_COLUMNS and width > RANK  # as wide as the features it would save nothing

@@ -45,16 +45,3 @@ class BackboneEncoder(nn.Module):
         if self.frozen:
             self.backbone.eval()
         return self
-
-
-def parameter_groups(module: nn.Module, factor: float) -> list[dict[str, Any]]:
-    """Groups for an optimiser: the parameters of backbones, with ``factor`` on their learning rate, and all others.
-
-    Frozen parameters are in neither.
-    """
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            groups["backbone" in name.split(".")].append(parameter)
-    made = [{"params": groups[False], "factor": 1.0}]
-    return [*made, {"params": groups[True], "factor": factor}] if groups[True] else made

@@ -27,7 +27,7 @@ class GroupedLinear(nn.Module):
         super().__init__()
         if inputs % groups or outputs % groups:
             raise ValueError(f"{inputs} and {outputs} columns cannot be parted into {groups} equal groups")
-        self.groups, each = groups, inputs // groups
+        self.groups, self.outputs, each = groups, outputs, inputs // groups
         bound = 1 / math.sqrt(each)  # torch's own linear layer starts like this
         self.weight = nn.Parameter(torch.empty(groups, each, outputs // groups).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(groups, 1, outputs // groups).uniform_(-bound, bound))

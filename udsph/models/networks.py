@@ -61,6 +61,37 @@ class Nothing(nn.Module):
         return features[:, :0]
 
 
+class LabelReader(nn.Module):
+    """From the classes found in an item to bits, as the label network goes from labels to bits.
+
+    The layers are the label network's own, which :meth:`start_from` copies; they learn on from there. The label network
+    knows after thousands of label rows which sets of labels have which bits; a network that reads bits from features
+    alone has to find that in the few items that it sees.
+    """
+
+    def __init__(self, bits: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(classes))
+        self.shift = nn.Parameter(torch.zeros(classes))
+        self.to_features = label_layers(classes, width)
+        self.to_code = nn.Linear(width, bits)
+
+    def start_from(self, teacher: LabelNetwork) -> None:
+        """Take over the layers of a trained label network."""
+        self.to_features.load_state_dict(teacher.to_features.state_dict())
+        self.to_code.load_state_dict(teacher.to_code.state_dict())
+
+    def forward(self, class_logits: Tensor) -> Tensor:
+        """A logit per bit from ``(batch, classes)``; scale and shift turn class logits into those of probabilities."""
+        probabilities = torch.sigmoid(class_logits.float() * self.scale + self.shift)
+        return self.to_code(self.to_features(probabilities.to(class_logits.dtype)))
+
+
+def label_layers(classes: int, width: int) -> nn.Sequential:
+    """The layers from labels to features."""
+    return nn.Sequential(nn.Linear(classes, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+
+
 class ModalityNetwork(nn.Module):
     """From items of one modality to high-level features, codes and class logits; needs no other modality.
 
@@ -72,6 +103,9 @@ class ModalityNetwork(nn.Module):
     attention
         Where :class:`ModalityPair` gave the network one: what the classes attend to among the local parts joins the
         first layer of the features.
+    reader
+        Where :class:`ModalityPair` gave the network one: bits from the classes, added to those from the features. The
+        classes are those that attention found, or, without attention, those read from the features.
     shortcut
         Where there are ``columns``: a linear layer from the standardised columns of a vector to the bits and classes,
         beside all others; it starts at zero. A few thousand vectors teach it more surely than deeper layers.
@@ -87,6 +121,7 @@ class ModalityNetwork(nn.Module):
         self.to_code = GroupedLinear(width, bits, groups)
         self.to_classes = nn.Linear(width, classes) if classes else Nothing()
         self.attention: ClassAttention | None = None
+        self.reader: LabelReader | None = None
         self.shortcut = nn.Linear(columns, bits + classes, bias=False) if columns else None
         if self.shortcut is not None:
             nn.init.zeros_(self.shortcut.weight)
@@ -105,6 +140,8 @@ class ModalityNetwork(nn.Module):
             hidden = hidden + found
         features = self.to_features[1:](hidden)
         code, classes = self.to_code(features), self.to_classes(features)
+        if self.reader is not None:
+            code = code + self.reader(classes if attended is None else attended.logits)
         if self.shortcut is not None and encoded.standard is not None:
             short = self.shortcut(encoded.standard)
             code, classes = code + short[:, : code.shape[1]], classes + short[:, code.shape[1] :]
@@ -116,7 +153,7 @@ class LabelNetwork(nn.Module):
 
     def __init__(self, bits: int, classes: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.to_features = nn.Sequential(nn.Linear(classes, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.to_features = label_layers(classes, width)
         self.to_code = nn.Linear(width, bits)
         self.to_classes = nn.Linear(width, classes)
 
@@ -170,6 +207,8 @@ class ModalityPair(nn.Module):
         ``label``: one query per class, shared by both networks, attends to the local parts of each; ``uniform``: the
         same layers, where all parts weigh alike; ``none``. A network whose items have no parts does without. Where
         there are no classes the queries stand for nothing but what the other losses make of them.
+    reading
+        Which networks read bits from their classes as well: ``auto``: those with attention; ``true``: both; ``false``.
     """
 
     def __init__(
@@ -178,19 +217,22 @@ class ModalityPair(nn.Module):
         text: ModalityNetwork | LinearNetwork,
         *,
         attention: str = "none",
+        reading: str = "false",
     ) -> None:
         super().__init__()
         self.image = image
         self.text = text
         self.queries: ClassQueries | None = None
-        both = (image, text)
-        networks = [network for network in both if isinstance(network, ModalityNetwork) and network.part_width]
-        if attention == "none" or not networks:
-            return
-        self.queries = ClassQueries(image.classes or FREE_QUERIES, networks[0].part_width)
-        self.queries.requires_grad_(attention == "label")
+        networks = [network for network in (image, text) if isinstance(network, ModalityNetwork)]
+        with_parts = [network for network in networks if network.part_width]
+        if attention != "none" and with_parts:
+            self.queries = ClassQueries(with_parts[0].classes or FREE_QUERIES, with_parts[0].part_width)
+            self.queries.requires_grad_(attention == "label")
+            for network in with_parts:
+                network.attention = ClassAttention(self.queries, network.width, uniform=attention == "uniform")
         for network in networks:
-            network.attention = ClassAttention(self.queries, network.width, uniform=attention == "uniform")
+            if network.classes and (reading == "true" or (reading == "auto" and network.attention is not None)):
+                network.reader = LabelReader(network.to_code.outputs, network.classes, network.width)
 
     def forward(
         self, image: tuple[Tensor, Tensor | None], text: tuple[Tensor, Tensor | None]

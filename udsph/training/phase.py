@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from udsph.data import Dataset
 from udsph.encoding.batches import read
 from udsph.encoding.model import Model
-from udsph.models.backbone import parameter_groups
-from udsph.models.networks import Outputs
+from udsph.models.networks import ModalityNetwork, Outputs
 from udsph.training import objective
 from udsph.training.adversary import Adversary
 from udsph.training.batches import augment
 from udsph.training.canonical import start_linear
-from udsph.training.schedule import one_cycle, seed_of
+from udsph.training.schedule import one_cycle, parameter_groups, seed_of
 
 GRADIENT_NORM = 5.0
 
@@ -89,11 +88,14 @@ class Phase:
         if model.config.linear == "true":
             start_linear(model, dataset, items)
         self.pair = model.pair
+        for network in (self.pair.image, self.pair.text):
+            if isinstance(network, ModalityNetwork) and network.reader is not None:
+                network.reader.start_from(model.teacher)
         self.adversary = Adversary(fabric, config)
         # A fused step unscales half precision itself, which leaves no room to clip the gradients between.
         fused = config.precision != "16-mixed"
         optimiser = torch.optim.AdamW(
-            parameter_groups(self.pair, config.backbone_rate),
+            parameter_groups(self.pair, config),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=fused,

@@ -50,7 +50,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, cls, options, ids):
         super().__init__()
-        self.made, self.ids, self.several, self.few = (cls, options), ids, index_module._SEVERAL, where._FEW
+        self.made, self.ids = (cls, options), ids
+        self.large = where._FEW, index_module._SEVERAL, index_module._UNSCANNED
         self.truth, self.next_id, self.fresh = [], 0, 100
 
     @initialize(
@@ -62,14 +63,14 @@ class Machine(RuleBasedStateMachine):
     def begin(self, multi, bitorder, low, counts):
         cls, options = self.made
         self.multi, self.index = multi, cls(BITS, bitorder=bitorder, multi=multi, **options)
-        if low:  # what large indexes do small ones do too: read few allowed codes, keep sets of tables side by side
-            where._FEW, index_module._SEVERAL = 3, 0
+        if low:  # what large indexes do small ones do too: read few allowed codes, build tables, keep sets of them
+            where._FEW, index_module._SEVERAL, index_module._UNSCANNED = 3, 0, 600
         for count in counts:
             self.add_many(count, count)
             self.optimize(True)
 
     def teardown(self):
-        where._FEW, index_module._SEVERAL = self.few, self.several
+        where._FEW, index_module._SEVERAL, index_module._UNSCANNED = self.large
 
     # What an index is told and tells, in the forms of the list.
 

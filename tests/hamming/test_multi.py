@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from udsph import hamming
+from udsph import hamming, memory
 from udsph.errors import InputError
 from udsph.hamming import backend, multi
 from udsph.hamming import index as index_module
@@ -273,6 +273,40 @@ def test_tables_of_new_codes_stand_beside_the_large_ones():
     assert told == [(1.0, "nothing is built: no whole block of codes is new")]
     index.optimize()
     agree(index, flat, queries, ids[40_100:])
+
+
+@native
+def test_additions_to_an_index_with_tables_get_small_ones_of_their_own(monkeypatch):
+    monkeypatch.setattr(index_module, "_UNSCANNED", 1024)
+    monkeypatch.setattr(index_module, "_SMALL", 3000)
+    rng = np.random.default_rng(4)
+    codes, ids = make("clustered", 16_000, 64, rng), rng.permutation(100_000)[:16_000]
+    index, flat = hamming.Index(64, kind="multi"), hamming.FlatIndex(64)
+    queries, end = flip(codes[::900].copy(), rng, 1), 0
+
+    def add(count):
+        nonlocal end
+        for each in (index, flat):
+            each.add(codes[end : end + count], ids[end : end + count])
+        end += count
+        agree(index, flat, queries, ids[:end])
+        return sizes_of_tables(index)
+
+    assert add(7680) == []  # optimize was not called
+    index.optimize()
+    assert add(1000) == [7680]  # few
+    assert add(1000) == [7680, 1536]
+    assert add(1024) == [7680, 2560]  # small sets are joined
+    other = hamming.FlatIndex(64)
+    other.add(codes[end : end + 1100], ids[end : end + 1100])
+    for each in (index, flat):
+        each.merge(other)
+    end += 1100
+    assert sizes_of_tables(index) == [7680, 4096]
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "available", lambda: 0)
+        assert add(1000) == [7680, 4096]  # there is no memory for more
+    assert add(10) == [7680, 4096, 1024]  # and large ones stay
 
 
 @native

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from udsph.hamming.codes import BitOrder
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.multi import Multi, build
-from udsph.hamming.segments import Segment, Snapshot, extended
+from udsph.hamming.segments import Duplicates, Segment, Snapshot, extended
 from udsph.threads import thread_count
 
 Kind = Literal["auto", "flat", "multi"]
@@ -24,6 +25,8 @@ _LEAST = 1 << 14  # codes below which a scan takes microseconds
 _MOST = (1 << 32) - 1  # codes of one set of tables
 _WIDEST = 1024  # bits
 _SEVERAL = 4  # times as large as the new tables are those that stay
+_UNSCANNED = 1 << 15  # codes after the tables that get some of their own: a scan takes longer than a lookup
+_SMALL = 1 << 20  # codes of tables that additions make anew, which takes a fraction of a second
 _BUILDING = 0.9  # of the work of optimize; the rest measures
 _UNASKED = "optimize was not called"
 
@@ -34,8 +37,10 @@ class Index(FlatIndex):
     """Exact index that looks up instead of scanning where that is faster; the same calls and results as ``FlatIndex``.
 
     New codes are scanned, as in a ``FlatIndex``. ``optimize`` builds tables over all codes there are (multi-index
-    hashing); codes that come later are scanned again until the next ``optimize``. Each search decides query by query
-    whether the tables or the scan answer it, by costs that were measured when the tables were built.
+    hashing). Codes that come later are scanned until there are some ten thousand; then ``add`` builds small tables over
+    them, so that a query costs about as much as before, and the next ``optimize`` makes one set of all. Each search
+    decides query by query whether the tables or the scan answer it, by costs that were measured when the tables were
+    built.
 
     Parameters
     ----------
@@ -119,14 +124,50 @@ class Index(FlatIndex):
                 self._why = self._why if kept else reason
                 tell(1.0, f"{'nothing is built' if kept else 'codes are scanned'}: {reason}")
                 return
-            with self._changes.here:
-                now = self._snapshot
-                # Positions must be those of the tables, and nobody else have built some meanwhile.
-                if now.closings == snapshot.closings and now.segments[:kept] == snapshot.segments[:kept]:
-                    self._snapshot = _with_tables(now, kept, built)
-                    self._why = reason
-                    break
+            if self._publish(snapshot, kept, built):
+                self._why = reason
+                break
         tell(1.0, f"{len(built):,} codes are in tables")
+
+    def add(self, codes: Any, ids: Any = None) -> None:
+        """Append codes, as ``FlatIndex.add`` does.
+
+        After ``optimize`` many new codes get tables of their own, which takes about a microsecond a code.
+        """
+        super().add(codes, ids)
+        self._look_up_new()
+
+    def merge(self, other: FlatIndex, *, duplicates: Duplicates = "error") -> None:
+        """Append the codes of another index, as ``FlatIndex.merge`` does; see ``add``."""
+        super().merge(other, duplicates=duplicates)
+        self._look_up_new()
+
+    def _look_up_new(self) -> None:
+        """Tables over what is scanned beside tables, and over small sets of them, if it is much.
+
+        They are left to the next addition where memory is short, or another thread has changed the segments meanwhile.
+        """
+        snapshot = self._snapshot
+        scanned = sum(map(len, itertools.takewhile(_scanned, reversed(snapshot.segments))))
+        if not _UNSCANNED <= scanned < snapshot.n:
+            return
+        kept = max(1, _kept(snapshot, _SMALL))
+        try:
+            built, _ = self._built(snapshot, kept, thread_count(None), lambda share, what: None)
+        except MemoryError:
+            return
+        if built is not None:
+            self._publish(snapshot, kept, built)
+
+    def _publish(self, snapshot: Snapshot, kept: int, built: Segment) -> bool:
+        """Put tables, built over a state that was, into the present one, unless positions have changed."""
+        with self._changes.here:
+            now = self._snapshot
+            # Nor must anybody else have built some meanwhile.
+            if now.closings != snapshot.closings or now.segments[:kept] != snapshot.segments[:kept]:
+                return False
+            self._snapshot = _with_tables(now, kept, built)
+            return True
 
     def _reason_to_scan(self, snapshot: Snapshot) -> str | None:
         """Why no tables shall be built, if so."""
@@ -199,7 +240,11 @@ def _print(share: float, what: str) -> None:
         print(f"{share:4.0%} {what:75}", end=end, file=sys.stderr, flush=True)
 
 
-def _kept(snapshot: Snapshot) -> int:
+def _scanned(segment: Segment) -> bool:
+    return not isinstance(segment, Multi)
+
+
+def _kept(snapshot: Snapshot, most: int = _MOST) -> int:
     """How many segments stay where tables are built over new codes: large ones, that have tables."""
     count = len(snapshot.segments)
     while count and not isinstance(snapshot.segments[count - 1], Multi):
@@ -207,7 +252,7 @@ def _kept(snapshot: Snapshot) -> int:
     new = sum(map(len, snapshot.segments[count:]))
     if new < BLOCK:
         return count
-    while count and len(snapshot.segments[count - 1]) <= _SEVERAL * new:
+    while count and len(snapshot.segments[count - 1]) <= min(_SEVERAL * new, most):
         count -= 1
         new += len(snapshot.segments[count])
     return count

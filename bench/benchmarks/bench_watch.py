@@ -1,0 +1,25 @@
+"""The watched cases, for asv: the least processor seconds of several calls."""
+
+from __future__ import annotations
+
+from .common import SMALL, skip_unsupported_level
+from .watch import CASES, processor_seconds
+
+
+class Watch:
+    timeout = 300
+    params = (tuple(CASES),)
+    param_names = ("case",)
+
+    def setup(self, case):
+        skip_unsupported_level()
+        try:
+            self.call = CASES[case]()
+        except (ImportError, AttributeError, TypeError) as error:  # a release that had it not
+            raise NotImplementedError(str(error)) from error
+        self.call()
+
+    def track_processor_seconds(self, case):
+        return min(processor_seconds(self.call) for _ in range(3 if SMALL else 25))
+
+    track_processor_seconds.unit = "s"

@@ -23,8 +23,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ATTENTION_TESTS = ("tests/attention/test_cuda.py", "tests/attention/test_backends.py")
-SMALLEST = "test_cuda or test_any_number_of_threads"  # of the tests, for the sanitizers
+TESTS = {
+    "tests-hamming": ("tests/cuda_library",),
+    "tests-attention": (
+        "tests/attention/test_cuda.py",
+        "tests/attention/test_backends.py",
+        "tests/attention/test_on_a_gpu.py",
+    ),
+}
+SEARCHES = ("64", "one", "selection", "counting", "256", "1024")
+SMALLEST = {  # of the tests, for the sanitizers
+    "hamming": ("tests/cuda_library/test_on_a_gpu.py", "smallest"),
+    "attention": ("tests/attention/test_cuda.py", "test_any_number_of_threads and shape2-2"),
+}
+LIMITS = "limits.json"
 
 
 @dataclass(frozen=True)
@@ -52,32 +64,34 @@ class Part:
         return None
 
 
-def parts(architecture: str | None) -> list[Part]:
-    """In order of what is to be known first."""
+def parts(architecture: str | None, folder: Path = Path("gpu-results")) -> list[Part]:
+    """In order of what is to be known first. ``folder`` takes the numbers."""
     python = (sys.executable,)
     test = (*python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist")
     build = {"UDSPH_CUDA": "1", "UDSPH_CUDA_ARCHS": architecture or "90"}
+    compile_all = (*python, "setup.py", "-q", "build_ext", "--inplace")
+    found = [Part("build", compile_all, 240, False, ("pybind11",), ("nvcc",), build)]
+    found += [Part(name, (*test, *files), 120, False, ("pytest", "torch")) for name, files in TESTS.items()]
+    limits = str(folder.absolute() / LIMITS)
+    found.append(Part("limits", (*python, "bench/gpu_limits.py", "--output", limits), 60, programs=("nvcc",)))
+    for name in SEARCHES:
+        numbers = str(folder.absolute() / f"search-{name}.json")
+        command = (*python, "bench/gpu_search.py", "--only", name, "--limits", limits, "--output", numbers)
+        found.append(Part(f"search-{name}", command, 60, modules=("torch",)))
     attention = (*python, "bench/attention.py", "--device", "cuda", "--repeats", "5")
-    gpu_forms = ("--forms", "cuda", "Gram einsum", "published")
-    found = [
-        Part(
-            "build", (*python, "setup.py", "-q", "build_ext", "--inplace"), 240, False, ("pybind11",), ("nvcc",), build
-        ),
-        Part("tests", (*test, *ATTENTION_TESTS), 150, False, ("pytest", "torch")),
-    ]
+    forms = ("--forms", "cuda", "Gram einsum", "published")
     for precision in ("float32", "bfloat16"):
         for batch in (128, 1024):
-            command = (*attention, "--dtype", precision, "--batch", str(batch), "--memory", str(batch), *gpu_forms)
+            command = (*attention, "--dtype", precision, "--batch", str(batch), "--memory", str(batch), *forms)
             found.append(Part(f"attention-{precision}-{batch}", command, 60, modules=("torch",)))
-    step = (*python, "bench/training_step.py", "--device", "cuda")
-    found.append(Part("training-step", step, 60, modules=("torch", "lightning_fabric")))
-    for tool in ("memcheck", "racecheck", "initcheck"):
-        command = ("compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *test, ATTENTION_TESTS[0])
-        found.append(
-            Part(
-                f"sanitizer-{tool}", (*command, "-k", SMALLEST), 60, programs=("compute-sanitizer",), modules=("torch",)
-            )
-        )
+    for name, script in (("training-step", "bench/training_step.py"), ("training", "bench/gpu_training.py")):
+        command = (*python, script, "--device", "cuda")
+        found.append(Part(name, command, 60, modules=("torch", "lightning_fabric")))
+    for room, (file, which) in SMALLEST.items():
+        for tool in ("memcheck", "racecheck", "initcheck"):
+            command = ("compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *test, file, "-k", which)
+            needs = {"programs": ("compute-sanitizer",), "modules": ("torch",) if room == "attention" else ()}
+            found.append(Part(f"sanitizer-{room}-{tool}", command, 60, **needs))
     return found
 
 
@@ -150,7 +164,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=460, help="seconds in all")
     given = parser.parse_args()
     card, architecture = card_here()
-    chosen = parts(architecture)
+    chosen = parts(architecture, given.output)
     unknown = set(given.only or ()) - {part.name for part in chosen}
     if unknown:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in chosen)}")

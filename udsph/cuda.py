@@ -162,7 +162,10 @@ class Library:
         name = self.error_name(code)
         if name == "cudaErrorInsufficientDriver":
             driver, built = ctypes.c_int(), ctypes.c_int()
-            if not self.functions.udsph_cuda_versions(ctypes.byref(driver), ctypes.byref(built)) and driver.value:
+            code = self.functions.udsph_cuda_versions(ctypes.byref(driver), ctypes.byref(built))
+            if not code and not driver.value:
+                return "there is no driver of a CUDA GPU"
+            if not code:
                 return (
                     f"the driver serves CUDA {_version(driver.value)}, udsph was built with CUDA "
                     f"{_version(built.value)}: install a newer driver, or udsph with an older nvcc"

@@ -36,7 +36,10 @@ def check_features(regions: Any, words: Any) -> None:
 def check_finite(scores: Tensor) -> None:
     """InputError if a score is not finite.
 
-    A NaN or infinite feature reaches every score that it takes part in, so the small result is what is looked at.
+    A NaN or infinite feature reaches every score that it takes part in, so the small result is what is looked at. While
+    a CUDA graph is captured it is not, for that would wait for the result.
     """
+    if scores.is_cuda and torch.cuda.is_current_stream_capturing():
+        return
     if not bool(torch.isfinite(scores.detach()).all()):
         raise InputError("regions or words hold NaN or infinite values, or values too large for their dtype")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import udsph.cuda
 from udsph.attention.formula import NORMALIZATIONS, POOLS, Formula
+from udsph.attention.rows import on_device
 from udsph.errors import InputError
 
 _TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
@@ -196,4 +197,4 @@ def _run(
 
 def _offsets(lengths: Tensor, device: torch.device) -> Tensor:
     """(items + 1,) first row of every item, and the number of all rows, on the device."""
-    return torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(device)
+    return on_device(torch.nn.functional.pad(lengths.cumsum(0), (1, 0)), device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ class Rows:
     def mask(self) -> Tensor:
         """(items, width) bool on the features' device: True for the real rows."""
         device = self.features.device
-        return torch.arange(self.width, device=device) < self.lengths.to(device)[:, None]
+        return torch.arange(self.width, device=device) < on_device(self.lengths, device)[:, None]
 
     def zero_padded(self) -> Tensor:
         """The features with zeros in the other rows, whatever stood there."""
@@ -107,7 +108,31 @@ def unpack(packed: Tensor, lengths: Tensor, width: int) -> Tensor:
 
 def _positions(lengths: Tensor, width: int, device: torch.device) -> Tensor:
     """Of the real rows, in a batch whose items lie one behind the other. Found on the CPU, where the lengths are."""
-    return (torch.arange(width) < lengths[:, None]).flatten().nonzero().flatten().to(device, non_blocking=True)
+    if device.type == "cpu":
+        return (torch.arange(width) < lengths[:, None]).flatten().nonzero().flatten()
+    return _kept_positions(tuple(lengths.tolist()), width, device)
+
+
+# A CUDA graph is captured of kernels alone, so what depends on the lengths must be on the device before: the last of
+# it stays there, and a call before the capture, with the same lengths, brings it.
+_KEPT = 32
+
+
+def on_device(numbers: Tensor, device: torch.device) -> Tensor:
+    """A few integers of the CPU on a device; the last ones are there already."""
+    if device.type == "cpu" or torch.compiler.is_compiling():
+        return numbers.to(device)
+    return _kept(tuple(numbers.tolist()), device)
+
+
+@lru_cache(_KEPT)
+def _kept(numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(numbers).to(device)
+
+
+@lru_cache(_KEPT)
+def _kept_positions(lengths: tuple[int, ...], width: int, device: torch.device) -> Tensor:
+    return _positions(torch.tensor(lengths), width, torch.device("cpu")).to(device)
 
 
 @pack.register_fake

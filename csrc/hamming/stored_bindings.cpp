@@ -2,6 +2,9 @@
 #include "hamming/stored_bindings.h"
 
 #include <pybind11/stl.h>
+#if !defined(_WIN32)
+#include <sys/mman.h>
+#endif
 
 #include "common/bindings.h"
 #include "hamming/tables.h"
@@ -55,6 +58,20 @@ std::shared_ptr<Tables> map_tables(size_t bits, size_t codes, size_t items, bool
   return std::make_shared<Tables>(shape, data, kept);
 }
 
+std::shared_ptr<Tables> tables_in_memory(const Tables &tables) {
+  py::gil_scoped_release released;
+  return tables.in_memory();
+}
+
+// Pages of a mapped array are read where they are looked at, without those around them.
+void expect_random([[maybe_unused]] const Part &array) {
+#if defined(MADV_RANDOM)
+  const auto address = reinterpret_cast<uintptr_t>(array.data());
+  const uintptr_t begin = address / udsph::PAGE * udsph::PAGE;
+  madvise(reinterpret_cast<void *>(begin), address + static_cast<size_t>(array.size()) - begin, MADV_RANDOM);
+#endif
+}
+
 void check_tables(const Tables &tables, const udsph::Segment &segment) {
   py::gil_scoped_release released;
   tables.check(segment, check_signals);
@@ -68,4 +85,6 @@ void bind_stored(py::module_ &module) {
   module.def("tables_parts", &parts);
   module.def("map_tables", &map_tables);
   module.def("check_tables", &check_tables);
+  module.def("tables_in_memory", &tables_in_memory);
+  module.def("expect_random", &expect_random);
 }

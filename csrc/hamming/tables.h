@@ -25,7 +25,7 @@ struct Release {
   Release(FreeMemory) {}
   explicit Release(std::shared_ptr<const void> owner) : owner(std::move(owner)) {}
   void operator()(void *memory) const {
-    if (owner == nullptr) std::free(memory);
+    if (owner == nullptr) FreeMemory()(memory);
   }
 
   std::shared_ptr<const void> owner;
@@ -63,6 +63,8 @@ class Tables {
   // results, but no reading beyond them; check() throws std::invalid_argument where they are not the tables of the codes.
   Tables(const Shape &shape, const std::array<const void *, PARTS> &parts, const std::shared_ptr<const void> &owner);
   void check(const Segment &codes, Poll poll) const;
+  // The same in memory of their own, where pages are large: a search meets fewer of them.
+  std::shared_ptr<Tables> in_memory() const;
   Shape shape() const;
   std::vector<std::pair<const void *, size_t>> pieces(size_t part) const;  // with their bytes
 

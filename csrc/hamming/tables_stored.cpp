@@ -79,6 +79,21 @@ std::vector<std::pair<const void *, size_t>> Tables::pieces(size_t part) const {
   return found;
 }
 
+std::shared_ptr<Tables> Tables::in_memory() const {
+  std::array<const void *, PARTS> parts{};
+  const auto lengths = shape().lengths();
+  const auto kept = std::make_shared<std::vector<Words>>();
+  for (size_t part = 0; part < PARTS; part++) {
+    kept->push_back(allocate<uint64_t>((lengths[part] + sizeof(uint64_t) - 1) / sizeof(uint64_t)));
+    auto *to = reinterpret_cast<uint8_t *>(kept->back().get());
+    parts[part] = to;
+    for (const auto &[data, bytes] : pieces(part)) to = std::copy_n(static_cast<const uint8_t *>(data), bytes, to);
+  }
+  const auto copy = std::make_shared<Tables>(shape(), parts, kept);
+  copy->set_costs(costs_);
+  return copy;
+}
+
 void Tables::check(const Segment &codes, Poll poll) const {
   require(codes.size() == n_codes_ && codes.bits() == bits_, "tables are not over these codes");
   const Words rows = allocate<uint64_t>(n_ * words_), block = allocate<uint64_t>(words_ * BLOCK);

@@ -79,7 +79,8 @@ class Chunk:
         if len(own) == 0:
             return own
         both = np.sort(np.concatenate([own, keys]), kind="stable")  # two sorted runs: one pass
-        return np.intersect1d(both[1:][both[1:] == both[:-1]], keys)
+        twice = both[1:][both[1:] == both[:-1]]  # here, or here and there
+        return twice[keys[np.minimum(np.searchsorted(keys, twice), len(keys) - 1)] == twice]
 
     def repeated(self) -> Any:
         """An id that occurs twice, or None."""

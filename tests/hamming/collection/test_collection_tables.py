@@ -86,6 +86,37 @@ def test_tables_of_optimize_are_written_as_they_are(tmp_path, monkeypatch):
     assert in_tables(Collection.open(tmp_path / "c", verify=True)) == 1536
 
 
+def test_optimize_reads_stored_tables_into_memory(tmp_path, monkeypatch):
+    truth = tabled(tmp_path / "c")
+    reader = Collection.open(tmp_path / "c")
+    before = reader._snapshot.segments[0]
+    monkeypatch.setattr(hamming.index, "build", None)
+    reader.optimize()
+    after = reader._snapshot.segments[0]
+    assert isinstance(after, Multi) and after is not before and after.tables.nbytes == before.tables.nbytes
+    same(truth, reader)
+    assert reader.explain(codes_of([1]), k=1)["parts"][0]["why"] == "its tables were stored"
+    monkeypatch.setattr("udsph.memory.available", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"its tables take .* but 1.0 kB are free"):
+        Collection.open(tmp_path / "c").optimize()
+
+
+def test_damaged_tables_are_built_anew_by_compaction(tmp_path):
+    truth = tabled(tmp_path / "c", n=1538)  # 1536 are there
+    (file,) = segments(tmp_path / "c")
+    parts = Parts(file.read_bytes())
+    parts.replace("entries", bytes(len(parts.section("entries"))))
+    rewrite_segment(tmp_path / "c", file, *parts.joined())
+    with Collection.open(tmp_path / "c", "a", durability="none") as writer:
+        writer.kind = "multi"
+        for index in (writer, truth):
+            index.add(codes_of([9000]), ["more"])
+        writer.compact()
+    reader = Collection.open(tmp_path / "c", verify=True)
+    assert in_tables(reader) == 1536
+    same(truth, reader)
+
+
 def test_of_few_codes_no_tables_are_written(tmp_path):
     with Collection.create(tmp_path / "c", 64, durability="none") as writer:
         writer.add(codes_of(range(1600)))

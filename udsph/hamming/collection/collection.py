@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from types import TracebackType
 from typing import Any, TypeVar
@@ -12,11 +13,12 @@ from udsph.hamming.collection import state
 from udsph.hamming.collection.exchange import Exchange
 from udsph.hamming.collection.handle import dead
 from udsph.hamming.collection.manifest import read_manifest
+from udsph.hamming.collection.tables import check_tables
 from udsph.hamming.collection.writer import Tell, Writer
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.ids import Unknown
-from udsph.hamming.index import Progress, listener
+from udsph.hamming.index import Index, Progress, listener
 from udsph.hamming.multi import Multi
 from udsph.hamming.segments import Duplicates, Snapshot
 from udsph.hamming.storage import FormatError
@@ -177,12 +179,13 @@ class Collection(Exchange):
             return self.generation
 
     def _to_store(self, snapshot: Snapshot, tell: Progress) -> Multi | None:
-        """Tables over the whole blocks of a snapshot: those of ``optimize`` where they are over all, or new ones."""
+        """Tables over the whole blocks of a snapshot: those there are if they are over all and right, or new ones."""
         first = snapshot.segments[0] if snapshot.segments else None
-        own = not any(first is file.tables for file in self._state.files.values())  # those of a file were not verified
-        if isinstance(first, Multi) and own and len(first) == snapshot.n // BLOCK * BLOCK:
-            return first
-        built, self._why = self._built(snapshot, 0, thread_count(None), tell)
+        if isinstance(first, Multi) and len(first) == snapshot.n // BLOCK * BLOCK:
+            with contextlib.suppress(FormatError):  # they may be of a file that was never verified
+                check_tables(first, "")
+                return first
+        built, self._why = Index._built(self, snapshot, 0, thread_count(None), tell)
         return built if isinstance(built, Multi) else None
 
     def rollback(self) -> None:

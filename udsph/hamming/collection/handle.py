@@ -6,9 +6,11 @@ import contextlib
 import os
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
+from udsph import memory
 from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.files import PathLike
@@ -16,9 +18,12 @@ from udsph.hamming.codes import BitOrder, check_bitorder, check_bits
 from udsph.hamming.collection import state
 from udsph.hamming.collection.manifest import MOST_KEPT
 from udsph.hamming.collection.state import State
+from udsph.hamming.collection.tables import in_memory
 from udsph.hamming.collection.writer import Writer, new_folder
+from udsph.hamming.filters import BLOCK
 from udsph.hamming.index import Index
-from udsph.hamming.segments import Snapshot
+from udsph.hamming.multi import Multi
+from udsph.hamming.segments import Segment, Snapshot
 from udsph.hamming.storage import Contents, FormatError
 
 Mode = Literal["r", "a"]
@@ -207,6 +212,22 @@ class Handle(Index):
                 message = f"{self!r} was dropped with changes that were not committed"
                 warnings.warn(message, ResourceWarning, stacklevel=2)
             self._end()
+
+    def _built(
+        self, snapshot: Snapshot, kept: int, threads: int, tell: Callable[[float, str], object]
+    ) -> tuple[Segment | None, str]:
+        """As of every index; tables that are stored over all the codes are read into memory."""
+        first = snapshot.segments[0] if snapshot.segments else None
+        stored = any(first is file.tables for file in self._state.files.values() if file.tables is not None)
+        if self.kind == "flat" or not stored or kept or not isinstance(first, Multi):
+            return super()._built(snapshot, kept, threads, tell)
+        if len(first) != snapshot.n // BLOCK * BLOCK:
+            return super()._built(snapshot, kept, threads, tell)
+        size, left = first.tables.nbytes, memory.available()
+        if left is not None and size > left:
+            raise MemoryError(f"its tables take {memory.size(size)}, but {memory.size(left)} are free")
+        tell(0.0, "reading stored tables")
+        return in_memory(first), "its tables were stored"
 
     def copy(self) -> Index:  # type: ignore[override]
         """An ``Index`` in memory with the same codes, which maps the same files."""

@@ -13,16 +13,15 @@ from udsph.hamming.flat import FlatIndex
 from udsph.hamming.segments import Duplicates
 
 if TYPE_CHECKING:
-    from udsph.hamming.collection.collection import Collection
+    from udsph.hamming.collection.exchange import Exchange
 
 MOST_UNCOMMITTED = 1 << 27  # bytes of codes and ids that an import holds in memory
-_GATHERED = 1 << 22  # codes whose ids, integers, are compared with those that are there at once: each time costs
 
 
-def run(collection: Collection, source: Source, duplicates: Duplicates, tell: Callable[[float, str], object]) -> int:
+def run(collection: Exchange, source: Source, duplicates: Duplicates, tell: Callable[[float, str], object]) -> int:
     """Append the codes of a source and commit them; returns how many there were."""
     count, uncommitted, size = 0, 0, (collection.bits + 7) // 8 + 8
-    for batch in _gathered(source.batches):
+    for batch in _gathered(source.batches, MOST_UNCOMMITTED // size):
         codes, ids = batch.codes, batch.ids
         if ids is None or duplicates == "error":
             collection.add(codes, ids)
@@ -43,8 +42,8 @@ def run(collection: Collection, source: Source, duplicates: Duplicates, tell: Ca
     return count
 
 
-def _gathered(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Batches whose ids are integers, several at once."""
+def _gathered(batches: Iterator[Batch], most: int) -> Iterator[Batch]:
+    """Batches whose ids are integers, several at once: each comparison with the ids that are there costs."""
     held: list[Batch] = []
     for batch in batches:
         if not isinstance(batch.ids, np.ndarray) or (held and held[0].codes.shape[1:] != batch.codes.shape[1:]):
@@ -53,7 +52,7 @@ def _gathered(batches: Iterator[Batch]) -> Iterator[Batch]:
             held = []
             continue
         held.append(batch)
-        if sum(len(part.codes) for part in held) >= _GATHERED:
+        if sum(len(part.codes) for part in held) >= most:
             yield from _joined(held)
             held = []
     yield from _joined(held)

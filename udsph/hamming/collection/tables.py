@@ -98,10 +98,18 @@ def map_tables(
     for name, length in zip(PARTS, lengths, strict=True):
         part = contents.section(name, length) if length else None
         parts.append(image[:0] if part is None else image[part.offset : part.offset + length])
+        if length:
+            native.expect_random(parts[-1])  # of a cold disk one page a lookup, not those around it
     tables = native.map_tables(*arguments, parts)
     tables.set_costs(*costs)
     whole = words[: codes // BLOCK * bits * (BLOCK // 64)]
     return Multi(backend.map_segment(bits, codes, whole), tables, Costs(*costs))
+
+
+def in_memory(tables: Multi) -> Multi:
+    """The same tables in memory of their own, where batches of queries are faster than in a mapped file."""
+    costs = tables.costs or Costs(20, 1, 50, 1, 0.1)
+    return Multi(tables.segment, backend.module().tables_in_memory(tables.tables), costs)
 
 
 def check_tables(tables: Multi, name: str) -> None:

@@ -7,6 +7,7 @@ A code is a string of bits (``bit`` of Postgres and pgvector), or bytes in hexad
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import os
 import re
@@ -49,12 +50,12 @@ def read(path: Path, columns: Columns) -> Source:
 def _lines(path: Path) -> Iterator[tuple[int, list[str], float]]:
     """Number of the line, fields, and the share that is read."""
     size = max(1, path.stat().st_size)
-    with path.open("r", encoding="utf-8-sig", newline="") as file:
+    with path.open("rb") as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
             for fields in reader:
                 if fields:
-                    yield reader.line_num, fields, min(1.0, file.buffer.tell() / size)
+                    yield reader.line_num, fields, min(1.0, binary.tell() / size)
         except (csv.Error, UnicodeDecodeError) as error:
             raise InputError(f"{os.fspath(path)}, line {reader.line_num + 1}: {error}") from None
 

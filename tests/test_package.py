@@ -98,6 +98,14 @@ def test_the_model_names_the_extra_it_needs() -> None:
     assert "pip install '.[train]' in the checkout" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("room", ["models", "encoding", "training", "baselines"])
+def test_rooms_name_the_extra_they_need(room: str) -> None:
+    done = python(HIDE.format(names=HEAVY) + f"import udsph.{room}")
+    assert done.returncode == 1
+    extra = "baselines" if room == "baselines" else "train"
+    assert f"MissingExtra: udsph.{room} needs the extra '{extra}'" in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_info_refuses_arguments() -> None:
     done = python(COMMAND.format(["info", "extra"]))
     assert done.returncode == 2

@@ -73,17 +73,12 @@ def get_include() -> str:
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS and name not in _CLASSES:
         raise AttributeError(f"module 'udsph' has no attribute {name!r}")
-    try:
+    from udsph.errors import naming_extra
+
+    with naming_extra(f"udsph.{name}"):
         if name in _CLASSES:
             return getattr(importlib.import_module(_CLASSES[name]), name)
         return importlib.import_module(f"udsph.{name}")
-    except ModuleNotFoundError as error:
-        from udsph.errors import MissingExtra
-
-        missing = MissingExtra.of(error, f"udsph.{name}")
-        if missing is None:
-            raise
-        raise missing from None
 
 
 def __dir__() -> list[str]:

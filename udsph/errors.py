@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 # Package that may be missing -> the extra that installs it.
 _EXTRAS = {
     "torch": "train",
@@ -41,3 +44,19 @@ class MissingExtra(ImportError):
         """The error that names the extra of a package that was not found; None if it belongs to none."""
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         return None if extra is None else cls(what, extra)
+
+
+@contextlib.contextmanager
+def naming_extra(what: str) -> Iterator[None]:
+    """In here the import of a package that is not installed is a ``MissingExtra`` of ``what``, if it has an extra."""
+    try:
+        yield
+    except MissingExtra as error:  # of a room that this one needs
+        if type(error) is not MissingExtra:
+            raise
+        raise MissingExtra(what, error.extra) from None
+    except ModuleNotFoundError as error:
+        missing = MissingExtra.of(error, what)
+        if missing is None:
+            raise
+        raise missing from None

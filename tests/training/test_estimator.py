@@ -153,6 +153,24 @@ def test_save_and_load(toy, tmp_path):
         model.save(tmp_path / "saved")
 
 
+def test_a_run_keeps_what_was_asked_beside_what_came_of_it(toy, tmp_path):
+    settings = {name: value for name, value in QUICK.items() if name != "epochs"}
+    model = UDSPH(**settings, label_loss="auto", patience=1).fit(toy, output=tmp_path / "run", progress=False)
+    model.save(tmp_path / "saved")
+    for folder in ("run", "saved"):
+        loaded = UDSPH.load(tmp_path / folder)
+        assert loaded.asked == model.asked and loaded.asked.epochs == 0 and loaded.asked.label_loss == "auto"
+        assert loaded.config == model.config and loaded.config.epochs > 0
+        assert UDSPH.load(tmp_path / folder, device="cpu").asked.device == "cpu"
+    path = tmp_path / "run" / "config.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in content.items() if name != "asked"}))
+    assert UDSPH.load(tmp_path / "run").asked == model.config, "a run of before is taken at its word"
+    path.write_text(json.dumps(content | {"asked": 7}))
+    with pytest.raises(InputError, match="'asked' is missing"):
+        UDSPH.load(tmp_path / "run")
+
+
 def test_what_is_not_a_run_is_refused(toy, tmp_path):
     with pytest.raises(InputError, match="is not a run"):
         UDSPH.load(tmp_path)

@@ -11,7 +11,10 @@ and of programs come in by ``registry.py``. ``base.py`` is the contract, ``input
 methods share, ``features.py`` their fixed features of pixels and words.
 """
 
-from udsph.baselines.base import LinearMethod, Method, ShallowMethod
-from udsph.baselines.registry import broken, create, methods, names, register
+from udsph.errors import naming_extra
+
+with naming_extra("udsph.baselines"):
+    from udsph.baselines.base import LinearMethod, Method, ShallowMethod
+    from udsph.baselines.registry import broken, create, methods, names, register
 
 __all__ = ["LinearMethod", "Method", "ShallowMethod", "broken", "create", "methods", "names", "register"]

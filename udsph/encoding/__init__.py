@@ -4,8 +4,11 @@ Read ``hasher.py`` for what a model does, ``run_folder.py`` and ``pretrained.py`
 the disk, ``streaming.py`` for codes of more items than fit in memory, ``config.py`` for all settings.
 """
 
-from udsph.encoding.config import Config
-from udsph.encoding.hasher import Hasher
-from udsph.encoding.streaming import encode_file
+from udsph.errors import naming_extra
+
+with naming_extra("udsph.encoding"):
+    from udsph.encoding.config import Config
+    from udsph.encoding.hasher import Hasher
+    from udsph.encoding.streaming import encode_file
 
 __all__ = ["Config", "Hasher", "encode_file"]

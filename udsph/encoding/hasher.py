@@ -207,10 +207,14 @@ class Hasher:
 
     def save(self, output: str | os.PathLike[str]) -> None:
         """Write the model as a run folder, which must not exist or be empty."""
-        model, folder = self.model, Path(output)
-        if run_folder.create(folder, run_folder.content_of(model, self.data), {}):
+        folder = Path(output)
+        if run_folder.create(folder, self._content(), {}):
             raise InputError(f"{folder} holds a run already; choose another output or remove it")
         run_folder.finish(folder, self.inputs, self.tensors())
+
+    def _content(self) -> dict[str, Any]:
+        """What the configuration of a run folder says."""
+        return run_folder.content_of(self.model, self.data)
 
     def share(
         self,

@@ -1,7 +1,7 @@
 """The run folder: everything needed to use, continue, repeat and judge one training.
 
 ======================  ==============================================================================
-``config.json``         dataset, its root and settings, training settings, shapes, versions
+``config.json``         dataset, its root and settings, training settings, those that were asked for, shapes, versions
 ``splits.npz``          index arrays ``train``, ``database``, ``query`` and the parts ``fitted``, ``validation``
 ``inputs.json``         how raw images and texts are prepared: size, vocabulary, splitting into words
 ``log.csv``             one row an epoch: losses and validation MAP
@@ -102,12 +102,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     content = files.read_json(path)
     if not isinstance(content, dict) or "format" not in content:
         raise InputError(f"{path} is not the configuration of a run: 'format' is missing")
-    missing = [name for name in ("data", "training", "model") if not isinstance(content.get(name), dict)]
+    sections = {"data": None, "training": None, "model": None, "asked": {}}  # an earlier version did not keep the last
+    missing = [name for name, default in sections.items() if not isinstance(content.get(name, default), dict)]
     if missing:
         raise InputError(f"{path} is not the configuration of a run: '{missing[0]}' is missing")
     if content["format"] != FORMAT:
         raise InputError(f"{folder} has run format {content['format']}, this version reads {FORMAT}; train it again")
-    return {**content, "training": of_earlier_version(content["training"])}
+    settings = {name: of_earlier_version(content[name]) for name in ("training", "asked") if name in content}
+    return {**content, **settings}
 
 
 def read_recipe(path: Path) -> tuple[dict[str, Any], str, str | None, dict[str, Any]]:

@@ -5,18 +5,21 @@ each class look at the parts; ``networks.py`` puts codes on top of both and hold
 discriminators. How they are trained stands in ``udsph.training``.
 """
 
-from udsph.models.attention import Attended, ClassAttention, ClassQueries
-from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
-from udsph.models.networks import (
-    CodeCritic,
-    Discriminator,
-    LabelNetwork,
-    ModalityNetwork,
-    ModalityPair,
-    ModalitySpec,
-    Outputs,
-    build_modality,
-)
+from udsph.errors import naming_extra
+
+with naming_extra("udsph.models"):
+    from udsph.models.attention import Attended, ClassAttention, ClassQueries
+    from udsph.models.encoders import Encoded, PixelEncoder, RegionEncoder, TokenEncoder, VectorEncoder
+    from udsph.models.networks import (
+        CodeCritic,
+        Discriminator,
+        LabelNetwork,
+        ModalityNetwork,
+        ModalityPair,
+        ModalitySpec,
+        Outputs,
+        build_modality,
+    )
 
 __all__ = [
     "Attended",

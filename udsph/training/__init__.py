@@ -4,8 +4,11 @@ Read ``objective.py`` for what is minimised, ``trainer.py`` for the order in whi
 the run folder are those of ``udsph.encoding``.
 """
 
-from udsph.encoding import Config
-from udsph.training.estimator import UDSPH
-from udsph.training.scoring import evaluate, evaluate_run, load_run
+from udsph.errors import naming_extra
+
+with naming_extra("udsph.training"):
+    from udsph.encoding import Config
+    from udsph.training.estimator import UDSPH
+    from udsph.training.scoring import evaluate, evaluate_run, load_run
 
 __all__ = ["UDSPH", "Config", "evaluate", "evaluate_run", "load_run"]

@@ -57,8 +57,8 @@ class Run:
             return cls(None, fabric, False)
         folder, complete, problem = Path(output), False, ""
         if fabric.is_global_zero:
-            training = dataclasses.asdict(plan.config)
-            content = {"data": plan.data, "training": training, "model": plan.description.as_json()}
+            training, asked = dataclasses.asdict(plan.config), dataclasses.asdict(plan.asked)
+            content = {"data": plan.data, "training": training, "asked": asked, "model": plan.description.as_json()}
             try:
                 there = run_folder.create(folder, content, dataset.splits)
                 if there and resume == "never":

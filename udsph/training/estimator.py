@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from udsph.data import Dataset
 from udsph.encoding import Config, Hasher
@@ -104,6 +108,19 @@ class UDSPH(Hasher):
 
     def __repr__(self) -> str:
         return f"UDSPH({self.bits} bits, not trained)" if self._model is None else super().__repr__()
+
+    def _content(self) -> dict[str, Any]:
+        return super()._content() | {"asked": dataclasses.asdict(self.asked)}
+
+    @classmethod
+    def _assemble(
+        cls, content: Mapping[str, Any], weights: Mapping[str, Tensor], inputs: Inputs, folder: Path, device: str | None
+    ) -> UDSPH:
+        """A run of an earlier version did not keep what was asked: it is taken for what came of it."""
+        found = super()._assemble(content, weights, inputs, folder, device)
+        if "asked" in content:
+            found.asked = Config.of(content["asked"] | ({} if device is None else {"device": device}))
+        return found
 
     @classmethod
     def _of(cls, model: Model, inputs: Inputs, data: Mapping[str, Any]) -> UDSPH:

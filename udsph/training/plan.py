@@ -31,8 +31,10 @@ class Plan:
 
     Attributes
     ----------
+    asked
+        The settings as they were given.
     config
-        The settings, none of which leaves anything open.
+        The same, none of which leaves anything open.
     description
         What decides the networks' shapes.
     data
@@ -47,6 +49,7 @@ class Plan:
         What was left to the data and why it is as it is, in words; empty where nothing was.
     """
 
+    asked: Config
     config: Config
     description: Description
     data: dict[str, Any]
@@ -66,7 +69,7 @@ class Plan:
         labelled = train[dataset.supervised[train]]
         fitted, held = hold_out(train, dataset.supervised, config)
         chosen = "" if asked.epochs else why_so_many(dataset.image, dataset.text, len(train), config.batch_size)
-        return cls(config, description, data, fitted, held, train, labelled, chosen)
+        return cls(asked, config, description, data, fitted, held, train, labelled, chosen)
 
     def items(self, phase: str) -> np.ndarray:
         """The items that a phase goes through in an epoch."""

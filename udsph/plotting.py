@@ -182,6 +182,8 @@ def label_ends(axes: Any, labels: Sequence[tuple[str, float, float, str]], size:
 def label_along(axes: Any, labels: Sequence[tuple[str, np.ndarray, np.ndarray, str]], size: float = 8.5) -> list[Any]:
     """Write each line's name beside it, at that place along x where all of them are furthest apart.
 
+    Where three lines and more are too near to one another everywhere, nothing is written.
+
     Parameters
     ----------
     axes
@@ -190,6 +192,10 @@ def label_along(axes: Any, labels: Sequence[tuple[str, np.ndarray, np.ndarray, s
         Text, ascending x and their y in data, colour.
     size
         Of the text in points.
+
+    Returns
+    -------
+    list of matplotlib annotations
     """
     axes.figure.draw_without_rendering()
     box = axes.get_window_extent()
@@ -198,6 +204,8 @@ def label_along(axes: Any, labels: Sequence[tuple[str, np.ndarray, np.ndarray, s
     heights = np.array([np.interp(columns, line[:, 0], line[:, 1]) for line in lines])
     gaps = np.diff(np.sort(heights, axis=0), axis=0).min(axis=0) if len(lines) > 1 else box.y1 - heights[0]
     column = int(np.argmax(np.nan_to_num(gaps, nan=-1)))
+    if len(lines) > 2 and not gaps[column] * 72 / axes.figure.dpi >= _BETWEEN_LABELS * size:
+        return []
     lowest = int(np.argmin(heights[:, column]))
     texts = []
     for number, (text, _, _, colour) in enumerate(labels):

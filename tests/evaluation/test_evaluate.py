@@ -290,6 +290,32 @@ def test_report(case):
     assert frame["map@10"].mean() == pytest.approx(result["map@10"])
 
 
+@pytest.mark.parametrize("classes", [5, 0])
+def test_the_mean_of_a_class_is_that_of_its_queries_alone(classes):
+    case = random_case(np.random.default_rng(3), n_queries=40, classes=classes)
+    whole = evaluate(*case, metrics=["map", "precision@5"], cutoffs=(), empty="skip")
+    numbers, queries, means = whole.by_class(case.query_labels)
+    assert np.array_equal(whole.by_class(case.query_labels.reshape(40, -1))[2], means), "a column of numbers as well"
+    assert len(numbers) == (5 if classes else 4)
+    for number, n, found in zip(numbers, queries, means, strict=True):
+        own = case.query_labels[:, number] > 0 if classes else case.query_labels == number
+        alone = evaluate(case.query_codes[own], case.database_codes, case.query_labels[own], case.database_labels,
+                         metrics=["map"], empty="skip")  # fmt: skip
+        assert found == pytest.approx(alone["map"], rel=1e-12, nan_ok=True)
+        assert n == np.count_nonzero(~np.isnan(alone.per_query["map"]))
+    with pytest.raises(KeyError, match="'ndcg' was not evaluated; there are: map, precision@5"):
+        whole.by_class(case.query_labels, "ndcg")
+    with pytest.raises(InputError, match="query_labels has 39 rows, but 40 queries"):
+        whole.by_class(case.query_labels[1:])
+
+
+def test_a_class_without_a_query_has_no_mean():
+    codes, labels = np.zeros((2, 1), np.uint8), np.array([[1, 0, 1], [1, 0, 0]], bool)
+    numbers, queries, means = evaluate(codes, codes, labels, labels, metrics=["map"]).by_class(labels)
+    assert (numbers.tolist(), queries.tolist()) == ([0, 1, 2], [2, 0, 1])
+    assert np.isnan(means).tolist() == [False, True, False]
+
+
 def test_plot(case):
     pytest.importorskip("matplotlib").use("Agg")
     ax = evaluate(*case).plot()

@@ -73,6 +73,11 @@ def as_packed(codes: Any, form: Form, what: str, bitorder: BitOrder = "little") 
         raise InputError(f"{what}: {error}") from None
 
 
+def is_values(codes: Any, form: Form, what: str) -> bool:
+    """Whether an array has a column a bit, so that its width is that of the codes."""
+    return (_form_of(codes, what) if form == "auto" else form) == "values"
+
+
 def _form_of(codes: Any, what: str) -> Form:
     ask = "say which by --codes packed or --codes values"
     if codes.dtype.kind == "b":

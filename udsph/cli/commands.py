@@ -11,6 +11,7 @@ from udsph.cli import (  # noqa: F401
     extract,
     index,
     info,
+    report,
     search,
     serve,
     show,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from udsph import files
 from udsph.cli.arrays import read_array
@@ -15,11 +15,28 @@ from udsph.cli.results import check_output, write_rows
 from udsph.errors import InputError
 from udsph.report.tables import MEASURES
 
+if TYPE_CHECKING:
+    from udsph.evaluation import Evaluation
+
 Codes = Annotated[
     str | None,
     Option(help="Codes: packed bytes or words, or a column a bit (0/1, ±1, real); .npy, FILE.mat:NAME", metavar="FILE"),
 ]
 Labels = Annotated[str | None, Option(help="Multi-hot (n, classes) or class numbers (n,)", metavar="FILE")]
+FormOfCodes = Annotated[Form, Option(help="Form of the codes")]
+BitOrder = Annotated[Literal["little", "big"], Option(help="Of packed codes, where others are values")]
+Pairs = Annotated[bool, Option(help="Without labels: row i of both files of codes is one pair; who finds its partner")]
+Convention = Annotated[str | None, Option(help="Whose MAP: dcmh, hashnet, trec_eval, ...")]
+Ties = Annotated[
+    Literal["expected", "insertion", "optimistic", "pessimistic"] | None,
+    Option(help="Order of items at one distance", default="expected"),
+]
+Cutoffs = Annotated[
+    str | None, Option(help="Ranks k of MAP@k, precision@k, ... with commas between", metavar="K,K,...")
+]
+Metrics = Annotated[
+    str | None, Option(help="Some metrics only, with commas between: map,ndcg@10,...", metavar="NAME,...")
+]
 
 Packed = Callable[[Any, str], Any]  # codes of a file that a flag names
 Given = dict[str, str | None]
@@ -35,22 +52,13 @@ def evaluate(
     database_codes: Codes = None,
     query_labels: Labels = None,
     database_labels: Labels = None,
-    codes: Annotated[Form, Option(help="Form of the codes")] = "auto",
-    bitorder: Annotated[Literal["little", "big"], Option(help="Of packed codes, where others are values")] = "little",
-    pairs: Annotated[
-        bool, Option(help="Without labels: row i of both files of codes is one pair; who finds its own partner")
-    ] = False,
-    convention: Annotated[str | None, Option(help="Whose MAP: dcmh, hashnet, trec_eval, ...")] = None,
-    ties: Annotated[
-        Literal["expected", "insertion", "optimistic", "pessimistic"] | None,
-        Option(help="Order of items at one distance", default="expected"),
-    ] = None,
-    cutoffs: Annotated[
-        str | None, Option(help="Ranks k of MAP@k, precision@k, ... with commas between", metavar="K,K,...")
-    ] = None,
-    metrics: Annotated[
-        str | None, Option(help="Some metrics only, with commas between: map,ndcg@10,...", metavar="NAME,...")
-    ] = None,
+    codes: FormOfCodes = "auto",
+    bitorder: BitOrder = "little",
+    pairs: Pairs = False,
+    convention: Convention = None,
+    ties: Ties = None,
+    cutoffs: Cutoffs = None,
+    metrics: Metrics = None,
     output: Annotated[Path | None, Option(help="Write the metrics: .json or .csv")] = None,
     plot: Annotated[Path | None, Option(help="Draw the precision-recall curve: .png, .pdf or .svg")] = None,
 ) -> Answer:
@@ -76,24 +84,31 @@ def evaluate(
     if run is None:
         if missing:
             raise InputError(f"give the folder of a run, or all four files (missing: {', '.join(missing)})")
-        options = {"convention": convention, "ties": ties, **_lists(cutoffs, metrics)}
+        options = {"convention": convention, "ties": ties, **lists_of(cutoffs, metrics)}
         return _of_files({name: str(place) for name, place in given.items()}, packed, options, output, plot)
-    alone = any(option is not None for option in (convention, ties, cutoffs, metrics, plot))
+    alone = any(option is not None for option in (convention, ties, cutoffs, metrics))
     if alone or len(missing) < len(given) or (codes, bitorder) != ("auto", "little"):
         raise InputError(
             "a run is evaluated by its own definition; files of codes and the options for them go without one"
         )
-    return _of_run(run, database, output)
+    return _of_run(run, database, output, plot)
 
 
-def _of_run(run: Path, database: str, output: Path | None) -> Answer:
-    from udsph.training import evaluate_run
+def _of_run(run: Path, database: str, output: Path | None, plot: Path | None) -> Answer:
+    from udsph.report.curves import draw_precision_recall
+    from udsph.training.scoring import keep_metrics, measure_run
 
-    found = evaluate_run(run, database=database)
-    written = run / ("metrics.json" if database == "database" else "metrics-query.json")
+    _, _, measured = measure_run(run, database=database, ranks=() if plot is None else None)
+    found = measured.metrics
+    if plot is not None and not measured.by_labels:
+        raise InputError(f"--plot {plot}: {run} has no labels, and so no precision to draw")
+    kept = keep_metrics(run, database, measured)
+    written = [output or kept]
     if output is not None:
         _write(output, found, metrics_rows(found))
-    return Answer(f"{metrics_table(found)}\nwritten: {plain(output or written)}", found)
+    if plot is not None:
+        written.append(draw_precision_recall(measured.by_labels, found["chance"], plot))
+    return Answer(f"{metrics_table(found)}\nwritten: {'  '.join(map(plain, written))}", found)
 
 
 def _of_pairs(run: Path | None, given: Given, packed: Packed, others: tuple[Any, ...], output: Path | None) -> Answer:
@@ -119,18 +134,7 @@ def _of_pairs(run: Path | None, given: Given, packed: Packed, others: tuple[Any,
 def _of_files(
     given: dict[str, str], packed: Packed, options: dict[str, Any], output: Path | None, plot: Path | None
 ) -> Answer:
-    from udsph.evaluation import evaluate as evaluate_codes
-
-    arrays = {}
-    for name, place in given.items():
-        arrays[name] = packed(place, name) if name.endswith("codes") else read_array(place, name)
-    try:
-        with progress("evaluate", "pairs") as advance:
-            result = evaluate_codes(*arrays.values(), progress=advance, **options)
-    except InputError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(str(error)) from None
+    result, _ = evaluated_files(given, packed, options)
     found = result.to_dict()
     if output is not None:
         _write(output, found, list(found.items()))
@@ -139,7 +143,24 @@ def _of_files(
     return Answer(repr(result), {"metrics": found, "queries": result.n_queries, "items": result.n_items})
 
 
-def _lists(cutoffs: str | None, metrics: str | None) -> dict[str, Any]:
+def evaluated_files(given: Mapping[str, str], packed: Packed, options: dict[str, Any]) -> tuple[Evaluation, list[Any]]:
+    """What was found of four files, named by their flags, and the arrays in them."""
+    from udsph.evaluation import evaluate as evaluate_codes
+
+    arrays = []
+    for name, place in given.items():
+        arrays.append(packed(place, name) if name.endswith("codes") else read_array(place, name))
+    try:
+        with progress("evaluate", "pairs") as advance:
+            return evaluate_codes(*arrays, progress=advance, **options), arrays
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(str(error)) from None
+
+
+def lists_of(cutoffs: str | None, metrics: str | None) -> dict[str, Any]:
+    """Ranks and names that were typed with commas between."""
     lists: dict[str, Any] = {}
     if metrics is not None:
         lists["metrics"] = [name.strip() for name in metrics.split(",")]

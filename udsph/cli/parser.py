@@ -204,7 +204,9 @@ def _add(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
         parser.add_argument(*flags, **settings)
         return
     settings["metavar"] = option.metavar or parameter.name.strip("_").upper()
-    if not parameter.required:
+    if parameter.repeated:
+        settings["nargs"] = "+" if parameter.required else "*"
+    elif not parameter.required:
         settings["nargs"] = "?"
     parser.add_argument(parameter.name, **settings)
 

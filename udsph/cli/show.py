@@ -9,11 +9,13 @@ import numpy as np
 
 from udsph.cli.output import Answer, plain
 from udsph.cli.parser import Argument, Option, command
+from udsph.data.directions import MODALITIES
 from udsph.errors import InputError
 
 if TYPE_CHECKING:
     from udsph.data import Dataset
     from udsph.encoding import Hasher
+    from udsph.report.attended import Looks
 
 
 @command
@@ -51,17 +53,30 @@ def show(
 
 def draw_looks(model: Hasher, dataset: Dataset, examples: np.ndarray, output: Path, k: int) -> int:
     """Draw where the classes looked in the pictures and the words of some items; how many were drawn."""
-    from udsph.report.attended import Looks, draw_attended
+    from udsph.report.attended import draw_attended
 
-    seen = model.attended("image", dataset.image.take(examples))
-    items = [
-        Looks(dataset.image.values[examples[[row]]][0], seen.weights[row], seen.scores[row], seen.grid)
-        for row in range(len(examples))
-    ]
-    if dataset.text.kind == "tokens":
-        read = model.attended("text", dataset.text.take(examples))
-        words = read.words or ()
-        items += [Looks(words[row], read.weights[row], read.scores[row]) for row in range(len(words))]
-        items = [item for pair in zip(items[: len(examples)], items[len(examples) :], strict=True) for item in pair]
+    looks = [found for name in MODALITIES if (found := looks_of(model, dataset, examples, name)) is not None]
+    items = [item for row in zip(*looks, strict=True) for item in row]
     draw_attended(items, dataset.classes, output, k=k)
     return len(items)
+
+
+def looks_of(model: Hasher, dataset: Dataset, examples: np.ndarray, name: str) -> list[Looks] | None:
+    """Where the classes looked in the pictures or the words of some items; None of what is neither.
+
+    Raises
+    ------
+    InputError
+        If the network of the modality has no attention.
+    """
+    from udsph.report.attended import Looks
+
+    modality = getattr(dataset, name).take(examples)
+    if modality.kind not in ("pixels", "tokens"):
+        return None
+    seen = model.attended(name, modality)
+    rows = range(len(examples))
+    if modality.kind == "pixels":
+        pictures = (modality.values[np.array([row])][0] for row in rows)
+        return [Looks(picture, seen.weights[row], seen.scores[row], seen.grid) for row, picture in enumerate(pictures)]
+    return [Looks(words, seen.weights[row], seen.scores[row]) for row, words in enumerate(seen.words or ())]

@@ -102,7 +102,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     content = files.read_json(path)
     if not isinstance(content, dict) or "format" not in content:
         raise InputError(f"{path} is not the configuration of a run: 'format' is missing")
-    sections = {"data": None, "training": None, "model": None, "asked": {}}  # an earlier version did not keep the last
+    sections: dict[str, Any] = {
+        "data": None,
+        "training": None,
+        "model": None,
+        "asked": {},
+    }  # an earlier version did not keep the last
     missing = [name for name, default in sections.items() if not isinstance(content.get(name, default), dict)]
     if missing:
         raise InputError(f"{path} is not the configuration of a run: '{missing[0]}' is missing")

@@ -8,10 +8,12 @@
 The order of reading: ``conventions`` (what a MAP depends on), ``counts`` and ``counting`` (two histograms per query say
 almost everything), ``metrics`` (one function per metric, over groups of tied items), ``boundary`` (the group that a
 cutoff cuts), ``gains`` (NDCG), ``ordered`` (ranks in insertion order), ``report`` (the ``Evaluation``); the ways in are
-``from_codes``, ``from_rankings`` and ``from_runs``, and ``pairs``, which needs no labels. ``docs/evaluation.md``
+``from_codes``, ``from_rankings`` and ``from_runs``, and ``pairs``, which needs no labels. ``bits`` says how well codes
+use their bits. ``docs/evaluation.md``
 explains which MAP is which.
 """
 
+from udsph.evaluation.bits import BitUse, bit_use
 from udsph.evaluation.conventions import CONVENTIONS, Convention, Options
 from udsph.evaluation.counting import count
 from udsph.evaluation.counts import Counts
@@ -28,11 +30,13 @@ __all__ = [
     "CONVENTIONS",
     "DEFAULT_CUTOFFS",
     "METRICS",
+    "BitUse",
     "Convention",
     "Counts",
     "Evaluation",
     "Options",
     "PairRetrieval",
+    "bit_use",
     "count",
     "evaluate",
     "evaluate_files",

@@ -187,6 +187,46 @@ class Evaluation:
             raise KeyError(f"{key!r} was not evaluated; there are: {', '.join(self.values)}")
         return self.values[key]
 
+    def by_class(self, query_labels: Any, metric: str = "map") -> tuple[NDArray[np.int64], NDArray[np.int64], Values]:
+        """The mean of a metric over the queries of each class.
+
+        Parameters
+        ----------
+        query_labels : (nq, classes) of 0 and 1, or (nq,) class numbers
+            Those of the queries that were evaluated. A query of several classes counts in each.
+        metric : str
+            A key of ``per_query``.
+
+        Returns
+        -------
+        classes : (classes,) int64
+            The columns, or the class numbers that there are, ascending.
+        queries : (classes,) int64
+            How many queries of each class count.
+        means : (classes,) float64
+            NaN for a class of which no query counts.
+
+        Raises
+        ------
+        InputError, KeyError
+            For labels of other queries, or a metric that was not evaluated.
+        """
+        if metric not in self.per_query:
+            raise KeyError(f"{metric!r} was not evaluated; there are: {', '.join(self.per_query)}")
+        labels = np.asarray(query_labels)
+        if labels.ndim == 2 and labels.shape[1] == 1 and labels.dtype != bool:
+            labels = labels[:, 0]  # class numbers, as for ``evaluate``
+        classes = np.unique(labels) if labels.ndim == 1 else np.arange(labels.shape[1])
+        if labels.ndim == 1:
+            labels = labels[:, None] == classes
+        if len(labels) != self.n_queries:
+            raise InputError(f"query_labels has {len(labels)} rows, but {self.n_queries} queries were evaluated")
+        held = ~np.isnan(self.per_query[metric])
+        member = (labels[held] > 0).astype(np.float64)
+        queries, sums = member.sum(axis=0), self.per_query[metric][held] @ member
+        means = np.where(queries > 0, sums / np.maximum(queries, 1), np.nan)
+        return classes.astype(np.int64), queries.astype(np.int64), means
+
     def to_dict(self) -> dict[str, float]:
         """Means by key: "map", "map@100", "precision@100", ..."""
         return dict(self.values)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from udsph.data.directions import DIRECTIONS, MODALITIES
 from udsph.encoding import Hasher, run_folder
 from udsph.encoding.collapse import Collapse
 from udsph.errors import InputError
+from udsph.evaluation import BitUse, Evaluation, PairRetrieval, bit_use, evaluate_pairs, mean_average_precision
 from udsph.evaluation import evaluate as evaluate_codes
-from udsph.evaluation import evaluate_pairs, mean_average_precision
 from udsph.hamming import FlatIndex, SearchResult
 from udsph.models.networks import LabelNetwork
 from udsph.training.plan import describe
@@ -37,6 +38,44 @@ def load_run(run: str | os.PathLike[str]) -> tuple[Hasher, dict[str, Any], dict[
     return model, arguments, run_folder.read_splits(Path(run))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a model's codes are worth, and what that was read off.
+
+    Attributes
+    ----------
+    metrics
+        What :func:`evaluate` returns.
+    places
+        int64 item numbers of the queries (``query``) and of what is searched (``item``).
+    codes
+        Of both by modality: ``codes["image", "query"]``.
+    known
+        bool, which of them have known labels; those alone count in ``by_labels``.
+    by_labels
+        The evaluation of each direction, whose queries are ``places["query"][known["query"]]``; empty without labels.
+    by_pairs
+        Where the queries of each direction find their partners.
+    bits
+        Of the codes of what is searched, by modality, and of both together (``both``).
+    """
+
+    metrics: dict[str, Any]
+    places: dict[str, np.ndarray]
+    codes: dict[tuple[str, str], np.ndarray]
+    known: dict[str, np.ndarray]
+    by_labels: dict[str, Evaluation]
+    by_pairs: dict[str, PairRetrieval]
+    bits: dict[str, BitUse]
+
+    def nearest(self, direction: str, queries: np.ndarray, k: int) -> SearchResult:
+        """The ``k`` nearest items of some queries, all by their places in ``places``."""
+        query, target = DIRECTIONS[direction]
+        index = FlatIndex(self.bits["both"].bits)
+        index.add(self.codes[target, "item"])
+        return index.search(self.codes[query, "query"][queries], k)
+
+
 def evaluate_run(
     run: str | os.PathLike[str], *, database: str = "database", dataset: Dataset | None = None
 ) -> dict[str, Any]:
@@ -49,15 +88,40 @@ def evaluate_run(
     dataset
         The run's dataset, where it is at hand; else it is loaded as the run's configuration says.
     """
+    _, _, measured = measure_run(run, database=database, dataset=dataset, ranks=())
+    keep_metrics(run, database, measured)
+    return measured.metrics
+
+
+def keep_metrics(run: str | os.PathLike[str], database: str, measured: Measured) -> Path:
+    """Write what was measured into the run; returns the file."""
+    path = Path(run) / ("metrics.json" if database == "database" else "metrics-query.json")
+    files.write_json(path, measured.metrics)
+    return path
+
+
+def measure_run(
+    run: str | os.PathLike[str],
+    *,
+    database: str = "database",
+    dataset: Dataset | None = None,
+    ranks: Sequence[int] | None = None,
+) -> tuple[Hasher, Dataset, Measured]:
+    """The model of a run, its dataset, and what was measured of them; nothing is written.
+
+    Parameters
+    ----------
+    run, database, dataset
+        As for :func:`evaluate_run`.
+    ranks
+        As for :func:`measure`.
+    """
     if database not in ("database", "query"):
         raise InputError(f"database={database}: expected database or query")
     model, arguments, splits = load_run(run)
     dataset = data.load(**arguments) if dataset is None else dataset
     check_same(model, dataset, splits)
-    metrics = evaluate(model, dataset, database=database)
-    name = "metrics.json" if database == "database" else "metrics-query.json"
-    files.write_json(Path(run) / name, metrics)
-    return metrics
+    return model, dataset, measure(model, dataset, database=database, ranks=ranks)
 
 
 def evaluate(model: Hasher, dataset: Dataset, *, database: str = "database") -> dict[str, Any]:
@@ -73,6 +137,19 @@ def evaluate(model: Hasher, dataset: Dataset, *, database: str = "database") -> 
     may use; without any there is none. ``chance`` is the MAP of codes that are all equal, in expectation over their
     order. ``remarks`` says of codes that have collapsed.
     """
+    return measure(model, dataset, database=database, ranks=()).metrics
+
+
+def measure(
+    model: Hasher, dataset: Dataset, *, database: str = "database", ranks: Sequence[int] | None = None
+) -> Measured:
+    """The figures of :func:`evaluate` with the codes and the evaluations behind them.
+
+    Parameters
+    ----------
+    ranks
+        Where the precision-recall curves by rank are evaluated; about 20 by default.
+    """
     places = {"query": dataset.splits["query"], "item": dataset.splits[database]}
     codes = {
         (name, part): getattr(model, f"encode_{name}")(getattr(dataset, name).take(index))
@@ -80,32 +157,33 @@ def evaluate(model: Hasher, dataset: Dataset, *, database: str = "database") -> 
         for part, index in places.items()
     }
     known = {part: dataset.known[index] for part, index in places.items()}
-    labelled = all(mask.any() for mask in known.values())
     found: dict[str, Any] = {direction: {} for direction in DIRECTIONS}
     found |= {"bits": model.bits, "ties": "expected", "n_pairs": len(places["query"])}
-    if labelled:
+    by_labels: dict[str, Evaluation] = {}
+    if all(mask.any() for mask in known.values()):
         labels = tuple(dataset.labels[index[known[part]]] for part, index in places.items())
         by_label = {(name, part): part_codes[known[part]] for (name, part), part_codes in codes.items()}
         found |= {"n_query": len(labels[0]), "n_database": len(labels[1])}
         for direction, (query, target) in DIRECTIONS.items():
-            found[direction] |= label_metrics(by_label[query, "query"], by_label[target, "item"], *labels)
+            both = by_label[query, "query"], by_label[target, "item"]
+            by_labels[direction] = evaluate_codes(*both, *labels, metrics=["map", NDCG], cutoffs=(), ranks=ranks)
+            found[direction] |= {key: by_labels[direction][key] for key in ("map", NDCG)}
         found |= references(model, dataset, labels)
     unknown = {part: int((~known[part]).sum()) for part in known}
     if dataset.labelled and any(unknown.values()):
         found["unlabelled"] = {"query": unknown["query"], "database": unknown["item"]}
-    for direction, (query, target) in DIRECTIONS.items():
-        found[direction] |= evaluate_pairs(codes[query, "query"], codes[target, "query"], bits=model.bits).to_dict()
-    found["codes"] = code_statistics(unpacked(codes["image", "item"], codes["text", "item"], model.bits))
-    found["remarks"] = [remark for name in MODALITIES for remark in collapse_remarks(model, name, codes[name, "item"])]
-    return found
-
-
-def label_metrics(
-    queries: np.ndarray, items: np.ndarray, query_labels: np.ndarray, item_labels: np.ndarray
-) -> dict[str, float]:
-    """MAP and graded NDCG of packed codes, in expectation over ties."""
-    found = evaluate_codes(queries, items, query_labels, item_labels, metrics=["map", NDCG], ranks=())
-    return {"map": found["map"], NDCG: found[NDCG]}
+    by_pairs = {
+        direction: evaluate_pairs(codes[query, "query"], codes[target, "query"], bits=model.bits)
+        for direction, (query, target) in DIRECTIONS.items()
+    }
+    for direction, pairs in by_pairs.items():
+        found[direction] |= pairs.to_dict()
+    of_items = {name: codes[name, "item"] for name in MODALITIES}
+    bits = {name: bit_use(part, model.bits) for name, part in of_items.items()}
+    bits["both"] = bit_use(np.concatenate(list(of_items.values())), model.bits)
+    found["codes"] = bits["both"].to_dict()
+    found["remarks"] = [remark for name in MODALITIES for remark in collapse_remarks(model, name, of_items[name])]
+    return Measured(found, places, codes, known, by_labels, by_pairs, bits)
 
 
 def references(model: Hasher, dataset: Dataset, labels: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
@@ -153,26 +231,6 @@ def retrieve(model: Hasher, dataset: Dataset, queries: np.ndarray, k: int) -> di
         index.add(getattr(model, f"encode_{target}")(getattr(dataset, target).take(dataset.splits["database"])))
         found[query] = index.search(getattr(model, f"encode_{query}")(getattr(dataset, query).take(queries)), k)
     return found
-
-
-def unpacked(image: np.ndarray, text: np.ndarray, bits: int) -> np.ndarray:
-    """The bits of both modalities' codes, one after the other: uint8 ``(2 n, bits)``."""
-    return np.unpackbits(np.concatenate([image, text]), axis=1, count=bits, bitorder="little")
-
-
-def code_statistics(bits: np.ndarray) -> dict[str, float]:
-    """How well the bits are used: mean entropy of a bit (1 is best), mean absolute correlation of two bits (0 is
-    best).
-    """
-    share = bits.mean(0)
-    inner = share[(share > 0) & (share < 1)]
-    entropy = -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)).sum() / len(share)
-    varying = bits[:, (share > 0) & (share < 1)].astype(np.float32)
-    correlation = 0.0
-    if varying.shape[1] > 1:
-        matrix = np.abs(np.corrcoef(varying.T))
-        correlation = float((matrix.sum() - len(matrix)) / (len(matrix) * (len(matrix) - 1)))
-    return {"bit_entropy": float(entropy), "bit_correlation": correlation}
 
 
 def check_same(model: Hasher, dataset: Dataset, splits: dict[str, np.ndarray]) -> None:

@@ -38,6 +38,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
     "attention=none": {"attention": "none"},
     "attention=uniform": {"attention": "uniform"},
+    # A plain model with what the full one has beside its attention: bits read from classes, these with its weight.
+    "attention=none reading=true": {"attention": "none", "reading": "true", "weight_classify": 2.0},
+    "reading=false": {"reading": "false"},
     "attention=none match=0.2": {"attention": "none", "weight_match": 0.2},
     "match=0.2": {"weight_match": 0.2},
     "adversarial=features": {"adversarial": "features", "weight_adversary": 0.005},
@@ -90,7 +93,11 @@ CASES = {
         place="wiki",
         training={"parts": 16},
     ),
-    "scenes-1000": Case("Scenes, 1,000 training pairs", "scenes", (64, 32, 16), 5, ATTENTION, settings=SCENES),
+    "scenes-1000": Case(
+        "Scenes, 1,000 training pairs",
+        *("scenes", (32, 64, 16), 5, (*ATTENTION, "attention=none reading=true", "reading=false")),
+        settings=SCENES,
+    ),
     "scenes-1000-parts": Case(
         "Scenes, 1,000 training pairs: label network, matching of parts, adversary on features",
         *("scenes", (16,), 5),

@@ -5,10 +5,10 @@
     index.add(codes)
     distances, ids = index.search(queries, k=10)
 
-The order of reading: ``codes`` (what a code is), ``flat`` (the index; ``stored`` for its copies and files),
-``segments`` (what a search sees of it), ``collection`` (an index in a folder), ``backend`` (native, else
-Numba, else NumPy), ``reference`` (every operation in plain NumPy). Beside searching, in ``operations``: ``joins``
-(pairs and groups), ``similarity``, ``rescoring``. The native kernels are in ``csrc/hamming``.
+The order of reading: ``codes`` (what a code is), ``flat`` (the index; ``holding`` for what changes it, ``stored`` for
+its copies and files), ``segments`` (what a search sees of it), ``collection`` (an index in a folder), ``backend``
+(native, else Numba, else NumPy), ``reference`` (every operation in plain NumPy). Beside searching, in ``operations``:
+``joins`` (pairs and groups), ``similarity``, ``rescoring``. The native kernels are in ``csrc/hamming``.
 """
 
 from udsph.hamming.backend import build_info, simd_level, simd_levels

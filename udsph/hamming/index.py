@@ -15,6 +15,7 @@ from udsph.hamming import backend
 from udsph.hamming.codes import BitOrder
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.flat import FlatIndex
+from udsph.hamming.holding import Holder
 from udsph.hamming.multi import Multi, build
 from udsph.hamming.segments import Duplicates, Segment, Snapshot, extended
 from udsph.threads import thread_count
@@ -137,7 +138,7 @@ class Index(FlatIndex):
         super().add(codes, ids)
         self._look_up_new()
 
-    def merge(self, other: FlatIndex, *, duplicates: Duplicates = "error") -> None:
+    def merge(self, other: Holder, *, duplicates: Duplicates = "error") -> None:
         """Append the codes of another index, as ``FlatIndex.merge`` does; see ``add``."""
         super().merge(other, duplicates=duplicates)
         self._look_up_new()

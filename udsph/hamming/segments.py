@@ -165,8 +165,8 @@ class Snapshot:
         """This state and more codes."""
         named = self.ids.extended(len(rows), ids, self.alive)
         if len(rows) == 0:
-            return Snapshot(self.empty, self.segments, named, self.alive, self.closings)
-        return Snapshot(self.empty, extended(self.segments, self.empty, rows), named, self.alive, self.closings)
+            return type(self)(self.empty, self.segments, named, self.alive, self.closings)
+        return type(self)(self.empty, extended(self.segments, self.empty, rows), named, self.alive, self.closings)
 
     def without(self, ids: Any, unknown: Unknown = "error") -> Snapshot:
         """This state less the codes of these ids; where less than half of the positions hold a code, they close up."""
@@ -174,12 +174,12 @@ class Snapshot:
         if len(gone) == 0:
             return self
         alive = Alive.without(self.alive, self.n, gone)
-        rest = Snapshot(self.empty, self.segments, self.ids, alive, self.closings)
+        rest = type(self)(self.empty, self.segments, self.ids, alive, self.closings)
         return rest.compacted() if 2 * alive.dead > self.n else rest
 
     def cleared(self) -> Snapshot:
         """A state without codes, whose positions begin anew."""
-        return Snapshot(self.empty, (), self.ids.cleared(), None, self.closings + 1)
+        return type(self)(self.empty, (), self.ids.cleared(), None, self.closings + 1)
 
     def merged(self, other: Snapshot, duplicates: Duplicates) -> Snapshot:
         """This state and the codes of another."""
@@ -203,7 +203,7 @@ class Snapshot:
 
     def shared(self) -> Snapshot:
         """The same state for another index, which goes its own way."""
-        return Snapshot(self.empty, self.segments, self.ids.shared(self.alive), self.alive, self.closings)
+        return type(self)(self.empty, self.segments, self.ids.shared(self.alive), self.alive, self.closings)
 
     def compacted(self) -> Snapshot:
         """The same codes and ids without positions that hold none."""
@@ -213,7 +213,7 @@ class Snapshot:
         segments: tuple[Segment, ...] = ()
         for rows in self._rows(kept):
             segments = extended(segments, self.empty, rows)
-        return Snapshot(self.empty, segments, self.ids.subset(kept), None, self.closings + 1)
+        return type(self)(self.empty, segments, self.ids.subset(kept), None, self.closings + 1)
 
     def column(self) -> Column:
         """The ids of all codes."""

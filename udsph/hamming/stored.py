@@ -22,7 +22,7 @@ _REMADE = frozenset({"bits", "bitorder", "_snapshot", "_changes", "_why"})  # co
 
 
 class Stored:
-    """What every index can do as a whole; ``FlatIndex`` is the place of its attributes."""
+    """What every index can do as a whole; ``holding`` has what changes it."""
 
     bits: int
     bitorder: BitOrder

@@ -43,13 +43,13 @@ def resolve(snapshot: Snapshot, where: Any, unknown: Unknown) -> Words | Few | N
             return _of_ids(snapshot, check_ids(array, "where"), unknown)
         if array.dtype == np.bool_:
             if array.shape != (len(snapshot),):
-                raise ValueError(f"where must have shape ({len(snapshot)},), one entry per code, got {array.shape}")
+                raise InputError(f"where must have shape ({len(snapshot)},), one entry per code, got {array.shape}")
             return _of_mask(snapshot, array)
         if array.ndim == 0 or (array.size and array.dtype.kind not in "iuUTO"):
             raise TypeError(f"where must be a boolean mask, a Bitmap or an array of ids, got dtype {array.dtype}")
         return _of_ids(snapshot, check_ids(array, "where"), unknown)
     if len(where) != len(snapshot):
-        raise ValueError(f"where must have one bit per code: it has {len(where)}, the index {len(snapshot)} codes")
+        raise InputError(f"where must have one bit per code: it has {len(where)}, the index {len(snapshot)} codes")
     return where.words() if snapshot.alive is None else _of_mask(snapshot, where.mask())
 
 

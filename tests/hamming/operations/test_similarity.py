@@ -121,6 +121,67 @@ def test_ids_may_be_texts(engine):
     assert pickle.loads(pickle.dumps(index)).range_search(codes[:1], 1.0).ids[0] == "molecule 0"
 
 
+@pytest.mark.parametrize("texts", [False, True])
+def test_codes_come_and_go_and_are_kept_as_in_any_index(engine, texts, tmp_path):
+    """Held after every change against an index that was made of what is left."""
+    rng = np.random.default_rng(9)
+    codes, numbers = sparse(1400, 166, rng), rng.permutation(9000)[:1400]
+    ids = np.array([f"m{i}" for i in numbers], object) if texts else numbers
+    index, left = hamming.SimilarityIndex(166), np.zeros(0, int)
+
+    def holds(index):
+        fresh = hamming.SimilarityIndex(166)
+        fresh.add(codes[left], ids[left])
+        assert len(index) == len(left) and index.ids.tolist() == ids[left].tolist()
+        allowed = np.arange(len(left)) % 3 == 1
+        for where in (None, allowed, ids[left][allowed], ids[left][:2]):
+            for ours, wanted in (
+                (index.search(codes[:9], 12, where=where), fresh.search(codes[:9], 12, where=where)),
+                (index.range_search(codes[:9], 0.4, where=where), fresh.range_search(codes[:9], 0.4, where=where)),
+            ):
+                assert all((mine == theirs).all() for mine, theirs in zip(ours, wanted, strict=True))
+        np.testing.assert_array_equal(index.reconstruct(ids[left][::7]), codes[left][::7])
+
+    def change(new, gone):
+        nonlocal left
+        index.add(codes[new], ids[new])
+        index.remove(ids[gone])
+        left = np.setdiff1d(np.append(left, new), gone)
+        holds(index)
+
+    change(np.arange(0, 900), np.arange(0, 40))
+    change(np.arange(900, 950), np.arange(100, 200, 3))
+    index.remove([ids[0]], unknown="ignore")
+    with pytest.raises(ValueError, match="is not in the index"):
+        index.remove(ids[[0, 300]])
+    holds(index)
+    index.save(tmp_path / "sets.index")
+    for again in (
+        hamming.SimilarityIndex.load(tmp_path / "sets.index"),
+        hamming.SimilarityIndex.from_bytes(index.to_bytes()),
+        pickle.loads(pickle.dumps(index)),
+        index.copy(),
+    ):
+        holds(again)
+        again.clear()
+    flat = hamming.load(tmp_path / "sets.index")
+    np.testing.assert_array_equal(flat.reconstruct(ids[left]), codes[left])
+    change(np.arange(950, 1400), np.arange(250, 1100))  # so few are left that positions close up
+    other = hamming.SimilarityIndex(166)
+    other.merge(index)
+    other.merge(flat, duplicates="keep")
+    known = [*ids[left], *[id for id in flat.ids if id not in set(ids[left])]]
+    assert other.ids.tolist() == known and ids[left[3]] in other
+
+
+def test_one_id_may_have_several_codes(engine):
+    index = hamming.SimilarityIndex(8, multi=True)
+    index.add([0b1111, 0b0011, 0b0001], ids=[7, 5, 7])
+    assert index.search([0b0001], 3).ids.tolist() == [[7, 5, 7]] and index.count([7]).tolist() == [2]
+    index.remove([7])
+    assert index.ids.tolist() == [5]
+
+
 def test_an_index_without_codes_finds_nothing(engine):
     index = hamming.SimilarityIndex(64)
     similarities, ids = index.search(np.zeros((2, 8), np.uint8), 3)

@@ -16,7 +16,7 @@ from udsph.hamming.collection.manifest import read_manifest
 from udsph.hamming.collection.tables import check_tables
 from udsph.hamming.collection.writer import Tell, Writer
 from udsph.hamming.filters import BLOCK
-from udsph.hamming.flat import FlatIndex
+from udsph.hamming.holding import Holder
 from udsph.hamming.ids import Unknown
 from udsph.hamming.index import Index, Progress, listener
 from udsph.hamming.multi import Multi
@@ -93,7 +93,7 @@ class Collection(Exchange):
         self._check_writer()
         super().clear()
 
-    def merge(self, other: FlatIndex, *, duplicates: Duplicates = "error") -> None:
+    def merge(self, other: Holder, *, duplicates: Duplicates = "error") -> None:
         """Append the codes of another index or collection, as ``Index.merge`` does; see ``commit``."""
         self._check_writer()
         super().merge(other, duplicates=duplicates)

@@ -6,19 +6,25 @@ The native search and the order that it needs are explained in ``csrc/hamming/si
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udsph.errors import InputError
 from udsph.hamming import backend
-from udsph.hamming.filters import words_of_mask
+from udsph.hamming.filters import BLOCK, Words, words_of_mask
+from udsph.hamming.ids import Unknown
 from udsph.hamming.reference import POPCOUNT
+from udsph.hamming.segments import Snapshot
+from udsph.hamming.where import Few
 
 Codes = NDArray[np.uint8]
 Weights = tuple[float, float]
 
 NO_SIMILARITY = -1.0
+MOST_CODES = 1 << 34  # places of a key; see similarity.cpp
 
 _ROWS_PER_STEP = 1 << 13
 _PAIRS_PER_STEP = 1 << 22  # similarities held at a time, without native code
@@ -166,3 +172,66 @@ class NativePart:
 
     def _allowed(self, mask: NDArray[np.bool_] | None) -> NDArray[np.uint64] | None:
         return None if mask is None else words_of_mask(mask[self._positions])
+
+
+class Sets(Snapshot):
+    """One state of a ``SimilarityIndex``: a snapshot whose segments are parts."""
+
+    def extended(self, rows: Codes, ids: Any) -> Snapshot:
+        """This state and more codes.
+
+        Parts of similar size become one: codes are moved a few times each, and searches go through few parts.
+        """
+        named, parts = self.ids.extended(len(rows), ids, self.alive), self.segments
+        if self.n + len(rows) > MOST_CODES:
+            raise InputError(f"codes must be {MOST_CODES} at most, got {self.n + len(rows)}")
+        if len(rows):
+            while parts and len(parts[-1]) <= 2 * len(rows):
+                rows, parts = np.concatenate([parts[-1].rows(), rows]), parts[:-1]  # type: ignore[attr-defined]
+            parts = (*parts, make_part(self.bits, rows, sum(map(len, parts))))  # type: ignore[arg-type]
+        return Sets(self.empty, parts, named, self.alive, self.closings)
+
+    def compacted(self) -> Snapshot:
+        """The same codes and ids without positions that hold none, in one part."""
+        if self.alive is None:
+            return self
+        kept = self.positions()
+        parts = (make_part(self.bits, self.read_positions(kept), 0),) if len(kept) else ()
+        return Sets(self.empty, parts, self.ids.subset(kept), None, self.closings + 1)  # type: ignore[arg-type]
+
+    @staticmethod
+    def of(snapshot: Snapshot) -> Sets:
+        """The codes and ids of any snapshot in this order."""
+        kept, parts = snapshot.positions(), ()
+        if len(kept):
+            parts = (make_part(snapshot.bits, snapshot.read_positions(kept), 0),)  # type: ignore[assignment]
+        ids = snapshot.ids if snapshot.alive is None else snapshot.ids.subset(kept)
+        return Sets(snapshot.empty, parts, ids, None, snapshot.closings)
+
+    def blocks(self) -> Iterator[Words]:
+        """The codes in slices and in insertion order, without those removed, in pieces."""
+        for rows in self._rows(self.positions()):
+            yield self.empty.extended(rows).words(0, -(-len(rows) // BLOCK))
+
+    def read_positions(self, positions: NDArray[np.int64]) -> Codes:
+        """Packed rows at positions."""
+        rows, begin = np.empty((len(positions), (self.bits + 7) // 8), np.uint8), 0
+        for part in self.segments:
+            here = (positions >= begin) & (positions < begin + len(part))
+            if here.any():
+                rows[here] = part.read(positions[here] - begin)
+            begin += len(part)
+        return rows
+
+    def mask(self, where: Any, unknown: Unknown) -> NDArray[np.bool_] | None:
+        """One boolean per position that may be returned, or None: all."""
+        allowed = self.allowed(where, unknown)
+        if isinstance(allowed, Few):
+            mask = np.zeros(self.n, np.bool_)
+            mask[allowed.positions] = True
+            return mask
+        return (
+            None
+            if allowed is None
+            else np.unpackbits(allowed.view(np.uint8), count=self.n, bitorder="little").view(bool)
+        )

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from udsph.checks import check_int
 from udsph.errors import InputError
-from udsph.hamming.codes import BitOrder, as_codes, as_queries, check_bitorder, check_bits, reverse_bits
-from udsph.hamming.filters import Bitmap
-from udsph.hamming.ids import Ids, check_ids
-from udsph.hamming.operations.sets import NO_SIMILARITY, Part, make_part
-from udsph.hamming.where import given
+from udsph.hamming import backend
+from udsph.hamming.apart import has_own_filters
+from udsph.hamming.codes import BitOrder, as_queries, check_bitorder, check_bits
+from udsph.hamming.holding import Holder, check_multi
+from udsph.hamming.ids import Ids, Unknown, check_unknown
+from udsph.hamming.operations.sets import MOST_CODES, NO_SIMILARITY, Part, Sets
 from udsph.threads import ForkSafeLock, thread_count
 
 Codes = NDArray[np.uint8]
@@ -28,7 +29,6 @@ _WEIGHTS = {
     "dice": (0.5, 0.5),
     "containment": (1.0, 0.0),
 }
-_MOST_CODES = 1 << 34  # places of a key; see similarity.cpp
 
 
 class SimilarityResult(NamedTuple):
@@ -86,7 +86,7 @@ def _check_threshold(threshold: Any) -> float:
     return float(threshold)
 
 
-class SimilarityIndex:
+class SimilarityIndex(Holder):
     """Exact index of codes as sets of bits: which share most with a query, in proportion.
 
     Between a query of a bits and a code of b bits, c of them shared, a similarity is
@@ -107,9 +107,14 @@ class SimilarityIndex:
         Width of the codes, 1 to 8192.
     bitorder : {"little", "big"}
         As for ``FlatIndex``, whose forms codes and queries have.
+    multi : bool
+        Whether one id may have several codes, as for ``FlatIndex``.
 
     Notes
     -----
+    Codes are added, removed, named, merged, copied, pickled and saved as those of a ``FlatIndex``; a file of either is
+    opened by the ``load`` of both.
+
     Similarities are computed in double precision, compared with a threshold so, rounded to float32 and then ordered:
     two that are equal as float32 are in insertion order. Results do not depend on the instruction set, the number of
     threads, the batch of queries, or in how many pieces codes were added.
@@ -118,6 +123,9 @@ class SimilarityIndex:
     that its cost grows with the bits that a query has, not with the width.
 
     Every method may be called from any thread at any time; a search sees the codes that were there at its start.
+
+    It is an index of its own, not a metric of ``Index``, since the order by numbers of bits is no order of insertion:
+    an index for both would hold every code twice.
 
     Examples
     --------
@@ -131,54 +139,17 @@ class SimilarityIndex:
     array([[0.75      , 0.6666667 ]], dtype=float32)
     """
 
-    def __init__(self, bits: int, *, bitorder: BitOrder = "little") -> None:
+    _snapshot: Sets
+
+    def __init__(self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False) -> None:
         self.bits = check_bits(bits)
         self.bitorder = check_bitorder(bitorder)
-        self._state: tuple[tuple[Part, ...], Ids] = ((), Ids())  # replaced as a whole, never changed
+        # Replaced as a whole, never changed.
+        self._snapshot = Sets(backend.empty_segment(self.bits), (), Ids(multi=check_multi(multi)))
         self._changes = ForkSafeLock()
-
-    def __len__(self) -> int:
-        return sum(map(len, self._state[0]))
 
     def __repr__(self) -> str:
         return f"SimilarityIndex(bits={self.bits}, bitorder={self.bitorder!r}, {len(self)} codes)"
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that codes, their order and ids take."""
-        parts, ids = self._state
-        return sum(part.nbytes for part in parts) + ids.nbytes
-
-    def add(self, codes: Any, ids: Any = None) -> None:
-        """Append codes.
-
-        Parameters
-        ----------
-        codes : (n, width) array
-            In the forms of ``FlatIndex``.
-        ids : (n,) integers, optional
-            As for ``FlatIndex.add``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As for ``FlatIndex.add``.
-        """
-        rows = as_codes(codes, self.bits, self.bitorder, "codes")
-        with self._changes.here:
-            parts, named = self._state
-            named = named.extended(len(rows), ids, None)
-            base = sum(map(len, parts))
-            if base + len(rows) > _MOST_CODES:
-                raise InputError(f"codes must be {_MOST_CODES} at most, got {base + len(rows)}")
-            if len(rows):
-                # Parts of similar size become one: codes are moved a few times each, searches go through few parts.
-                while parts and len(parts[-1]) <= 2 * len(rows):
-                    rows = np.concatenate([parts[-1].rows(), rows])
-                    parts = parts[:-1]
-                begin = sum(map(len, parts))
-                parts = (*parts, make_part(self.bits, rows, begin))
-            self._state = parts, named
 
     def search(
         self,
@@ -191,6 +162,7 @@ class SimilarityIndex:
         beta: float | None = None,
         where: Any = None,
         threads: int | None = None,
+        unknown: Unknown = "error",
     ) -> SimilarityResult:
         """Find the k most similar codes of every query.
 
@@ -210,6 +182,8 @@ class SimilarityIndex:
             Codes that may be returned: a boolean mask (n,) or a ``Bitmap`` by insertion order, or ids, each once.
         threads : int, optional
             Default: see ``FlatIndex.search``.
+        unknown : {"error", "ignore"}
+            What an id in ``where`` is that no code has.
 
         Returns
         -------
@@ -220,11 +194,10 @@ class SimilarityIndex:
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown metric, weights or a threshold out of range.
         """
-        given, k = as_queries(queries, self.bits, self.bitorder), check_int(k, "k", 1, _MOST_CODES)
+        given, k = as_queries(queries, self.bits, self.bitorder), check_int(k, "k", 1, MOST_CODES)
         rows = np.atleast_2d(given)
         weights, threshold = check_metric(metric, alpha, beta), _check_threshold(threshold)
-        parts, ids = self._state
-        mask = _mask(where, sum(map(len, parts)), ids)
+        parts, ids, mask = self._seen(where, unknown)
         similarities = np.full((len(rows), k), NO_SIMILARITY, np.float32)
         positions = np.full((len(rows), k), -1, np.int64)
         found = [part.search(rows, k, threshold, weights, mask, thread_count(threads)) for part in parts]
@@ -248,12 +221,13 @@ class SimilarityIndex:
         beta: float | None = None,
         where: Any = None,
         threads: int | None = None,
+        unknown: Unknown = "error",
     ) -> SimilarityRange:
         """Find every code that is at least as similar to a query as the threshold says.
 
         Parameters
         ----------
-        queries, metric, alpha, beta, where, threads
+        queries, metric, alpha, beta, where, threads, unknown
             As for ``search``.
         threshold : float
             From 0 to 1, inclusive.
@@ -269,8 +243,7 @@ class SimilarityIndex:
         """
         rows = np.atleast_2d(as_queries(queries, self.bits, self.bitorder))
         weights, threshold = check_metric(metric, alpha, beta), _check_threshold(threshold)
-        parts, ids = self._state
-        mask = _mask(where, sum(map(len, parts)), ids)
+        parts, ids, mask = self._seen(where, unknown)
         found = [part.range_search(rows, threshold, weights, mask, thread_count(threads)) for part in parts]
         if len(found) == 1:
             offsets, similarities, positions = found[0]
@@ -283,53 +256,13 @@ class SimilarityIndex:
         offsets = np.searchsorted(query[order], np.arange(len(rows) + 1))
         return SimilarityRange(offsets, similarities[order], ids.at(positions[order]))
 
-    def reconstruct(self, ids: Any) -> Codes:
-        """Return the packed codes of ids, (n, (bits + 7) // 8) uint8 in the index's bit order.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Ids that are not integers, or unknown.
-        """
-        parts, named = self._state
-        positions = named.positions(check_ids(ids), None)
-        rows = np.empty((len(positions), (self.bits + 7) // 8), np.uint8)
-        begin = 0
-        for part in parts:
-            here = (positions >= begin) & (positions < begin + len(part))
-            rows[here] = part.read(positions[here] - begin)
-            begin += len(part)
-        return rows if self.bitorder == "little" else reverse_bits(rows)
-
-    def __getstate__(self) -> dict[str, Any]:
-        parts, ids = self._state
-        rows = np.concatenate([np.empty((0, (self.bits + 7) // 8), np.uint8), *(part.rows() for part in parts)])
-        named = ids.at(np.arange(len(rows))) if ids.custom else None
-        return {"bits": self.bits, "bitorder": self.bitorder, "rows": rows, "ids": named}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["bits"])  # type: ignore[misc]
-        self.add(state["rows"], state["ids"])
-        self.bitorder = state["bitorder"]
-
-
-def _mask(where: Any, n: int, ids: Ids) -> NDArray[np.bool_] | None:
-    """One boolean per position, or None: all."""
-    if where is None:
-        return None
-    if isinstance(where, Bitmap):
-        where = where.mask()
-    array = given(where)
-    if not isinstance(array, np.ndarray) or array.dtype != np.bool_:
-        if isinstance(where, (list, tuple)) and any(np.ndim(part) or isinstance(part, Bitmap) for part in where):
+    def _seen(self, where: Any, unknown: Unknown) -> tuple[tuple[Part, ...], Ids, NDArray[np.bool_] | None]:
+        """Parts, ids and filter of the present state."""
+        if where is not None and has_own_filters(where):
             raise InputError("a similarity search takes one where for all queries: a mask, a Bitmap or ids")
-        chosen = np.sort(ids.positions(check_ids(where, "where"), None))
-        twice = chosen[1:][chosen[1:] == chosen[:-1]]
-        if twice.size:
-            raise InputError(f"where names the id {ids.at(twice[:1])[0]} twice; give each id once")
-        mask = np.zeros(n, np.bool_)
-        mask[chosen] = True
-        return mask
-    if array.shape != (n,):
-        raise InputError(f"where must have shape ({n},), one entry per code, got {array.shape}")
-    return array
+        snapshot = self._snapshot
+        return snapshot.segments, snapshot.ids, snapshot.mask(where, check_unknown(unknown))  # type: ignore[return-value]
+
+    def _take(self, contents: Any) -> None:
+        super()._take(contents)
+        self._snapshot = Sets.of(contents.snapshot)

@@ -99,6 +99,11 @@ def test_optimize_reads_stored_tables_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("udsph.memory.available", lambda: 1000)
     with pytest.raises(MemoryError, match=r"its tables take .* but 1.0 kB are free"):
         Collection.open(tmp_path / "c").optimize()
+    with Collection.open(tmp_path / "c", "a", durability="none") as writer:
+        for index in (writer, truth):
+            index.add(codes_of(range(5000, 5100)), [f"né {number}" for number in range(5000, 5100)])
+    assert reader.refresh() and reader._snapshot.segments[0] is after
+    same(truth, reader)
 
 
 def test_damaged_tables_are_built_anew_by_compaction(tmp_path):

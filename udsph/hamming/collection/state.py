@@ -197,7 +197,7 @@ def segments_of(manifest: Manifest, files: dict[str, SegmentFile], first: int) -
 def with_tables_of(old: Snapshot, state: State) -> State:
     """The same with the tables that a snapshot of the same first positions has, where its own are not over more."""
     kept = _in_tables(old.segments)
-    if sum(map(len, kept)) <= sum(map(len, _in_tables(state.snapshot.segments))):
+    if not kept or sum(map(len, kept)) < sum(map(len, _in_tables(state.snapshot.segments))):
         return state
     now = state.snapshot
     segments = (*kept, *segments_of(state.manifest, state.files, sum(map(len, kept))))

@@ -32,6 +32,8 @@ _CHUNK = struct.Struct("<II")  # bits of a chunk, and of its directory
 _FORM = 0
 _MOST_CHUNKS = 1 << 13
 _DEAREST = 1e12  # ns
+_FAULT = 5  # times as much as in memory a first lookup costs, which meets its pages; later ones correct the forecast
+_USUAL = Costs(20, 1, 50, 1, 0.1)
 
 Tell = Callable[[int], object]  # is told of bytes
 
@@ -39,7 +41,7 @@ Tell = Callable[[int], object]  # is told of bytes
 def write_tables(writer: Writer, tables: Multi, tell: Tell) -> None:
     """Add the sections of tables over the first whole blocks of the codes."""
     codes, items, distinct, chunks = backend.module().tables_shape(tables.tables)
-    costs = tables.costs or Costs(20, 1, 50, 1, 0.1)
+    costs = tables.costs or _USUAL
     about = _ABOUT.pack(_FORM, len(chunks), codes, items, distinct, 0, *costs)
     about += b"".join(_CHUNK.pack(*chunk) for chunk in chunks)
     writer.add(ABOUT, [np.frombuffer(about, np.uint8)], required=False)
@@ -101,15 +103,16 @@ def map_tables(
         if length:
             native.expect_random(parts[-1])  # of a cold disk one page a lookup, not those around it
     tables = native.map_tables(*arguments, parts)
-    tables.set_costs(*costs)
+    tables.set_costs(_FAULT * costs[0], *costs[1:])
     whole = words[: codes // BLOCK * bits * (BLOCK // 64)]
     return Multi(backend.map_segment(bits, codes, whole), tables, Costs(*costs))
 
 
 def in_memory(tables: Multi) -> Multi:
     """The same tables in memory of their own, where batches of queries are faster than in a mapped file."""
-    costs = tables.costs or Costs(20, 1, 50, 1, 0.1)
-    return Multi(tables.segment, backend.module().tables_in_memory(tables.tables), costs)
+    costs, copy = tables.costs or _USUAL, backend.module().tables_in_memory(tables.tables)
+    copy.set_costs(*costs)
+    return Multi(tables.segment, copy, costs)
 
 
 def check_tables(tables: Multi, name: str) -> None:

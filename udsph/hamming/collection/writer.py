@@ -107,7 +107,7 @@ class Writer:
                 now = state.state_of(self._folder, manifest, closings=snapshot.closings + 1)
             else:
                 now = state.state_of(self._folder, manifest, before, snapshot.ids, snapshot.closings)
-            if not anew or snapshot.alive is None:  # positions are as they were
+            if not anew or (snapshot.alive is None and built is None):  # positions are as they were
                 now = state.with_tables_of(snapshot, now)
             if self._durable:
                 self._sync(before.manifest, manifest)

@@ -70,7 +70,7 @@ def _draw_widths(results: dict[str, Any], path: Path) -> None:
         ("faiss", "FAISS as installed", plotting.ORANGE),
         ("faiss best", "FAISS, best of its levels", plotting.RED),
         ("usearch", "USearch", plotting.TEAL),
-        ("numpy", "NumPy", plotting.LAVENDER),
+        ("numpy", "NumPy", plotting.VIOLET),
     )
     limit = {int(bits): rate for bits, rate in results["rows"].get("popcount limit", {}).items()}
     with plotting.style():

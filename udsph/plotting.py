@@ -19,22 +19,22 @@ import numpy as np
 from udsph import files
 from udsph.errors import MissingExtra
 
-# By name: on a light and on a dark ground. Each hue has a contrast of 3 and more with its ground, and any two hues of a
-# ground differ by 15 and more in CAM02-UCS, as all of us see them and as those with no red, green or blue cones do.
+# By name: on a light and on a dark ground. Each hue can be read as text (contrast 4.5 and more), and any two hues of
+# a ground differ by 15 and more in CAM02-UCS, as most of us see them and as those with no red, green or blue cones do.
 COLOURS = {
-    "blue": ("#0c5ab4", "#74aef7"),
-    "orange": ("#cd6f0c", "#ee9a3a"),
-    "teal": ("#22a37c", "#b2f7d2"),
-    "red": ("#9a292c", "#cf4058"),
-    "lavender": ("#a38bbd", "#a24fe0"),
-    "plum": ("#5d3053", "#fbd9fb"),
+    "blue": ("#1a478c", "#8ab4ea"),
+    "orange": ("#c44f0b", "#f4a02f"),
+    "teal": ("#2a826e", "#9dfcc0"),
+    "red": ("#7d1410", "#f4506e"),
+    "violet": ("#9a45e8", "#b463f8"),
+    "plum": ("#38122c", "#f9d9f8"),
     "ink": ("#1a1d21", "#e8eaed"),
     "muted": ("#5f6772", "#a0a8b3"),
     "rule": ("#e2e5e9", "#333a43"),
     "surface": ("#ffffff", "#14181d"),
 }
-BLUE, ORANGE, TEAL, RED, LAVENDER, PLUM, INK, MUTED, RULE, SURFACE = (light for light, _ in COLOURS.values())
-HUES = (BLUE, ORANGE, TEAL, RED, LAVENDER, PLUM)
+BLUE, ORANGE, TEAL, RED, VIOLET, PLUM, INK, MUTED, RULE, SURFACE = (light for light, _ in COLOURS.values())
+HUES = (BLUE, ORANGE, TEAL, RED, VIOLET, PLUM)
 MARKERS = "osD^vPX"  # 7 and 6 hues: 42 lines differ
 
 _SETTINGS: Any = {
@@ -292,7 +292,7 @@ def svg(drawn: Any, name: str, title: str = "") -> str:
 
 
 def theme_css(dark: bool) -> str:
-    """The colours as variables of CSS, ``--blue: #0c5ab4; ...``."""
+    """The colours as variables of CSS, ``--blue: #1a478c; ...``."""
     return " ".join(f"--{name}: {both[dark]};" for name, both in COLOURS.items())
 
 

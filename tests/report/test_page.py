@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import io
+import itertools
 import re
 import shutil
 import subprocess
@@ -92,12 +93,13 @@ def test_no_text_of_a_user_is_markup(one) -> None:
 def test_headings_ids_and_links_are_in_order(root: Element) -> None:
     levels = [int(element.tag[1]) for element in root.all("h1", "h2", "h3", "h4", "h5", "h6")]
     assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), "no level is left out"
     ids = [element.attributes["id"] for element in root.all() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
     for element in root.all():
         for name in ("href", "aria-labelledby"):
-            if name in element.attributes:
-                assert (element.attributes[name] or "").removeprefix("#") in ids, element.attributes
+            for target in (element.attributes.get(name) or "").split():
+                assert target.removeprefix("#") in ids, element.attributes
     menu = [element.attributes["href"] for nav in root.all("nav") for element in nav.all("a")]
     assert menu and all(target in [f"#{name}" for name in ids] for target in menu)
 
@@ -154,9 +156,11 @@ def test_runs_are_set_beside_each_other_and_the_best_is_bold(three) -> None:
     bold = [bool(row.all("th", "td")[column].all("strong")) for row in compared.all("tr")[1:]]
     assert bold == [value == max(values) for value in values]
     differences = root.by_id("comparison").all("table")[-1]
-    assert rows_of(differences) == [["", "first", "second", "third"], ["Data: seed", "0", "1", "2"]]
+    assert rows_of(differences) == [["setting", "first", "second", "third"], ["Data: seed", "0", "1", "2"]]
     assert "do not compare" not in root.by_id("comparison").text
     assert len(root.by_id("run-2").all("h3")) == 9
+    names = [part.attributes["aria-labelledby"] for part in root.all("section") if "aria-labelledby" in part.attributes]
+    assert len(names) == len(set(names)) == 1 + 3 * 9
 
 
 def test_runs_of_different_data_are_said_not_to_compare(tmp_path: Path) -> None:

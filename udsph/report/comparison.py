@@ -102,7 +102,7 @@ def _differences(subjects: Sequence[Subject]) -> Html:
     ]
     if not rows:
         return h("p", "The runs have the same settings and data.", class_="note")
-    return table(["", *(subject.name for subject in subjects)], rows, "Settings in which the runs differ")
+    return table(["setting", *(subject.name for subject in subjects)], rows, "Settings in which the runs differ")
 
 
 def _of_side(subject: Subject, name: str, key: str) -> float | None:

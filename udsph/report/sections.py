@@ -29,21 +29,38 @@ class Titled(NamedTuple):
 
 
 class Sheet:
-    """The figures of a page, which are numbered so that no two ids are the same."""
+    """The figures of a page, which are numbered so that no two ids are the same; ``level`` is that of their heads."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self.level = 0, 3
 
     def plot(self, title: str, drawn: Any, caption: str, data: Html | None = None) -> Html:
         """A figure with a heading, what it says, and its numbers."""
         self.count += 1
         said = f"{title}. {caption}"
         picture = Html(svg(drawn, f"fig{self.count}", said))
-        return h("figure", h("h4", title), picture, h("figcaption", caption), data)
+        return h("figure", self.head(title), picture, h("figcaption", caption), data)
+
+    def head(self, title: str) -> Html:
+        """A heading within a part."""
+        return h(f"h{self.level}", title, class_="inner")
 
 
 def sections(subject: Subject, sheet: Sheet, level: int, prefix: str = "") -> list[Titled]:
-    """All parts, those with nothing to show among them, which say so."""
+    """All parts, those with nothing to show among them, which say so.
+
+    Parameters
+    ----------
+    subject
+        What they are of.
+    sheet
+        The page's figures.
+    level
+        Of the parts' headings.
+    prefix
+        Of the parts' ids, where there are several subjects; what is called ``prefix + "name"`` names the subject.
+    """
+    sheet.level = level + 1
     parts = (
         ("result", "Result", _result),
         ("curves", "Precision and recall", _curves),
@@ -62,7 +79,8 @@ def sections(subject: Subject, sheet: Sheet, level: int, prefix: str = "") -> li
         head = h(f"h{level}", title, id=f"{prefix}{name}-title")
         content = [h("p", reason, class_="note")] if reason else body
         place = f"{prefix}{name}"
-        found.append(Titled(place, title, h("section", head, content, id=place, aria_labelledby=f"{place}-title")))
+        titles = f"{prefix}name {place}-title" if prefix else f"{place}-title"
+        found.append(Titled(place, title, h("section", head, content, id=place, aria_labelledby=titles)))
     return found
 
 
@@ -234,21 +252,21 @@ def _classes(subject: Subject, sheet: Sheet) -> list[Html]:
 
 def _hardest(subject: Subject, sheet: Sheet) -> list[Html]:
     lede = "The queries with the least average precision among those that have a relevant item."
-    return [h("p", lede, class_="lede"), *_shown(subject, [(side.name, side.hardest) for side in subject.sides])]
+    return [h("p", lede, class_="lede"), *_shown(subject, sheet, [(side.name, side.hardest) for side in subject.sides])]
 
 
 def _examples(subject: Subject, sheet: Sheet) -> list[Html]:
     lede = "Queries spread evenly over all of them, with the nearest items."
     note = subject.missing.get("looks")
     parts = [h("p", lede, class_="lede")] + ([h("p", note, class_="note")] if note else [])
-    return [*parts, *_shown(subject, [(side.name, side.examples) for side in subject.sides])]
+    return [*parts, *_shown(subject, sheet, [(side.name, side.examples) for side in subject.sides])]
 
 
-def _shown(subject: Subject, groups: Sequence[tuple[str, Sequence[Example]]]) -> list[Html]:
+def _shown(subject: Subject, sheet: Sheet, groups: Sequence[tuple[str, Sequence[Example]]]) -> list[Html]:
     parts: list[Html] = []
     for name, shown in groups:
         if shown and name:
-            parts.append(h("h4", name[0].upper() + name[1:]))
+            parts.append(sheet.head(name[0].upper() + name[1:]))
         parts += [example(one, subject.classes) for one in shown]
     return parts
 

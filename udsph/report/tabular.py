@@ -48,7 +48,7 @@ def table(
     body = [h("tr", _row_head(row[0]), [_cell(value) for value in row[1:]]) for row in rows]
     kinds = " ".join(name for name in (key, "sortable" if sortable else "") if name)
     made = h("table", h("caption", caption), h("thead", h("tr", head)), h("tbody", body), class_=kinds or None)
-    return h("div", made, class_="scrolls", tabindex="0", role="region", aria_label=caption)
+    return h("div", made, class_="scrolls", tabindex="0", role="group", aria_label=caption)
 
 
 def numbers(heads: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> Html:

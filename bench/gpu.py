@@ -72,6 +72,8 @@ def parts(architecture: str | None, folder: Path = Path("gpu-results")) -> list[
     compile_all = (*python, "setup.py", "-q", "build_ext", "--inplace")
     found = [Part("build", compile_all, 240, False, ("pybind11",), ("nvcc",), build)]
     found += [Part(name, (*test, *files), 120, False, ("pytest", "torch")) for name, files in TESTS.items()]
+    listing = (*python, "bench/gpu_instructions.py", "--architecture", architecture or "90")
+    found.append(Part("instructions", listing, 60, False, (), ("nvcc", "cuobjdump")))
     limits = str(folder.absolute() / LIMITS)
     found.append(Part("limits", (*python, "bench/gpu_limits.py", "--output", limits), 60, programs=("nvcc",)))
     for name in SEARCHES:

@@ -3,7 +3,7 @@
     python bench/gpu_limits.py [--output FILE]
 
 Compiles ``gpu_limits.cu`` by nvcc for the card, runs it, and prints a table: operations of 32 bits a second, and how
-many pairs of 64-bit codes a second follow from each.
+many pairs of 64-bit codes a second follow from each. A second table has scans by tensor cores (``gpu_products.cu``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).with_name("gpu_limits.cu")
+HERE = Path(__file__).parent
 
 # What is measured, its unit, and how many of it a pair of 64-bit codes takes (docs/gpu.md).
 ROWS = {
@@ -28,13 +28,13 @@ ROWS = {
 }
 
 
-def measure() -> dict[str, Any]:
-    """The limits by name, a second."""
+def measure(source: str) -> list[dict[str, Any]]:
+    """What a program of CUDA prints: objects of JSON, one a line."""
     with tempfile.TemporaryDirectory() as folder:
-        program = str(Path(folder) / "limits")
-        subprocess.run(["nvcc", "-O3", "-std=c++17", "-arch=native", str(SOURCE), "-o", program], check=True)
-        found: dict[str, Any] = json.loads(subprocess.run([program], check=True, capture_output=True, text=True).stdout)
-    return found
+        program = str(Path(folder) / "program")
+        subprocess.run(["nvcc", "-O3", "-std=c++17", "-arch=native", str(HERE / source), "-o", program], check=True)
+        out = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def table(limits: dict[str, Any]) -> str:
@@ -46,14 +46,28 @@ def table(limits: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def products_table(scans: list[dict[str, Any]]) -> str:
+    """Scans by POPC and by products of bits (``gpu_products.cu``), without a selection."""
+    lines = [
+        "| bits | POPC, 10^12 pairs/s | products of bits | ratio | find the same |",
+        "| ---: | ---: | ---: | ---: | --- |",
+    ]
+    for scan in scans:
+        same = "yes" if scan["near"][0] == scan["near"][1] else f"no: {scan['near']}"
+        rates = [scan["popc"] / 1e12, scan["products"] / 1e12]
+        lines.append(f"| {scan['bits']} | {rates[0]:.2f} | {rates[1]:.2f} | {rates[1] / rates[0]:.2f} | {same} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, help="a file for the numbers, JSON")
     given = parser.parse_args()
-    limits = measure()
+    (limits,) = measure("gpu_limits.cu")
     if given.output:
         given.output.write_text(json.dumps(limits) + "\n", encoding="utf-8")
-    print(table(limits))
+    print(table(limits), flush=True)
+    print(f"\n{products_table(measure('gpu_products.cu'))}")
     return 0
 
 

@@ -31,6 +31,8 @@ _ARGUMENTS = {
     "use": (_NUMBER,),
     "allocate": (ctypes.POINTER(_POINTER), _SIZE),
     "free": (_POINTER,),
+    "borrow": (ctypes.POINTER(_POINTER), _SIZE, _POINTER),
+    "give_back": (_POINTER, _POINTER),
     "device_of": (_POINTER, ctypes.POINTER(_NUMBER)),
     "copy": (_POINTER, _POINTER, _SIZE, _POINTER),
     "clear": (_POINTER, _SIZE, _POINTER),

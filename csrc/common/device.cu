@@ -3,11 +3,34 @@
 #include <cuda_runtime.h>
 
 #include <cstdio>
+#include <mutex>
 
 // An error that can be got over is told once: CUDA would tell it again after the next launch.
 static cudaError_t reported(cudaError_t code) {
   if (code != cudaSuccess) cudaGetLastError();
   return code;
+}
+
+// The pool of the current device, made when it is first asked for. It is the library's own: others keep theirs as they set it.
+static cudaError_t pool_of_device(cudaMemPool_t *pool) {
+  enum : int { MOST_DEVICES = 64 };
+  static std::mutex mutex;
+  static cudaMemPool_t pools[MOST_DEVICES];
+  int device = 0;
+  if (const cudaError_t code = cudaGetDevice(&device)) return code;
+  if (device >= MOST_DEVICES) return cudaErrorInvalidDevice;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (pools[device] == nullptr) {
+    cudaMemPoolProps properties = {};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location.type = cudaMemLocationTypeDevice;
+    properties.location.id = device;
+    if (const cudaError_t code = cudaMemPoolCreate(&pools[device], &properties)) return code;
+    uint64_t kept = uint64_t{256} << 20;
+    if (const cudaError_t code = cudaMemPoolSetAttribute(pools[device], cudaMemPoolAttrReleaseThreshold, &kept)) return code;
+  }
+  *pool = pools[device];
+  return cudaSuccess;
 }
 
 extern "C" {
@@ -47,6 +70,15 @@ int udsph_cuda_use(int device) { return reported(cudaSetDevice(device)); }
 
 int udsph_cuda_allocate(void **memory, int64_t bytes) { return reported(cudaMalloc(memory, static_cast<size_t>(bytes))); }
 int udsph_cuda_free(void *memory) { return reported(cudaFree(memory)); }
+
+int udsph_cuda_borrow(void **memory, int64_t bytes, void *stream) {
+  cudaMemPool_t pool = nullptr;
+  cudaError_t code = pool_of_device(&pool);
+  if (code == cudaSuccess)
+    code = cudaMallocFromPoolAsync(memory, static_cast<size_t>(bytes), pool, static_cast<cudaStream_t>(stream));
+  return reported(code);
+}
+int udsph_cuda_give_back(void *memory, void *stream) { return reported(cudaFreeAsync(memory, static_cast<cudaStream_t>(stream))); }
 
 int udsph_cuda_memory(int64_t *free, int64_t *total) {
   size_t left = 0, all = 0;

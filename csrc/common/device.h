@@ -27,6 +27,12 @@ int udsph_cuda_use(int device);
 // Memory of the current device, of any content. Freeing it waits for what the device does.
 int udsph_cuda_allocate(void **memory, int64_t bytes);
 int udsph_cuda_free(void *memory);
+
+// The same from a pool, in the order of a stream: neither waits for anything. The pool keeps up to 256 MiB for the next.
+int udsph_cuda_borrow(void **memory, int64_t bytes, void *stream);
+int udsph_cuda_give_back(void *memory, void *stream);
+
+// What is free on the current device, and all there is.
 int udsph_cuda_memory(int64_t *free, int64_t *total);
 
 // The device whose memory a pointer is in, -1 for the host's.

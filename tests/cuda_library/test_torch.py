@@ -27,7 +27,7 @@ class OnHost(arrays.OfTorch):
 @pytest.fixture
 def gpu(monkeypatch):
     monkeypatch.setitem(arrays._LIBRARIES, "torch", OnHost)
-    for name in ("gpu.arrays", "gpu.calls", "gpu.rows", "flat", "direct"):
+    for name in ("gpu", "gpu.arrays", "gpu.calls", "gpu.rows"):
         module = importlib.import_module(f"udsph.hamming.{name}")
         monkeypatch.setattr(module, "on_device", lambda values: isinstance(values, torch.Tensor))
     return emulate(monkeypatch)

@@ -12,7 +12,6 @@ from udsph.errors import InputError
 from udsph.hamming import backend, gpu
 from udsph.hamming.codes import BitOrder, as_codes, as_pair, as_queries, check_bitorder, width_of
 from udsph.hamming.flat import FlatIndex
-from udsph.hamming.gpu import on_device
 from udsph.hamming.operations.similarity import SimilarityIndex, SimilarityResult, check_metric
 from udsph.hamming.results import SearchResult
 from udsph.threads import thread_count
@@ -43,7 +42,7 @@ def distances(
     TypeError, ValueError
         Wrong dtype or dimension, or widths that differ.
     """
-    if on_device(codes) or on_device(queries):
+    if gpu.on_device(codes) or gpu.on_device(queries):
         return gpu.distances(queries, codes, bits, bitorder)
     queries, codes, _ = as_pair(queries, codes, bits, bitorder)
     return backend.module().distances(queries, codes, thread_count(threads))
@@ -124,7 +123,7 @@ def search(
         check_metric(metric, alpha, beta)
     elif alpha is not None or beta is not None:
         raise InputError("alpha and beta are of metric='tversky', metric='hamming' has no weights")
-    if on_device(codes) or on_device(queries):
+    if gpu.on_device(codes) or gpu.on_device(queries):
         if metric != "hamming":
             raise InputError(f"metric={metric!r} is not for codes on a GPU: bring them to the host")
         return gpu.direct(queries, codes, check_int(k, "k", 1), bits, bitorder)

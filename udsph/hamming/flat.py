@@ -11,7 +11,6 @@ from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.hamming import apart, backend, gpu
 from udsph.hamming.codes import BitOrder, as_queries, check_bitorder, check_bits
-from udsph.hamming.gpu import on_device
 from udsph.hamming.holding import Holder, check_multi
 from udsph.hamming.ids import Ids, Unknown, check_unknown
 from udsph.hamming.results import RangeResult, SearchResult
@@ -75,9 +74,7 @@ class FlatIndex(Holder):
 
     _why = "a FlatIndex scans"  # its codes, says explain
 
-    def __init__(
-        self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False, device: str | None = None
-    ) -> None:
+    def __init__(self, bits: int, *, bitorder: BitOrder = "little", multi: bool = False, device: Any = None) -> None:
         self.bits = check_bits(bits)
         self.bitorder = check_bitorder(bitorder)
         # Replaced as a whole, never changed.
@@ -119,7 +116,7 @@ class FlatIndex(Holder):
         TypeError, ValueError
             Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
-        if type(queries) is not np.ndarray and on_device(queries):
+        if type(queries) is not np.ndarray and gpu.on_device(queries):
             return gpu.search(self, queries, check_int(k, "k", 1, _MOST_NEIGHBOURS), where, check_unknown(unknown))
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
         if type(k) is not int or not 1 <= k <= _MOST_NEIGHBOURS:
@@ -156,7 +153,7 @@ class FlatIndex(Holder):
         TypeError, ValueError
             As for ``search``; a negative radius.
         """
-        if type(queries) is not np.ndarray and on_device(queries):
+        if type(queries) is not np.ndarray and gpu.on_device(queries):
             return gpu.range_search(self, queries, radius, where, check_unknown(unknown))
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
         radius, count = apart.check_radius(radius, rows, self.bits), snapshot.threads(rows, threads)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.hamming.gpu.library import library
-from udsph.hamming.gpu.memory import Buffer, out_of_memory
+from udsph.hamming.gpu.memory import Borrowed, out_of_memory
 
 _CUDA = 2  # of DLPack's kinds of devices
 
@@ -26,7 +26,7 @@ class OnHost:
 
     def empty(self, shape: tuple[int, ...], dtype: Any, what: str = "a search") -> Any:
         """An array of any content."""
-        return Buffer(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize, self.device, what)
+        return Borrowed(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize, self.device, self.stream, what)
 
     @staticmethod
     def pointer(array: Any) -> int:
@@ -36,7 +36,7 @@ class OnHost:
     def upload(self, array: NDArray[Any], what: str = "a search") -> Any:
         """A copy on the GPU, which is there when this returns."""
         array, lib = np.ascontiguousarray(array), library()
-        buffer = Buffer(array.nbytes, self.device, what)
+        buffer = Borrowed(array.nbytes, self.device, self.stream, what)
         with lib.on(self.device):
             lib.check(lib.functions.udsph_cuda_copy(buffer.pointer, array.ctypes.data, array.nbytes, self.stream))
             lib.check(lib.functions.udsph_cuda_wait(self.stream))
@@ -107,7 +107,7 @@ class OfTorch(_OfLibrary):
 
     def upload(self, array: NDArray[Any], what: str = "a search") -> Any:
         """A copy on the GPU."""
-        return self._torch.from_numpy(np.require(array, requirements="CW")).to(self._place)
+        return self._torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._place)
 
     def on_host(self, array: Any) -> Any:
         """A tensor in host memory."""

@@ -116,6 +116,8 @@ class _Room:
         if held is None and codes:
             buffer = Buffer(size, device, f"an index of {codes} codes of {bits} bits")
             held = buffer.pointer, buffer
+        self.pointer: int
+        self._owner: Any
         self.pointer, self._owner = held or (0, None)
         tile = library().size("code_bytes", 1, bits)
         self._codes = 4096 * (size // tile)  # whole tiles

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
+from typing import Any
 
 from udsph import memory
 from udsph.hamming.gpu.library import Library, library
 
 
 class Buffer:
-    """Memory of a GPU that this package has taken; freed with its last user, which waits for the GPU.
+    """Memory that is freed with its last user, which waits for the GPU: for an index.
 
     Raises
     ------
@@ -19,22 +20,49 @@ class Buffer:
         There is too little left; says how much is needed.
     """
 
+    pointer: int
+    size: int
+    device: int
+
     def __init__(self, size: int, device: int, what: str) -> None:
-        held, lib = ctypes.c_void_p(), library()
-        with lib.on(device):
-            code = lib.functions.udsph_cuda_allocate(ctypes.byref(held), max(1, size))
-            if code and lib.error_name(code) == "cudaErrorMemoryAllocation":
-                raise out_of_memory(what, size, lib)
-            lib.check(code)
-        self.pointer, self.size, self.device = int(held.value or 0), size, device
-        weakref.finalize(self, _free, lib, self.pointer, device, os.getpid()).atexit = False
+        _hold(self, size, device, what, ("allocate", "free"))
 
 
-def _free(lib: Library, pointer: int, device: int, process: int) -> None:
-    if process != os.getpid():  # of a child: the memory is the parent's
+class Borrowed:
+    """Memory from a pool, in the order of a stream, which waits for nothing: for the time of a call.
+
+    Raises
+    ------
+    MemoryError
+        As for ``Buffer``.
+    """
+
+    pointer: int
+    size: int
+    device: int
+
+    def __init__(self, size: int, device: int, stream: int, what: str) -> None:
+        _hold(self, size, device, what, ("borrow", "give_back"), stream)
+
+
+def _hold(owner: Any, size: int, device: int, what: str, names: tuple[str, str], *stream: int) -> None:
+    """Take memory for an object, until it is gone."""
+    held, lib = ctypes.c_void_p(), library()
+    take, leave = (getattr(lib.functions, f"udsph_cuda_{name}") for name in names)
+    with lib.on(device):
+        code = take(ctypes.byref(held), max(1, size), *stream)
+        if code and lib.error_name(code) == "cudaErrorMemoryAllocation":
+            raise out_of_memory(what, size, lib)
+        lib.check(code)
+    owner.pointer, owner.size, owner.device = int(held.value or 0), size, device
+    weakref.finalize(owner, _leave, lib, device, os.getpid(), leave, owner.pointer, *stream).atexit = False
+
+
+def _leave(lib: Library, device: int, process: int, leave: Any, *arguments: int) -> None:
+    if process != os.getpid():  # in a child: the memory is the parent's
         return
     with lib.on(device):
-        lib.functions.udsph_cuda_free(pointer)
+        leave(*arguments)
 
 
 def out_of_memory(what: str, size: int, lib: Library) -> MemoryError:

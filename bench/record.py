@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.common import processor
+
 BENCH = Path(__file__).resolve().parent
 KEPT = BENCH / "results" / "asv"
 
@@ -48,8 +50,10 @@ def measure(machine: str, commit: str, checkout: Path, folder: Path) -> None:
     (folder / "asv.conf.json").write_text(json.dumps(settings))
     environment = {**os.environ, "PYTHONPATH": str(checkout), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
     asv = [sys.executable, "-m", "asv", "--config", str(folder / "asv.conf.json")]
-    os_name = " ".join((platform.system(), platform.release().split("-")[0]))
-    subprocess.run([*asv, "machine", "--yes", "--machine", machine, "--os", os_name], env=environment, check=True)
+    about = {"machine": machine, "os": platform.system(), "arch": platform.machine(), "cpu": processor()}
+    about["num_cpu"] = str(os.cpu_count())
+    described = [word for key, value in about.items() for word in (f"--{key}", value)]
+    subprocess.run([*asv, "machine", "--yes", *described], env=environment, check=True)
     run = ["run", "-E", "existing:same", "--machine", machine, "--set-commit-hash", commit, "--bench", "bench_watch"]
     subprocess.run([*asv, *run], env=environment, check=True)
 

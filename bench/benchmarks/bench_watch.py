@@ -23,3 +23,4 @@ class Watch:
         return min(processor_seconds(self.call) for _ in range(3 if SMALL else 25))
 
     track_processor_seconds.unit = "s"
+    track_processor_seconds.version = "1"  # results stay comparable while the cases do

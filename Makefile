@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py pyproject.toml constraints.txt $(shell find csrc -type f) $(shell find udsph -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test lint clean bench bench-check sanitize tsan emulate portable gpu dist docs
+.PHONY: demo test lint clean bench bench-check sanitize tsan emulate portable gpu dist docs bench-site bench-record
 
 # The demo needs what training needs (1.5 GB installed); tests, linters and benchmarks the rest, in the same environment.
 demo: $(VENV)/train
@@ -28,8 +28,20 @@ bench-check: $(VENV)/dev
 	cd bench && ../$(BIN)/asv machine --yes > /dev/null
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv check -E existing
 	cd bench && OMP_NUM_THREADS=1 UDSPH_BENCH_SMALL=1 ../$(BIN)/asv run --quick --dry-run --show-stderr -E existing:same \
-	    --bench 'bench_hamming|bench_import'
+	    --bench 'bench_hamming|bench_import|bench_watch'
 	$(BIN)/python bench/hamming.py --quick
+	UDSPH_BENCH_SMALL=1 $(BIN)/python bench/regression.py . . --pairs 2 --slower 1000
+	$(BIN)/python bench/trend.py --check
+
+# What became of the watched cases from release to release: the table of bench/README.md is what the results give, and asv's pages
+# are laid beside the documentation. bench-record measures the commit that is checked out (MACHINE=name).
+bench-site: docs $(VENV)/dev
+	$(BIN)/python bench/trend.py --check
+	$(BIN)/python bench/trend.py --site build/site/speed
+
+bench-record: $(VENV)/dev
+	$(BIN)/python bench/record.py $(MACHINE)
+	$(BIN)/python bench/trend.py
 
 # Native code under AddressSanitizer and UndefinedBehaviorSanitizer, on a reduced suite.
 sanitize: $(VENV)/dev

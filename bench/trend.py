@@ -1,9 +1,9 @@
 """The history of the watched cases, as a table in ``bench/README.md`` and a picture.
 
-    python bench/trend.py [--check]
+    python bench/trend.py [--check] [--site FOLDER]
 
 Reads ``bench/results/asv``, a folder for each machine, and rewrites what stands between the marks of the README;
-``--check`` only says whether that is what the results give.
+``--check`` only says whether that is what the results give. ``--site`` lets asv write its pages to a folder.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import subprocess
 import sys
+import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,10 @@ NAME = "bench_watch.Watch.track_processor_seconds"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 where the README differs")
+    parser.add_argument("--site", type=Path, help="change nothing but this folder, which asv fills")
     asked = parser.parse_args()
+    if asked.site:
+        return publish(asked.site.resolve())
     readme = BENCH / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
@@ -40,6 +45,17 @@ def main() -> int:
     for folder in machines():
         draw(folder)
     return 0
+
+
+def publish(site: Path) -> int:
+    """The pages of asv over what is kept. They load scripts from elsewhere, which the table here does not need."""
+    settings = json.loads((BENCH / "asv.conf.json").read_text())
+    settings |= {"repo": str(BENCH.parent), "benchmark_dir": str(BENCH / "benchmarks")}
+    settings |= {"results_dir": str(KEPT), "html_dir": str(site)}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "asv.conf.json"
+        place.write_text(json.dumps(settings))
+        return subprocess.run([sys.executable, "-m", "asv", "publish", "--config", str(place)], check=False).returncode
 
 
 def machines() -> list[Path]:

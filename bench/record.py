@@ -1,10 +1,11 @@
 """Keep the speed of a release commit: results of the watched cases in asv's format, in ``bench/results/asv``.
 
-    python bench/record.py MACHINE [--checkout FOLDER]
+    python bench/record.py MACHINE [--checkout FOLDER] [--commit COMMIT]
 
 MACHINE names the machine, since its results are compared with its own only ("xeon-sapphire-rapids-2vcpu"). FOLDER is a
-built checkout whose commit is measured by the cases of this one; without it, this one. asv measures in this
-environment; what its files say of the place of the interpreter is left out, so that they say the same everywhere.
+built checkout, or with COMMIT the built files of one, that is measured by the cases of this one; without it, this one.
+asv measures in this environment; what its files say of the place of the interpreter is left out, so that they say the
+same everywhere.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("machine")
     parser.add_argument("--checkout", type=Path, default=BENCH.parent)
+    parser.add_argument("--commit", default="")
     asked = parser.parse_args()
-    commit = git(asked.checkout, "rev-parse", "HEAD")
+    commit = git(BENCH if asked.commit else asked.checkout, "rev-parse", asked.commit or "HEAD")
     with tempfile.TemporaryDirectory() as folder:
         measure(asked.machine, commit, asked.checkout.resolve(), Path(folder))
         found = next(Path(folder, "results", asked.machine).glob(f"{commit[:8]}-*.json"))
@@ -48,7 +50,7 @@ def measure(machine: str, commit: str, checkout: Path, folder: Path) -> None:
     }
     settings["matrix"] = {}
     (folder / "asv.conf.json").write_text(json.dumps(settings))
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "ASV_PYTHONPATH": str(checkout), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
     asv = [sys.executable, "-m", "asv", "--config", str(folder / "asv.conf.json")]
     about = {"machine": machine, "os": platform.system(), "arch": platform.machine(), "cpu": processor()}
     about["num_cpu"] = str(os.cpu_count())

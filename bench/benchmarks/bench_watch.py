@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import udsph
+
 from .common import SMALL, skip_unsupported_level
 from .watch import CASES, processor_seconds
 
@@ -13,6 +18,9 @@ class Watch:
 
     def setup(self, case):
         skip_unsupported_level()
+        wanted = os.environ.get("ASV_PYTHONPATH")  # of bench/record.py
+        if wanted and Path(wanted) not in Path(udsph.__file__).parents:
+            raise RuntimeError(f"{udsph.__file__} is not of {wanted}")
         try:
             self.call = CASES[case]()
         except (ImportError, AttributeError, TypeError) as error:  # a release that had it not

@@ -42,7 +42,7 @@ SITE_LINKS = re.compile(r"\brel=[\"']?(?:canonical|next|prev)\b")
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Read the package without running it, refuse bare public names, and lay the reference into the navigation."""
-    package: Any = griffe.load("udsph", search_paths=[str(ROOT)], docstring_parser="numpy", resolve_aliases=True)
+    package: Any = griffe.load("udsph", search_paths=[ROOT], try_relative_path=False, resolve_aliases=True)
     config["reference"] = reference(package)
     bare = sorted(name for page in config["reference"].values() for name in page.undocumented)
     if bare:

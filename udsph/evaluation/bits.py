@@ -32,6 +32,7 @@ class BitUse:
 
     @property
     def bits(self) -> int:
+        """Width of the codes."""
         return len(self.share)
 
     @property

@@ -12,8 +12,8 @@ from PIL import Image
 
 from udsph import hamming
 from udsph.data import Dataset
+from udsph.encoding import Hasher
 from udsph.serve.state import State
-from udsph.training import UDSPH
 
 from .conftest import COUNT
 from .servers import Client, name_of
@@ -22,11 +22,11 @@ NAMES = [name_of(k) for k in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
-def codes(model: UDSPH, folder: Path) -> np.ndarray:
+def codes(model: Hasher, folder: Path) -> np.ndarray:
     return model.encode_image([folder / name for name in NAMES])
 
 
-def expected(model: UDSPH, codes: np.ndarray, query: np.ndarray, k: int) -> list[tuple[str, int]]:
+def expected(model: Hasher, codes: np.ndarray, query: np.ndarray, k: int) -> list[tuple[str, int]]:
     distances, rows = hamming.search(query, codes, k, bits=model.bits)
     return [(NAMES[row], int(distance)) for row, distance in zip(rows[0], distances[0], strict=True)]
 
@@ -35,7 +35,7 @@ def found(reply: object) -> list[tuple[str, int]]:
     return [(item["id"], item["distance"]) for item in reply.json["results"]]  # type: ignore[attr-defined]
 
 
-def test_a_text_finds_what_the_library_finds(client: Client, model: UDSPH, codes: np.ndarray) -> None:
+def test_a_text_finds_what_the_library_finds(client: Client, model: Hasher, codes: np.ndarray) -> None:
     reply = client.get("/search/text?q=a+red+star&k=7")
     assert reply.status == 200
     code = model.encode_text(["a red star"])
@@ -48,7 +48,7 @@ def test_a_text_finds_what_the_library_finds(client: Client, model: UDSPH, codes
 
 @pytest.mark.parametrize("form", ["body", "form"])
 def test_a_picture_finds_what_the_library_finds(
-    form: str, client: Client, model: UDSPH, codes: np.ndarray, folder: Path
+    form: str, client: Client, model: Hasher, codes: np.ndarray, folder: Path
 ) -> None:
     data, headers = (folder / NAMES[4]).read_bytes(), {"content-type": "image/png"}
     if form == "form":
@@ -59,7 +59,7 @@ def test_a_picture_finds_what_the_library_finds(
     assert found(reply) == expected(model, codes, codes[4:5], 5)
 
 
-def test_a_large_photograph_has_the_code_that_its_file_has(client: Client, model: UDSPH, tmp_path: Path) -> None:
+def test_a_large_photograph_has_the_code_that_its_file_has(client: Client, model: Hasher, tmp_path: Path) -> None:
     """A JPEG is decoded at a fraction of its size from a file, and so it is from a request."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     exif = Image.Exif()
@@ -69,7 +69,7 @@ def test_a_large_photograph_has_the_code_that_its_file_has(client: Client, model
     assert bytes.fromhex(reply.json["code"]) == model.encode_image([tmp_path / "large.jpg"]).tobytes()
 
 
-def test_a_code_and_an_item_find_what_the_library_finds(client: Client, model: UDSPH, codes: np.ndarray) -> None:
+def test_a_code_and_an_item_find_what_the_library_finds(client: Client, model: Hasher, codes: np.ndarray) -> None:
     wanted = expected(model, codes, codes[3:4], 6)
     reply = client.post(
         "/search/code", f'{{"code": "{codes[3].tobytes().hex()}", "k": 6}}', content_type="application/json"
@@ -79,7 +79,7 @@ def test_a_code_and_an_item_find_what_the_library_finds(client: Client, model: U
 
 
 def test_a_radius_and_labels_leave_out_the_rest(
-    client: Client, model: UDSPH, codes: np.ndarray, scenes: Dataset
+    client: Client, model: Hasher, codes: np.ndarray, scenes: Dataset
 ) -> None:
     everything = found(client.get(f"/search/text?q=a+red+star&k={COUNT}"))
     radius = everything[COUNT // 2][1]
@@ -130,7 +130,7 @@ def test_large_pictures_are_sent_small(client: Client, state: State, folder: Pat
         place.write_bytes(before)
 
 
-def test_attention_is_what_the_model_says(client: Client, model: UDSPH, folder: Path) -> None:
+def test_attention_is_what_the_model_says(client: Client, model: Hasher, folder: Path) -> None:
     looks = client.get("/attended/text?q=a+red+star").json
     seen = model.attended("text", ["a red star"])
     assert seen.words is not None and looks["words"] == list(seen.words[0])
@@ -144,7 +144,7 @@ def test_attention_is_what_the_model_says(client: Client, model: UDSPH, folder: 
     assert sum(of_item["classes"][0]["weights"]) == pytest.approx(1, abs=0.01)
 
 
-def test_what_is_served_is_said(client: Client, model: UDSPH) -> None:
+def test_what_is_served_is_said(client: Client, model: Hasher) -> None:
     about = client.get("/about").json
     assert about["bits"] == model.bits and about["codes"] == COUNT and about["modality"] == "image"
     assert about["queries"] == about["attention"] == {"text": True, "image": True}

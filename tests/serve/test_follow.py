@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from udsph.encoding import Hasher
 from udsph.encoding.indexed import Items
 from udsph.hamming import Collection, FlatIndex
 from udsph.serve.catalog import Catalog, read_table
 from udsph.serve.follow import Follower, Place
 from udsph.serve.limits import Limits
 from udsph.serve.state import State, Wanted
-from udsph.training import UDSPH
 
 from .servers import serving
 
@@ -31,7 +31,7 @@ def names_of(number: int) -> list[str]:
     return [f"{number}-{k}" for k in range(BATCH)]
 
 
-def test_a_growing_collection_is_served_whole_in_every_answer(model: UDSPH, tmp_path: Path) -> None:
+def test_a_growing_collection_is_served_whole_in_every_answer(model: Hasher, tmp_path: Path) -> None:
     """Each generation replaces all codes: an answer that mixed two would name items of both."""
     path = tmp_path / "codes"
     with Collection.create(path, model.bits, durability="none") as writer:
@@ -66,7 +66,7 @@ def test_a_growing_collection_is_served_whole_in_every_answer(model: UDSPH, tmp_
         assert not wrong and len(seen) > 3
 
 
-def test_a_running_server_comes_to_the_newest_state_by_itself(model: UDSPH, tmp_path: Path) -> None:
+def test_a_running_server_comes_to_the_newest_state_by_itself(model: Hasher, tmp_path: Path) -> None:
     path, table = tmp_path / "codes", tmp_path / "items.csv"
     table.write_text("id,caption,labels\na,one,red\n", encoding="utf-8")
     with Collection.create(path, model.bits, durability="none") as writer:
@@ -93,7 +93,7 @@ def test_a_running_server_comes_to_the_newest_state_by_itself(model: UDSPH, tmp_
             assert [item["id"] for item in found.json["results"]] == ["b"]
 
 
-def test_what_cannot_be_opened_leaves_what_was_served(model: UDSPH, tmp_path: Path) -> None:
+def test_what_cannot_be_opened_leaves_what_was_served(model: Hasher, tmp_path: Path) -> None:
     place = tmp_path / "an.index"
 
     def write(codes: np.ndarray) -> None:
@@ -137,7 +137,7 @@ def test_a_table_names_items_by_id_or_by_picture(tmp_path: Path) -> None:
         read_table(place)
 
 
-def test_codes_of_the_other_bit_order_are_found(model: UDSPH, tmp_path: Path) -> None:
+def test_codes_of_the_other_bit_order_are_found(model: Hasher, tmp_path: Path) -> None:
     with Collection.create(tmp_path / "codes", model.bits, bitorder="big", durability="none") as writer:
         little = np.array([[1, 0], [128, 3]], np.uint8)
         writer.add(np.packbits(np.unpackbits(little, axis=1, bitorder="little"), axis=1), ids=["a", "b"])

@@ -19,7 +19,6 @@ from udsph.serve.follow import Follower, Place
 from udsph.serve.limits import Limits
 from udsph.serve.pictures import Folder
 from udsph.serve.state import State
-from udsph.training import UDSPH
 
 from .conftest import COUNT
 from .servers import Client, name_of, serving, state_of
@@ -123,7 +122,7 @@ def test_a_form_without_a_file_is_a_sentence(client: Client) -> None:
         assert reply.status == 400 and "form" in reply.error
 
 
-def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(model: UDSPH, folder: Path) -> None:
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(model: Hasher, folder: Path) -> None:
     with serving(state_of(model, folder, COUNT, Limits(workers=1, upload=100_000))) as client:
         reply = client.post("/search/image", b"x" * 100_001)
         assert reply.status == 413 and "more than 100,000 bytes" in reply.error
@@ -136,7 +135,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(model: UD
         assert client.get("/health").status == 200
 
 
-def test_files_outside_the_folder_are_not_reachable(model: UDSPH, folder: Path, tmp_path: Path) -> None:
+def test_files_outside_the_folder_are_not_reachable(model: Hasher, folder: Path, tmp_path: Path) -> None:
     """Even where an index or a table names them, by any of the ways that lead out."""
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
@@ -212,7 +211,7 @@ def test_a_token_is_asked_for_but_for_health(state: State) -> None:
         assert client.get("/", cookie="udsph=").status == client.get("/", cookie="udsph=x").status == 401
 
 
-def test_slow_visitors_are_let_go_with_a_sentence(model: UDSPH, folder: Path) -> None:
+def test_slow_visitors_are_let_go_with_a_sentence(model: Hasher, folder: Path) -> None:
     limits = Limits(workers=1, head_seconds=0.3, body_seconds=0.3)
     with serving(state_of(model, folder, COUNT, limits)) as client:
         for data in (b"", b"GET / HT", b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /heal"):
@@ -221,7 +220,7 @@ def test_slow_visitors_are_let_go_with_a_sentence(model: UDSPH, folder: Path) ->
         assert b" 408 " in said and b"body did not arrive" in said
 
 
-def test_more_at_once_than_there_is_room_for_is_refused(model: UDSPH, folder: Path) -> None:
+def test_more_at_once_than_there_is_room_for_is_refused(model: Hasher, folder: Path) -> None:
     limits = Limits(workers=1, waiting=0, connections=3)
     state = state_of(model, folder, COUNT, limits)
     import threading
@@ -249,7 +248,7 @@ def test_more_at_once_than_there_is_room_for_is_refused(model: UDSPH, folder: Pa
             connection.close()
 
 
-def test_no_traceback_leaves(model: UDSPH, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_traceback_leaves(model: Hasher, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     state = state_of(model, folder, COUNT)
 
     def broken(*_: object) -> None:

@@ -92,7 +92,8 @@ class Guard:
         try:
             await self._answer(scope, exchange)
         except Refused as refused:
-            await exchange.refuse(*self._refusal(scope, refused))
+            # Who is slow is not waited for once more.
+            await exchange.refuse(*self._refusal(scope, refused), drain=refused.status != 408)
         except asyncio.CancelledError:  # only the end of the server does that
             await exchange.refuse(*answer(503, "the server ends; ask again when it is there"), drain=False)
         except Exception:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
@@ -96,7 +97,7 @@ class Patient(H11Protocol):
         _, headers, body = answer(status, sentence)
         lines = {**HEADERS, **headers, "content-length": str(len(body)), "connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        self.transport.write(f"HTTP/1.1 {status} \r\n{head}\r\n".encode("latin-1") + body)
+        self.transport.write(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n".encode("latin-1") + body)
         self.transport.close()
 
 

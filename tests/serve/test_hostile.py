@@ -80,7 +80,14 @@ def bombs() -> list[bytes]:
 
     text = chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"0" * 20_000_000))
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(b"0" * 20_000_000))
-    found = [png(2**31 - 1, 2**31 - 1), png(50_000, 50_000), png(0, 0), png(900, 90), png(900, 90, text), png(900, 90, profile)]
+    found = [
+        png(2**31 - 1, 2**31 - 1),
+        png(50_000, 50_000),
+        png(0, 0),
+        png(900, 90),
+        png(900, 90, text),
+        png(900, 90, profile),
+    ]
     for form in ("GIF", "BMP", "JPEG", "PNG", "WEBP"):
         stream = io.BytesIO()
         Image.new("RGB", (3000, 2000)).save(stream, form, quality=1)

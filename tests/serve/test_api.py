@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from udsph.encoding import Hasher
 from udsph.serve.state import State
 
 from .conftest import COUNT
-from .servers import Client, name_of
+from .servers import Client, name_of, serving, state_of
 
 NAMES = [name_of(k) for k in range(COUNT)]
 
@@ -144,6 +145,16 @@ def test_attention_is_what_the_model_says(client: Client, model: Hasher, folder:
     assert sum(of_item["classes"][0]["weights"]) == pytest.approx(1, abs=0.01)
 
 
+def test_a_model_that_was_trained_without_labels_has_no_classes_to_look(
+    model: Hasher, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.model, "description", dataclasses.replace(model.model.description, classes=()))
+    with serving(state_of(model, folder, COUNT)) as client:
+        assert client.get("/about").json["attention"] == {"text": False, "image": False}
+        assert "does not attend" in client.get("/attended/text?q=a+red+star").error
+        assert client.get("/search/text?q=a+red+star").status == 200
+
+
 def test_what_is_served_is_said(client: Client, model: Hasher) -> None:
     about = client.get("/about").json
     assert about["bits"] == model.bits and about["codes"] == COUNT and about["modality"] == "image"
@@ -182,4 +193,5 @@ def test_the_description_names_every_route_and_needs_nothing_from_elsewhere(clie
     assert page.headers["content-type"].startswith("text/html")
     for path in schema["paths"]:
         assert f"<code>{path}</code>" in text
+    assert all(f'<h3 id="{name}">' in text for name in ("Result", "Milliseconds", "Label"))  # parts of answers
     assert "http://" not in text and "https://" not in text and "<script" not in text

@@ -203,7 +203,7 @@ def test_a_token_is_asked_for_but_for_health(state: State) -> None:
         form = client.get("/", accept="text/html,*/*")
         assert form.status == 401 and b"<form" in form.body and b"Token" in form.body
         wrong = client.post("/signin", "token=wrong", content_type="application/x-www-form-urlencoded")
-        assert wrong.status == 401 and "set-cookie" not in wrong.headers
+        assert wrong.status == 401 and "set-cookie" not in wrong.headers and b'<p role="alert">' in wrong.body
         right = client.post("/signin", f"token={TOKEN}", content_type="application/x-www-form-urlencoded")
         cookie = right.headers["set-cookie"]
         assert right.status == 303 and "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie

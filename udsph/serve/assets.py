@@ -32,5 +32,5 @@ def _read(name: str) -> Asset:
 PAGE = _read("index.html")
 ASSETS = {name: _read(name) for name in ("app.css", "app.js", "parts.js", "icon.svg")}
 SIGN_IN = _read("sign-in.html").body.decode()
-WRONG_TOKEN = SIGN_IN.replace(" hidden>", ">")
+WRONG_TOKEN = SIGN_IN.replace('<p role="alert" hidden>', '<p role="alert">')
 SIGN_IN_STYLE = "".join(re.findall(r"<style>(.*?)</style>", SIGN_IN, re.S))

@@ -14,6 +14,7 @@ def page_of(schema: dict[str, Any]) -> str:
         for method, operation in methods.items():
             tag = (operation.get("tags") or ["other"])[0]
             sections.setdefault(tag, []).append(_operation(path, method.upper(), operation, schema))
+    sections["types"] = [_type(name, schema) for name in _inner(schema)]
     body = "\n".join(f"<h2>{escape(tag.capitalize())}</h2>\n{''.join(parts)}" for tag, parts in sections.items())
     title = escape(schema["info"]["title"])
     return f"""<!doctype html>
@@ -33,6 +34,9 @@ def page_of(schema: dict[str, Any]) -> str:
 <h1>API</h1>
 <p class="lead">{escape(schema["info"]["description"])} Answers are JSON; what is refused comes with a status of 4xx and
 <code>{{"error": "a sentence"}}</code>. The same for programs: <a href="/openapi.json">openapi.json</a>.</p>
+<pre tabindex="0"><code>curl 'HOST/search/text?q=a+red+star&amp;k=5'
+curl --data-binary @photo.jpg 'HOST/search/image?k=5&amp;label=star'
+curl --json '{{"code": "f95683c3fc2323db", "radius": 8}}' HOST/search/code</code></pre>
 {body}
 </main>
 </body>
@@ -63,6 +67,27 @@ def _operation(path: str, method: str, operation: dict[str, Any], schema: dict[s
     return (
         f'<section class="operation" aria-labelledby="{name}"><h3 id="{name}"><b>{method}</b> '
         f"<code>{escape(path.replace(':path', ''))}</code></h3>{''.join(said)}</section>\n"
+    )
+
+
+def _inner(schema: dict[str, Any]) -> list[str]:
+    """Names of the types that are parts of others."""
+    found: dict[str, None] = {}
+    for one in schema["components"]["schemas"].values():
+        for field in one.get("properties", {}).values():
+            for part in (field, field.get("items", {}), *field.get("anyOf", [])):
+                if "$ref" in part:
+                    found[part["$ref"].rpartition("/")[2]] = None
+    return [name for name in found if name != "ValidationError"]
+
+
+def _type(name: str, schema: dict[str, Any]) -> str:
+    """A type that is a part of others."""
+    rows = [(field, kind, meaning) for field, kind, _, meaning in _fields({"$ref": f"/{name}"}, schema)]
+    said = escape(schema["components"]["schemas"][name].get("description", ""))
+    return (
+        f'<section class="operation" aria-labelledby="{name}"><h3 id="{name}">{name}</h3><p>{said}</p>'
+        f"{_table('Fields', ('name', 'type', 'meaning'), rows)}</section>\n"
     )
 
 

@@ -10,6 +10,7 @@ import hmac
 import json
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -97,7 +98,8 @@ class Guard:
         except asyncio.CancelledError:  # only the end of the server does that
             await exchange.refuse(*answer(503, "the server ends; ask again when it is there"), drain=False)
         except Exception:
-            log.exception("a request could not be answered")
+            for line in traceback.format_exc().splitlines():  # one by one: the command's log escapes line ends
+                log.error(line)
             await exchange.refuse(*answer(500, "the server made a mistake; its log says more"))
         finally:
             self._metrics.running.dec()

@@ -206,8 +206,8 @@ class State:
     # -- attention ------------------------------------------------------------------------------------------------
 
     def attends(self, name: str) -> bool:
-        """Whether the network of ``image`` or ``text`` attends to local parts."""
-        return getattr(self.hasher.model.pair, name).attention is not None
+        """Whether classes look at local parts in ``image`` or ``text``; without labels there are none."""
+        return bool(self.hasher.classes) and getattr(self.hasher.model.pair, name).attention is not None
 
     def attended_text(self, text: str) -> Attended:
         """Where the classes looked in a text."""

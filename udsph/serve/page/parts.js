@@ -70,7 +70,7 @@ function wordsLooked(look, looks) {
   const line = make("p", { class: "words" });
   shades(look.weights).forEach((shade, i) => {
     const word = make("span", {}, looks.words[i]);
-    word.style.setProperty("--shade", shade.toFixed(3));
+    if (shade > 0.02) word.style.setProperty("--shade", shade.toFixed(3));
     line.append(word, " ");
   });
   return line;

@@ -17,6 +17,7 @@ from .command import udsph
         ("encode", "no utf-8; encoding='gb18030' names another", "no utf-8; --encoding 'gb18030' names another"),
         ("encode", "on_error=skip leaves such items out", "--on-error skip leaves such items out"),
         ("encode", "the file a/encoding=x.npy and encoding = x", "the file a/encoding=x.npy and encoding = x"),
+        ("train", "give bits=, or bits=16", "give --bits, or --bits 16"),
         ("train", "device=cuda: none; device=cpu works", "--device cuda: none; --device cpu works"),
         ("train", "groups=0: expected 1 to 1024", "--set groups=0: expected 1 to 1024"),
         ("train", "the setting pairs=1 must be at least 10", "the setting --set pairs=1 must be at least 10"),

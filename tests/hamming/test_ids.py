@@ -96,6 +96,12 @@ def test_many_small_additions_with_ids():
         ([1.0, 2.0], TypeError, "must be integers"),
         ([[1, 2]], ValueError, r"shape \(n,\)"),
         (np.array([1, 2**63], np.uint64), ValueError, r"2\*\*63 - 1"),
+        ([1, 2**64], ValueError, r"must be from 0 to 2\*\*63 - 1, got 1 to 18446744073709551616"),
+        (np.array([1, -(2**70)], object), ValueError, "must be from 0"),
+        (np.array([1, True], object), TypeError, "ids holds bool and int"),
+        (np.array([1, "a"], object), TypeError, "ids holds int and str"),
+        (np.array([1, None], object), TypeError, "ids holds NoneType and int"),
+        (np.array([2.0, 1.5], object), TypeError, "ids must be integers or strings, it holds float"),
     ],
 )
 def test_wrong_ids_are_named_and_leave_the_index_as_it_was(ids, error, message):
@@ -104,6 +110,15 @@ def test_wrong_ids_are_named_and_leave_the_index_as_it_was(ids, error, message):
         index.add(codes_of([1, 2]), ids)
     assert len(index) == 0
     index.add(codes_of([1, 2]), [5, 6])
+
+
+def test_integers_in_an_array_of_objects_are_integers():
+    index = hamming.FlatIndex(BITS)
+    index.add(codes_of([1, 2]), np.array([7, np.int32(9)], object))
+    assert index.ids.tolist() == [7, 9]
+    assert index.search(codes_of([1]), 1, where=np.array([9], object)).ids.tolist() == [[9]]
+    with pytest.raises(ValueError, match=r"where must be from 0 to 2\*\*63 - 1, got 18446744073709551616 to"):
+        index.search(codes_of([1]), 1, where=[2**64])
 
 
 def test_ids_are_given_for_all_codes_or_none():

@@ -1,6 +1,6 @@
-"""Every operation of every kind of index, in any order, against a dictionary of lists.
+"""Every operation of every kind of index, in any order, against a list of ids and one of values.
 
-``UDSPH_MACHINE_STEPS`` is about how many steps are taken in all: 3,000, or 100,000 and more for a long run.
+``UDSPH_MACHINE_STEPS`` is about how many steps are taken in all: 12,000, or 100,000 and more for a long run.
 """
 
 import copy
@@ -25,34 +25,33 @@ from udsph import hamming
 from udsph.hamming import backend, where
 from udsph.hamming import index as index_module
 
-STEPS = int(os.environ.get("UDSPH_MACHINE_STEPS", "3000"))
+STEPS = int(os.environ.get("UDSPH_MACHINE_STEPS", "12000"))
 BITS, EACH = 20, 30  # bits of a code; steps of one example
 MISSING = 2**31 - 1
+
+ONES = np.array([bin(value).count("1") for value in range(1 << BITS // 2)])  # of half a code
 
 numbers = st.integers(0, 2**BITS - 1)
 names = st.integers(0, 60)
 
 
 def codes_of(values):
-    return np.ascontiguousarray(np.array(values, "<u4").reshape(-1, 1).view(np.uint8)[:, :3])
+    return np.ascontiguousarray(np.asarray(values, "<u4").reshape(-1, 1).view(np.uint8)[:, :3])
 
 
 def values_of(codes):
-    return [int.from_bytes(row.tobytes(), "little") for row in codes]
-
-
-def pairs(distances, ids):
-    return [(d, None if id == -1 else id) for d, id in zip(distances.tolist(), ids.tolist(), strict=True)]
+    return np.pad(codes, ((0, 0), (0, 1))).view("<u4")[:, 0].astype(np.int64)
 
 
 class Machine(RuleBasedStateMachine):
-    """An index beside the list of its codes: ``[id, value]`` in insertion order."""
+    """An index beside the ids and values of its codes in insertion order."""
 
     def __init__(self, cls, options, ids):
         super().__init__()
         self.made, self.ids = (cls, options), ids
         self.large = where._FEW, index_module._SEVERAL, index_module._UNSCANNED
-        self.truth, self.next_id, self.fresh = [], 0, 100
+        self.known, self.values, self.next_id, self.fresh = [], np.zeros(0, np.int64), 0, 100
+        self.changed = True
 
     @initialize(
         multi=st.booleans(),
@@ -85,15 +84,31 @@ class Machine(RuleBasedStateMachine):
             else np.packbits(np.unpackbits(codes, axis=1, bitorder="little"), axis=1)
         )
 
-    def known(self):
-        return [id for id, _ in self.truth]
+    def ranked(self, query, allowed=None):
+        """Distances and positions of the allowed codes, nearest first."""
+        differ = self.values ^ query
+        distances = ONES[differ & (1 << BITS // 2) - 1] + ONES[differ >> BITS // 2]
+        places = np.arange(len(self.values)) if allowed is None else np.flatnonzero(allowed)
+        places = places[np.argsort(distances[places], kind="stable")]
+        return distances[places], places
 
-    def ranked(self, query, allowed):
-        """Distance and id of every allowed code, nearest first."""
-        found = [
-            (bin(query ^ value).count("1"), place) for place, (_, value) in enumerate(self.truth) if allowed(place)
-        ]
-        return [(distance, self.truth[place][0]) for distance, place in sorted(found)]
+    def same(self, distances, ids, expected, k):
+        """Whether the k nearest, padded, are those of a ranking."""
+        near, places = (each[:k] for each in expected)
+        missing = k - len(near)
+        assert distances.tolist() == [*near.tolist(), *[MISSING] * missing]
+        none = None if ids.dtype == object else -1
+        assert ids.tolist() == [*[self.known[place] for place in places.tolist()], *[none] * missing]
+
+    def keep(self, kept):
+        """Of the codes those where a mask is set are left."""
+        self.known = [id for id, stays in zip(self.known, kept.tolist(), strict=True) if stays]
+        self.values = self.values[kept]
+        self.changed = True
+
+    def keep_others(self, gone):
+        gone = {*gone}
+        self.keep(np.array([id not in gone for id in self.known], bool))
 
     # Changes.
 
@@ -102,7 +117,7 @@ class Machine(RuleBasedStateMachine):
         ids, values = [self.name(n) for n, _ in new], [value for _, value in new]
         if self.ids == "positions":
             self.append(None, values)
-        elif self.multi or not (len({*ids}) < len(ids) or {*self.known()} & {*ids}):
+        elif self.multi or not (len({*ids}) < len(ids) or {*self.known} & {*ids}):
             self.append(ids, values)
         else:
             with pytest.raises(ValueError, match="twice or already"):
@@ -111,7 +126,7 @@ class Machine(RuleBasedStateMachine):
     @rule(count=st.sampled_from([40, 300, 800]), seed=st.integers(0, 9))
     def add_many(self, count, seed):
         """Enough that blocks fill, chunks of ids are joined and tables are worth building."""
-        if len(self.truth) < 2500:
+        if len(self.known) < 2500:
             rng = np.random.default_rng(seed)
             values = (rng.integers(0, 6, count) * 77_777 ^ 1 << rng.integers(0, BITS, count)).tolist()
             self.fresh += count
@@ -122,37 +137,40 @@ class Machine(RuleBasedStateMachine):
             ids = list(range(self.next_id, self.next_id + len(values)))
             self.next_id += len(values)
         self.index.add(self.coded(values), None if self.ids == "positions" else ids)
-        self.truth += map(list, zip(ids, values, strict=True))
+        self.known += ids
+        self.values = np.append(self.values, np.asarray(values, np.int64))
+        self.changed = True
 
     @rule(chosen=st.lists(names, max_size=6, unique=True), unknown=st.sampled_from(["error", "ignore"]))
     def remove(self, chosen, unknown):
         ids = [self.name(n) for n in chosen]
-        if unknown == "error" and {*ids} - {*self.known()}:
+        if unknown == "error" and {*ids} - {*self.known}:
             with pytest.raises(ValueError, match="is not in the index"):
                 self.index.remove(ids)
             return
         self.index.remove(ids, unknown=unknown)
-        self.truth = [pair for pair in self.truth if pair[0] not in ids]
+        self.keep_others(ids)
 
-    @precondition(lambda self: self.truth)
+    @precondition(lambda self: self.known)
     @rule(begin=st.floats(0, 1), share=st.floats(0, 0.9))
     def remove_many(self, begin, share):
-        ids = self.known()
-        first = int(begin * len(ids))
-        gone = list(dict.fromkeys(ids[first : first + int(share * len(ids))]))
+        first = int(begin * len(self.known))
+        gone = list(dict.fromkeys(self.known[first : first + int(share * len(self.known))]))
         self.index.remove(gone)
-        self.truth = [pair for pair in self.truth if pair[0] not in {*gone}]
+        self.keep_others(gone)
 
     @rule(surely=st.integers(0, 5))
     def clear(self, surely):
         if surely == 0:
             self.index.clear()
-            self.truth, self.next_id = [], 0
+            self.known, self.values, self.next_id = [], self.values[:0], 0
+            self.changed = True
 
     @rule(new_only=st.booleans())
     def optimize(self, new_only):
         if isinstance(self.index, hamming.Index):
             self.index.optimize(threads=1, new_only=new_only)
+            self.changed = True
 
     @rule(
         new=st.lists(st.tuples(names, numbers), max_size=6, unique_by=lambda pair: pair[0]),
@@ -166,13 +184,13 @@ class Machine(RuleBasedStateMachine):
             ids = list(range(self.next_id, self.next_id + len(ids)))
             self.next_id += len(ids)
         elif not self.multi:
-            both = {*ids} & {*self.known()}
+            both = {*ids} & {*self.known}
             if both and duplicates == "error":
                 with pytest.raises(ValueError, match="twice or already"):
                     self.index.merge(other)
                 return
             if duplicates == "replace":
-                self.truth = [pair for pair in self.truth if pair[0] not in both]
+                self.keep_others(both)
             else:
                 ids, values = (
                     zip(*[p for p in zip(ids, values, strict=True) if p[0] not in both], strict=True)
@@ -180,7 +198,9 @@ class Machine(RuleBasedStateMachine):
                     else ((), ())
                 )
         self.index.merge(other, duplicates=duplicates)
-        self.truth += map(list, zip(ids, values, strict=True))
+        self.known += ids
+        self.values = np.append(self.values, np.asarray(values, np.int64))
+        self.changed = True
 
     @rule(way=st.sampled_from(["file", "bytes", "pickle", "copy", "deepcopy"]))
     def another(self, way):
@@ -199,6 +219,7 @@ class Machine(RuleBasedStateMachine):
             other = copy.copy(index) if way == "copy" else copy.deepcopy(index)
         self.index = other
         before.clear()
+        self.changed = True
 
     # Questions.
 
@@ -209,30 +230,27 @@ class Machine(RuleBasedStateMachine):
         filtered=st.sampled_from(["no", "mask", "bitmap", "ids", "few"]),
     )
     def ask(self, query, k, radius, filtered):
-        n, filtering, kept = len(self.truth), None, lambda place: True
+        n, filtering, kept = len(self.known), None, None
         if filtered in ("mask", "bitmap"):
-            mask = np.arange(n) % 3 != 1
-            filtering, kept = (
-                (mask if filtered == "mask" else hamming.Bitmap.from_mask(mask)),
-                lambda place: bool(mask[place]),
-            )
+            kept = np.arange(n) % 3 != 1
+            filtering = kept if filtered == "mask" else hamming.Bitmap.from_mask(kept)
         elif filtered != "no":
-            ids = list(dict.fromkeys(self.known()[:: 2 if filtered == "ids" else max(1, n // 2)]))
-            chosen = {*ids}
-            filtering, kept = ids, lambda place: self.truth[place][0] in chosen
+            filtering = list(dict.fromkeys(self.known[:: 2 if filtered == "ids" else max(1, n // 2)]))
+            chosen = {*filtering}
+            kept = np.array([id in chosen for id in self.known], bool)
         if n and query % 4:  # near some code
-            query = self.truth[query % n][1] ^ (query >> 18 if query % 4 == 1 else 0)
+            query = int(self.values[query % n]) ^ (query >> 18 if query % 4 == 1 else 0)
         expected, queries = self.ranked(query, kept), self.coded([query])
-        near = [*expected[:k], *[(MISSING, None)] * (k - len(expected))]
+        within = int((expected[0] <= radius).sum())
         for form in (queries, queries[0]):
             found = self.index.search(form, k, where=filtering)
-            assert pairs(found.distances.reshape(-1), found.ids.reshape(-1)) == near
+            self.same(found.distances.reshape(-1), found.ids.reshape(-1), expected, k)
             inside = self.index.range_search(form, radius, where=filtering)
-            assert pairs(inside.distances, inside.ids) == [pair for pair in expected if pair[0] <= radius]
+            self.same(inside.distances, inside.ids, expected, within)
 
     @rule(asked=st.lists(st.tuples(numbers, st.integers(0, BITS), st.booleans()), min_size=1, max_size=5))
     def ask_each(self, asked):
-        mask = np.arange(len(self.truth)) % 2 == 0
+        mask = np.arange(len(self.known)) % 2 == 0
         queries, radii = self.coded([query for query, _, _ in asked]), [radius for _, radius, _ in asked]
         wheres = [mask if limited else None for _, _, limited in asked]
         found, inside = (
@@ -240,28 +258,26 @@ class Machine(RuleBasedStateMachine):
             self.index.range_search(queries, radii, where=wheres),
         )
         for i, (query, radius, limited) in enumerate(asked):
-            expected = self.ranked(query, (lambda place: place % 2 == 0) if limited else (lambda place: True))
-            near = [*expected[:3], *[(MISSING, None)] * (3 - len(expected))]
-            assert pairs(found.distances[i], found.ids[i]) == near
+            expected = self.ranked(query, mask if limited else None)
+            self.same(found.distances[i], found.ids[i], expected, 3)
             part = slice(inside.offsets[i], inside.offsets[i + 1])
-            assert pairs(inside.distances[part], inside.ids[part]) == [pair for pair in expected if pair[0] <= radius]
+            self.same(inside.distances[part], inside.ids[part], expected, int((expected[0] <= radius).sum()))
 
     @rule(chosen=st.lists(names, max_size=4))
     def look_up(self, chosen):
-        known = self.known()
         for n in chosen:
             id = self.name(n)
-            values = [value for other, value in self.truth if other == id]
+            values = [value for other, value in zip(self.known, self.values.tolist(), strict=True) if other == id]
             assert (id in self.index) == bool(values)
             assert self.index.count([id]).tolist() == [len(values)]
             if values:
-                assert values_of(self.read([id])) == values
+                assert values_of(self.read([id])).tolist() == values
             else:
                 with pytest.raises(ValueError, match="is not in the index"):
                     self.index.reconstruct([id])
-        if known:
+        if self.known:
             told = self.index.explain(self.coded([5]), k=2)
-            assert told["codes"] == len(known)
+            assert told["codes"] == len(self.known)
 
     def read(self, ids):
         codes = self.index.reconstruct(ids)
@@ -271,15 +287,15 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def holds_the_same(self):
-        if not hasattr(self, "index"):
+        if not hasattr(self, "index") or not self.changed:
             return
-        known = self.known()
-        assert len(self.index) == len(known) and self.index.multi == self.multi
-        assert self.index.ids.tolist() == known
-        by_id = {}
-        for id, value in self.truth:
-            by_id.setdefault(id, []).append(value)
-        assert values_of(self.read(list(by_id))) == [value for values in by_id.values() for value in values]
+        self.changed = False
+        assert len(self.index) == len(self.known) and self.index.multi == self.multi
+        assert self.index.ids.tolist() == self.known
+        places: dict = {}
+        groups = [places.setdefault(id, len(places)) for id in self.known]
+        values = self.values[np.argsort(groups, kind="stable")]
+        np.testing.assert_array_equal(values_of(self.read(list(places))), values)
 
 
 KINDS = {

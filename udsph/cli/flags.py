@@ -36,7 +36,7 @@ def in_flags(message: str, command: Command, given: Mapping[str, Any]) -> str:
                 if key in chosen and value.startswith(chosen[key]):
                     return f"--set {key}="
         if name in flags:
-            return f"{flags[name]} "
+            return flags[name] if message[found.end()] in ",;:)" else f"{flags[name]} "
         return f"--set {found[0]}" if name in settings else found[0]
 
     return _ARGUMENT.sub(typed, message)

@@ -240,12 +240,23 @@ def check_ids(ids: Any, name: str = "ids") -> Wanted:
         return Integers(np.empty(0, np.int64))  # an empty list is an array of floats
     if array.dtype.kind in "UTO":
         values = array.tolist()
-        if all(isinstance(value, str) for value in values):
+        kinds = {type(value) for value in values}
+        if all(issubclass(kind, str) for kind in kinds):
             return _checked_texts(values, name)
-    if array.dtype.kind not in "iu":
+        if not all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
+            names = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise TypeError(
+                f"{name} holds {names}; give ids of one kind"
+                if len(kinds) > 1
+                else f"{name} must be integers or strings, it holds {names}"
+            )
+        least, most = min(values), max(values)
+    elif array.dtype.kind in "iu":
+        least, most = array.min(), array.max()
+    else:
         raise TypeError(f"{name} must be integers or strings, got dtype {array.dtype}")
-    if int(array.max()) > MAX_ID or int(array.min()) < 0:
-        raise ValueError(f"{name} must be from 0 to 2**63 - 1, got {array.min()} to {array.max()}")
+    if most > MAX_ID or least < 0:
+        raise ValueError(f"{name} must be from 0 to 2**63 - 1, got {least} to {most}")
     return Integers(np.ascontiguousarray(array, np.int64))
 
 

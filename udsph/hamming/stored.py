@@ -91,7 +91,8 @@ class Stored:
         Parameters
         ----------
         file : path or binary file
-            A path is written beside first and then renamed into place; a file object is written to at its position.
+            A path is written beside first and then renamed into place; a file object is written to at its position, and
+            nothing should follow: ``load`` reads to the end.
         """
         from udsph.hamming import storage
 

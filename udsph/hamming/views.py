@@ -22,6 +22,8 @@ from udsph.hamming.segments import Segment, Snapshot
 def snapshot(index: FlatIndex) -> Any:
     """The present state of an index, a ``View`` of native code: it stays as it is whatever happens to the index.
 
+    Its queries are in little bit order, also where the index is of ``bitorder="big"``.
+
     Raises
     ------
     TypeError

@@ -160,6 +160,7 @@ PACKED, NUMBERS = np.zeros((3, 8), np.uint8), np.zeros((3, 64), np.int8)
     [
         (np.zeros((2, 64), np.uint8), PACKED, [[0], [0]], {}, TypeError, "queries must be floats"),
         (np.full((2, 64), np.nan), PACKED, [[0], [0]], {}, ValueError, "NaN in row 0"),
+        (np.full((2, 64), np.inf), PACKED, [[0], [0]], {}, ValueError, "infinite number in row 0"),
         (np.zeros(64), PACKED, [[0], [0]], {}, ValueError, r"queries must have shape \(nq, dimensions\)"),
         (np.zeros((2, 64)), PACKED, [[0]], {}, ValueError, r"ids must have shape \(2, candidates\)"),
         (np.zeros((2, 64)), PACKED, [[0], [3]], {}, ValueError, "-1 to 2, got 0 to 3"),
@@ -177,6 +178,19 @@ PACKED, NUMBERS = np.zeros((3, 8), np.uint8), np.zeros((3, 64), np.int8)
 def test_wrong_arguments_are_named(queries, store, ids, options, error, message):
     with pytest.raises(error, match=message):
         hamming.rescore(queries, store, np.array(ids), **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_row_without_a_score_is_named_where_it_is_a_candidate(engine, dtype, wrong, tmp_path):
+    store = np.ones((40, 100), dtype)
+    store[33, [5, 70]] = wrong, -wrong
+    np.save(tmp_path / "rows.npy", store)
+    queries, mapped = np.ones((2, 100)), np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for rows in (store, mapped, store[:, ::1].astype(store.dtype.newbyteorder(">"))):
+        assert hamming.rescore(queries, rows, np.array([[1, 2], [3, -1]])).scores[0, 0] == 100
+        with pytest.raises(InputError, match="in row 33, a candidate of query 1"):
+            hamming.rescore(queries, rows, np.array([[1, 2], [33, 4]]))
 
 
 def embeddings(n=500, nq=8, dimensions=128):

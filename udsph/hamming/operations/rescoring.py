@@ -72,7 +72,7 @@ def rescore(
     Raises
     ------
     TypeError, ValueError
-        Wrong dtype or dimension, widths that differ, NaN in a query, an unknown id.
+        Wrong dtype or dimension, widths that differ, an unknown id, NaN in a query or in the row of a candidate.
 
     Notes
     -----
@@ -107,6 +107,9 @@ def rescore(
         raise InputError("scale and offset are of stored numbers, and the store holds bits")
     real, added = _scaled(real, scale, offset)
     scores = _scores(real, rows, positions, bits, count)
+    if np.isnan(scores).any():
+        q, place = np.argwhere(np.isnan(scores))[0]
+        raise InputError(f"store has a NaN, or infinite numbers, in row {names[q, place]}, a candidate of query {q}")
     if added is not None:
         scores += added[:, None].astype(np.float32)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -125,8 +128,10 @@ def _queries(queries: NDArray[Any]) -> NDArray[np.float64]:
     if array.ndim != 2 or not 1 <= array.shape[1] <= MAX_BITS:
         raise InputError(f"queries must have shape (nq, dimensions), got {array.shape}")
     real = array.astype(np.float64)
-    if np.isnan(real).any():
-        raise InputError(f"queries has a NaN in row {np.argwhere(np.isnan(real))[0][0]}")
+    if not np.isfinite(real).all():
+        row, column = np.argwhere(~np.isfinite(real))[0]
+        what = "a NaN" if np.isnan(real[row, column]) else "an infinite number"
+        raise InputError(f"queries has {what} in row {row}")
     return real
 
 
@@ -218,5 +223,6 @@ def _scores(
         there = positions[q] >= 0
         own = rows[positions[q][there]]
         numbers = np.unpackbits(own, axis=1, count=len(query), bitorder="little") if bits else own
-        scores[q, there] = numbers.astype(np.float64) @ query
+        with np.errstate(invalid="ignore"):  # the caller names what has no score
+            scores[q, there] = numbers.astype(np.float64) @ query
     return scores

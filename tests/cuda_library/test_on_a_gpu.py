@@ -21,7 +21,9 @@ def gpu():
     try:
         library().serves(0)
     except InputError as error:
-        pytest.skip(str(error))
+        if "was not built" in str(error) or "no GPU can be used" in str(error):
+            pytest.skip(str(error))
+        raise  # a library that does not load is not a reason to go without tests
     return library()
 
 

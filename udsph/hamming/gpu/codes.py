@@ -68,8 +68,7 @@ class DeviceCodes:
         lib = library()
         distances, positions = maker.empty((n_queries, k), np.int32), maker.empty((n_queries, k), np.int64)
         if n_queries:
-            size = lib.size("scratch", self.n, self.bits, n_queries, k)
-            scratch = maker.empty((size,), np.uint8)
+            scratch, size = self._scratch(n_queries, k, maker)
             queries = _queries(rows, n_queries, allowed, scratch, size, maker)
             with lib.on(self.device):
                 results = maker.pointer(distances), maker.pointer(positions)
@@ -84,8 +83,8 @@ class DeviceCodes:
         Waits for every batch: the caller's stream knows how large its results are.
         """
         lib, width = library(), (self.bits + 7) // 8
-        size = lib.size("scratch", self.n, self.bits, n_queries, 1)
-        scratch, step = maker.empty((size,), np.uint8), lib.size("range_batch", self._struct(), n_queries, size)
+        scratch, size = self._scratch(n_queries, 1, maker)
+        step = lib.size("range_batch", self._struct(), n_queries, size)
         found, offsets = [], [np.zeros(1, np.int64)]
         for first in range(0, n_queries, step):
             count = min(step, n_queries - first)
@@ -103,6 +102,17 @@ class DeviceCodes:
             found.append((near, positions))
             offsets.append(offsets[-1][-1] + here[1:])
         return np.concatenate(offsets), found
+
+    def _scratch(self, n_queries: int, k: int, maker: Any) -> tuple[Any, int]:
+        """Memory for a search, and how much: at most 256 MiB, and what one query takes where there is too little."""
+        for name in ("scratch", "least_scratch"):
+            size = library().size(name, self.n, self.bits, n_queries, k)
+            try:
+                return maker.empty((size,), np.uint8), size
+            except MemoryError:
+                if name == "least_scratch":
+                    raise
+        raise AssertionError
 
     def _struct(self) -> Any:
         return ctypes.byref(interface.Codes(self._room.pointer, self.n, self.bits))

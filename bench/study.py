@@ -226,7 +226,9 @@ class Work:
         return make(run, self.root, self.output, self.extra)
 
 
-def conduct(wanted: Iterable[Run], output: Path, root: str | None, processes: int, extra: Mapping[str, str]) -> int:
+def conduct(
+    wanted: Iterable[Run], output: Path, root: str | None, processes: int | str, extra: Mapping[str, str]
+) -> int:
     """Make the runs that are not there yet; the number of those that failed."""
     check_rows_before(output, extra)
     claim(output, SETTINGS, {"training": dict(extra)})
@@ -371,7 +373,7 @@ def main() -> None:
     parser.add_argument("--variants", type=names, default=[], help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--bits", type=lambda text: [int(b) for b in names(text)], default=[], help="code lengths")
     parser.add_argument("--seeds", type=int, default=0, help="how many, from 0; default: as published")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument("--processes", default=str(os.cpu_count() or 1), help="runs at a time, or ray: on a cluster")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting of all runs"
     )

@@ -179,7 +179,7 @@ class ComparisonFolder:
         If the folder holds something else, or another comparison.
     """
 
-    def __init__(self, comparison: Comparison, output: Path, processes: int) -> None:
+    def __init__(self, comparison: Comparison, output: Path, processes: int | str) -> None:
         self.output = output
         self.dataset = comparison.load()
         asked = comparison.names

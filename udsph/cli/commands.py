@@ -1,6 +1,7 @@
 """Every command, registered by importing its module."""
 
 from udsph.cli import (  # noqa: F401
+    cluster,
     collection,
     compare,
     completion,

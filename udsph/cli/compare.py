@@ -8,6 +8,7 @@ from udsph.cli.flags import settings_of
 from udsph.cli.output import Answer, log, plain, progress
 from udsph.cli.parser import Option, command
 from udsph.errors import InputError
+from udsph.experiments import check_processes
 from udsph.threads import cores
 
 
@@ -24,7 +25,9 @@ def compare(
     ] = None,
     epochs: Annotated[int, Option(help="Passes of the deep methods; 0: by the kind of data")] = 0,
     precision: Annotated[str, Option(help="Of the deep methods: 32-true or bf16-mixed")] = "32-true",
-    processes: Annotated[int | None, Option(help="Jobs at once; one a core", least=1)] = None,
+    processes: Annotated[
+        str | None, Option(help="Jobs at once, or 'ray': on a Ray cluster", default="one a core", metavar="N")
+    ] = None,
     set_: Annotated[list[str] | None, Option("--set", help="key=value of the dataset; repeatable")] = None,
 ) -> Answer:
     """Train and score all methods with the same splits and metric; the same command continues an interrupted one."""
@@ -45,7 +48,7 @@ def compare(
         epochs=epochs,
         precision=precision,
     )
-    folder = ComparisonFolder(comparison, output, processes or cores())
+    folder = ComparisonFolder(comparison, output, check_processes(processes or cores()))
     epochs = folder.comparison.epochs
     for line in remarks(comparison.names, folder.dataset, epochs=epochs, chosen=not comparison.epochs):
         log.info(line)

@@ -82,6 +82,7 @@ class Command:
 
 COMMANDS: dict[str, Command] = {}
 GROUPS = {
+    "cluster": "Build, search, evaluate and encode on a Ray cluster.",
     "data": "Look at datasets.",
     "index": "Make, fill, change, check and search a stored collection of codes, of a model's or of any.",
 }

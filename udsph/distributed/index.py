@@ -20,6 +20,7 @@ from udsph.distributed.errors import ClusterError, ShardError
 from udsph.distributed.snapshot import ShardedSnapshot
 from udsph.distributed.source import Source, Spec
 from udsph.errors import InputError
+from udsph.hamming.codes import BitOrder
 from udsph.hamming.flat import FlatIndex
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.threads import ForkSafeLock, thread_count
@@ -124,6 +125,61 @@ class ShardedIndex(FlatIndex):
 
         pool = Pool(replicas, threads, timeout)
         return cls._made(find, lambda specs: RayCalls(pool, specs), pool, shards, partial, verify)
+
+    @classmethod
+    def build(
+        cls,
+        codes: Any,
+        path: Any,
+        *,
+        shards: int | None = None,
+        bits: int | None = None,
+        bitorder: BitOrder = "little",
+        ids: Any = None,
+        multi: bool = False,
+        keep: int = 1,
+        code_column: str = "code",
+        id_column: str | None = None,
+        replicas: int = 1,
+        threads: int | None = None,
+        address: str | None = None,
+    ) -> ShardedIndex:
+        """Make a collection, its files written by tasks side by side, and open it.
+
+        Parameters
+        ----------
+        codes : array, path, list of paths, Arrow column, or Ray Dataset
+            An array or a memory map in a form of ``FlatIndex``; a ``.npy`` file, or ``.parquet`` files with a column of
+            fixed-size binary, which every node must see under this path; a column of Arrow; a Dataset of Ray with such
+            a column, in its order.
+        path : path or URI
+            Of a folder that is not there yet, or is empty, and that every node sees.
+        shards : int, optional
+            Files that are written, and parts of the index; by default one for each node.
+        bits : int, optional
+            Width of the codes; by default all bits of their rows.
+        bitorder, ids, multi, keep
+            As for ``Collection.create`` and ``Collection.add``.
+        code_column, id_column : str
+            Of tables, as for ``Collection.import_codes``.
+        replicas, threads, address
+            As for ``open``.
+
+        Raises
+        ------
+        InputError, TypeError, ValueError
+            Codes or ids that a collection does not take, or an id twice; the folder is as it was then.
+        ClusterError, MissingExtra, OSError
+            As for ``open``.
+        """
+        cluster.connect(address)
+        from udsph.distributed.build import build
+
+        build(
+            codes, path, shards=shards, bits=bits, bitorder=bitorder, ids=ids, multi=multi, keep=keep,
+            code_column=code_column, id_column=id_column,
+        )  # fmt: skip
+        return cls.open(path, shards=shards, replicas=replicas, threads=threads, verify=False)
 
     @classmethod
     def _made(cls, find: Any, calls: Any, pool: Any, shards: int | None, partial: str, verify: bool) -> ShardedIndex:

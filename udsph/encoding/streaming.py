@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,19 +170,24 @@ def image_batches(
         raise InputError(f"'{folder}' holds no images ({', '.join(SUFFIXES)})")
 
     def read(start: int) -> Batch:
-        pixels, kept, faults = [], [], []
-        for name in names[start : start + BATCH]:
-            try:
-                pixels.append(pixels_of(folder / name, size))
-                kept.append(name)
-            except DamagedImage as error:
-                faults.append(str(error).replace(os.fspath(folder / name), name))
-        if not pixels:
-            return Batch(None, kept, faults)
-        items = Modality("pixels", np.stack(pixels))
-        return Batch(items, kept, faults, None if encode is None else encode(items))
+        batch = read_images(folder, names[start : start + BATCH], size)
+        if encode is not None and batch.items is not None:
+            batch.codes = encode(batch.items)
+        return batch
 
     return len(names), ahead(read, range(0, len(names), BATCH), workers=workers)
+
+
+def read_images(folder: Path, names: Sequence[str], size: tuple[int, int]) -> Batch:
+    """Some images of a folder, decoded."""
+    pixels, kept, faults = [], [], []
+    for name in names:
+        try:
+            pixels.append(pixels_of(folder / name, size))
+            kept.append(name)
+        except DamagedImage as error:
+            faults.append(str(error).replace(os.fspath(folder / name), name))
+    return Batch(Modality("pixels", np.stack(pixels)) if pixels else None, kept, faults)
 
 
 def list_images(folder: Path) -> tuple[list[str], int, int]:

@@ -30,7 +30,7 @@ from udsph.threads import cores
 
 Row = dict[str, Any]
 """One line of results: what was measured, by name, as JSON can hold it."""
-ROWS, LOCK = "rows", ".lock"
+ROWS, LOCK, RAY = "rows", ".lock", "ray"
 KILLED = "its process was killed, perhaps for want of memory"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "UDSPH_NUM_THREADS")
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
@@ -61,15 +61,16 @@ class Runner(Generic[J]):
     work : callable
         Takes a job and returns what its row says besides the job's facts, as JSON can hold it. It is pickled once for
         each process, where it is called with one job after another; what it keeps on itself serves the later ones.
-    processes : int, default 1
-        How many jobs run at once. 0 runs them in this process, one by one, as a debugger wants it.
+    processes : int or "ray", default 1
+        How many jobs run at once. 0 runs them in this process, one by one, as a debugger wants it. "ray": as many as a
+        Ray cluster has room for, on its nodes, which must see the files that the work reads.
     threads : int, optional
         Threads of each process; ``OMP_NUM_THREADS`` where it is set, else the machine's cores are divided.
 
     Raises
     ------
     InputError
-        If there are fewer than 0 processes.
+        If there are fewer than 0 processes, or another word than "ray".
 
     Examples
     --------
@@ -98,11 +99,12 @@ class Runner(Generic[J]):
     """
 
     def __init__(
-        self, folder: Path, work: Callable[[J], Mapping[str, Any]], processes: int = 1, threads: int | None = None
+        self, folder: Path, work: Callable[[J], Mapping[str, Any]], processes: int | str = 1, threads: int | None = None
     ) -> None:
-        check_int(processes, "processes", 0)
-        self.folder, self.work, self.processes = folder, work, processes
-        self.threads = os.environ.get("OMP_NUM_THREADS") or str(threads or max(1, cores() // max(1, processes)))
+        self.folder, self.work, self.processes = folder, work, check_processes(processes)
+        at_once = self.processes or 1
+        shared = max(1, cores() // at_once) if isinstance(at_once, int) else 1
+        self.threads = os.environ.get("OMP_NUM_THREADS") or str(threads or shared)
 
     def row(self, job: J) -> Row | None:
         """The row of a job, good or failed; None if there is none.
@@ -141,23 +143,31 @@ class Runner(Generic[J]):
         """
         with owned(self.folder):
             waiting = self.missing(jobs)
-            for job, row in self._here(waiting) if self.processes == 0 else self._elsewhere(waiting):
+            for job, row in self._rows_of(waiting):
                 (self.folder / ROWS).mkdir(exist_ok=True)
                 write_json(self.folder / ROWS / job.file, row)
                 yield job, row
+
+    def _rows_of(self, jobs: list[J]) -> Iterator[tuple[J, Row]]:
+        if self.processes == RAY:
+            from udsph.distributed.jobs import run_all
+
+            return run_all(self.work, jobs, int(self.threads), _row_of, lambda job: _failed(job, KILLED))
+        assert isinstance(self.processes, int)
+        return self._elsewhere(jobs, self.processes) if self.processes else self._here(jobs)
 
     def _here(self, jobs: Sequence[J]) -> Iterator[tuple[J, Row]]:
         for job in jobs:
             yield job, _row_of(self.work, job)
 
-    def _elsewhere(self, waiting: list[J]) -> Iterator[tuple[J, Row]]:
+    def _elsewhere(self, waiting: list[J], processes: int) -> Iterator[tuple[J, Row]]:
         """Several at once. When a process is killed, those that ran beside it are repeated, each by itself."""
         suspects: list[J] = []
         while waiting or suspects:
             if suspects:
                 lost = yield from self._until_killed(suspects, 1)
             else:
-                lost = yield from self._until_killed(waiting, self.processes)
+                lost = yield from self._until_killed(waiting, processes)
             if len(lost) == 1:
                 yield lost[0], _failed(lost[0], KILLED)
             else:
@@ -182,6 +192,21 @@ class Runner(Generic[J]):
                 if lost:
                     return list(running.values())
         return []
+
+
+def check_processes(processes: Any) -> int | str:
+    """Return a number of processes, or "ray"; the command line has numbers as text.
+
+    Raises
+    ------
+    InputError
+        It is another word, or less than 0.
+    """
+    if isinstance(processes, str) and processes != RAY:
+        if not processes.isdecimal():
+            raise InputError(f"processes={processes}: expected a whole number, or {RAY}")
+        processes = int(processes)
+    return processes if processes == RAY else check_int(processes, "processes", 0)
 
 
 def claim(folder: Path, file: str, protocol: Mapping[str, Any], facts: Callable[[], Mapping[str, Any]] = dict) -> Row:

@@ -1,0 +1,62 @@
+"""Jobs of ``udsph.experiments`` on a cluster: workers that take one job after the other, wherever there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from udsph.distributed import cluster
+
+J = TypeVar("J")
+Row = dict[str, Any]
+
+
+class _Worker:
+    """A process that does jobs. What the work keeps on itself serves the later ones."""
+
+    def __init__(self, work: Any, row_of: Callable[[Any, Any], Row]) -> None:
+        self.work, self.row_of = work, row_of
+
+    def do(self, job: Any) -> Row:
+        """One job."""
+        return self.row_of(self.work, job)
+
+
+def run_all(
+    work: Any, jobs: Sequence[J], threads: int, row_of: Callable[[Any, J], Row], lost: Callable[[J], Row]
+) -> Iterator[tuple[J, Row]]:
+    """Do jobs, as many at once as the cluster has room for; yields each with its row as it is done.
+
+    Parameters
+    ----------
+    work : callable
+        Is sent to each worker once.
+    threads : int
+        Processors of each worker. Where the cluster has GPUs, each worker has one too, and there are no more than GPUs.
+    row_of : callable
+        Takes the work and a job and returns its row, also that of a failure.
+    lost : callable
+        Gives the row of a job whose worker was killed.
+    """
+    cluster.connect()
+    engine, waiting = cluster.ray(), list(jobs)
+    gpus = int(engine.cluster_resources().get("GPU", 0))
+    room = gpus or max(1, sum(node.cpus // threads for node in cluster.nodes()))
+    made = engine.remote(num_cpus=threads, num_gpus=min(1, gpus), max_restarts=-1)(_Worker)
+    shared = engine.put(work)
+    workers = [made.remote(shared, row_of) for _ in range(min(room, len(waiting)))]
+    running = {worker.do.remote(waiting[0]): (worker, waiting.pop(0)) for worker in workers}
+    try:
+        while running:
+            (done,), _ = engine.wait(list(running), num_returns=1)
+            worker, job = running.pop(done)
+            try:
+                row = engine.get(done)
+            except engine.exceptions.RayActorError:
+                row = lost(job)
+            if waiting:
+                running[worker.do.remote(waiting[0])] = worker, waiting.pop(0)
+            yield job, row
+    finally:
+        for worker in workers:
+            engine.kill(worker)

@@ -92,13 +92,7 @@ def cluster_search(
         if output is not None:
             write_neighbours(output, distances, ids)
             lines.append(f"{len(ids):,} queries, {k} neighbours each: {plain(output)}")
-        shown = [
-            [
-                query,
-                "  ".join(f"{i} ({d})" for i, d in zip(ids[query], distances[query], strict=True) if d < NO_DISTANCE),
-            ]
-            for query in range(min(rows, len(ids)))
-        ]
+        shown = [[query, _neighbours(ids[query], distances[query])] for query in range(min(rows, len(ids)))]
         if shown:
             title = f"Nearest of {len(index):,} codes in {len(index.shards)} shards"
             lines.append(table(["query", "ids (distance)"], shown, title))

@@ -168,14 +168,8 @@ def _chunks(
         count, base = sum(1 for _ in raw_lines(place, encoding)), 0
         for number in range(-(-count // LINES)):
             n = min(LINES, count - base)
-            yield {
-                "number": number,
-                "kind": "lines",
-                "place": str(place),
-                "begin": base,
-                "count": n,
-                "encoding": encoding,
-            }
+            where = {"place": str(place), "begin": base, "count": n}
+            yield {"number": number, "kind": "lines", **where, "encoding": encoding}
             base += n
 
 
@@ -271,9 +265,7 @@ class _Encoder:
         write_json(self._parts / f"{chunk['number']:08}.json", about | {"ids": names})  # last: now the chunk is done
         return {"count": np.array([chunk["count"]]), "error": np.array([""])}
 
-    def _batches(
-        self, chunk: dict[str, Any], about: dict[str, Any]
-    ) -> Iterator[tuple[Modality | None, list[Any], list]]:
+    def _batches(self, chunk: dict[str, Any], about: dict[str, Any]) -> Iterator[Read]:
         spec, inputs, kind = self._hasher.model.spec(self._modality), self._hasher.inputs, chunk["kind"]
         if kind == "images":
             for names in _some(chunk["names"], BATCH):
@@ -282,15 +274,14 @@ class _Encoder:
         elif kind == "lines":
             lines = read_each_line(Path(chunk["place"]), chunk["encoding"])
             for part in _some(itertools.islice(lines, chunk["begin"], chunk["begin"] + chunk["count"]), 4 * BATCH):
-                faults = [
-                    f"{Path(chunk['place']).name}, line {line.number}, {line.fault}" for line in part if line.fault
-                ]
+                name = Path(chunk["place"]).name
+                faults = [f"{name}, line {line.number}, {line.fault}" for line in part if line.fault]
                 whole = [line for line in part if not line.fault]
                 yield self._texts([line.text for line in whole], about), [line.number for line in whole], faults
         elif kind == "rows":
-            whole, _ = as_modality(np.load(chunk["place"], mmap_mode="r"), self._modality, spec, inputs)
+            items, _ = as_modality(np.load(chunk["place"], mmap_mode="r"), self._modality, spec, inputs)
             for rows in _some(range(chunk["begin"], chunk["begin"] + chunk["count"]), 4 * BATCH):
-                yield whole.take(np.array(rows)), list(rows), []
+                yield items.take(np.array(rows)), list(rows), []
         else:
             yield from self._table(chunk, about)
 
@@ -307,9 +298,8 @@ class _Encoder:
                 yield batch.items, batch.names, batch.faults
             else:
                 kept = [(id, text) for id, text in part if isinstance(text, str) and text.strip()]
-                faults = [
-                    f"item {id!r} has no text" for id, text in part if not isinstance(text, str) or not text.strip()
-                ]
+                there = {id for id, _ in kept}
+                faults = [f"item {id!r} has no text" for id, _ in part if id not in there]
                 yield self._texts([text for _, text in kept], about), [id for id, _ in kept], faults
 
     def _pictures(self, part: list[Any]) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ def cluster() -> Iterator[Any]:
         pytest.skip("a cluster needs a network of its own: run tests/distributed/alone.sh python -m pytest -m cluster")
     from ray.cluster_utils import Cluster
 
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else processes of the cluster wait for all others
     made = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False},

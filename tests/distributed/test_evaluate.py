@@ -118,7 +118,7 @@ def test_the_arguments_are_those_of_one_process():
 @pytest.mark.cluster
 def test_tasks_of_a_cluster_count_the_same(cluster, tmp_path):
     given = case("labels", 200_000)
-    for options in ({}, {"ties": "insertion", "metrics": ["map", "ndcg"]}):
+    for options in ({"metrics": ["map", "recall"]}, {"ties": "insertion", "metrics": ["map", "ndcg"]}):
         equal(evaluate(*given, **options, chunks=3), evaluation.evaluate(*given, **options))
     labels = given[3].copy()
     labels[150_000, 3] = 2

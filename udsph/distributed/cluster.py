@@ -76,6 +76,7 @@ def _join(engine: Any, address: str, options: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "address": address}
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's is 15, which waits for all that others do
         settings |= {"include_dashboard": False, "object_store_memory": LOCAL_STORE}
     elif address != "auto":
         _answers(address)

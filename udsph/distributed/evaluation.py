@@ -157,9 +157,9 @@ class _Pieces:
         """Each piece takes on the sums of the one before it, as floating-point numbers are added in one process."""
         engine, query = cluster.ray(), cluster.ray().put(_without_items(checked))
         state: Any = engine.put((*ordered.before(counts), sums))
-        task = self._task(_walked)
+        task = self._task()
         for rows in self._rows:
-            state = task.remote(query, rows, state)
+            state = task.remote(_walked, query, rows, state)
         _, _, done = _got(engine, [state])[0]
         for name in ("hits", "precision", "first_precision", "first_rank"):
             getattr(sums, name)[:] = getattr(done, name)
@@ -169,9 +169,9 @@ class _Pieces:
 
     def _each(self, checked: Problem, work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """What a function of a problem of each piece returns, in their order."""
-        engine, task = cluster.ray(), self._task(work)
+        engine, task = cluster.ray(), self._task()
         query = engine.put(_without_items(checked))
-        asked = [task.remote(query, rows, *given) for rows, given in zip(self._rows, arguments, strict=True)]
+        asked = [task.remote(work, query, rows, *given) for rows, given in zip(self._rows, arguments, strict=True)]
         done = 0
         for at, span in enumerate(self._spans):
             (answer,) = _got(engine, [asked[at]])
@@ -180,9 +180,8 @@ class _Pieces:
             done += checked.n_queries * (span.stop - span.start)
             checked.report(done)
 
-    def _task(self, work: Callable[..., Any]) -> Any:
-        options = {"num_cpus": self._threads, "max_retries": _SENT_AGAIN}
-        return cluster.ray().remote(**options)(functools.partial(_on_piece, work))
+    def _task(self) -> Any:
+        return cluster.ray().remote(num_cpus=self._threads, max_retries=_SENT_AGAIN)(_on_piece)
 
 
 class _Mapped:

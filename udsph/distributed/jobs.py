@@ -45,8 +45,15 @@ def run_all(
     made = engine.remote(num_cpus=threads, num_gpus=min(1, gpus), max_restarts=-1)(_Worker)
     shared = engine.put(work)
     workers = [made.remote(shared, row_of) for _ in range(min(room, len(waiting)))]
-    running = {worker.do.remote(waiting[0]): (worker, waiting.pop(0)) for worker in workers}
+    running: dict[Any, tuple[Any, J]] = {}
+
+    def begin(worker: Any) -> None:
+        job = waiting.pop(0)
+        running[worker.do.remote(job)] = worker, job
+
     try:
+        for worker in workers:
+            begin(worker)
         while running:
             (done,), _ = engine.wait(list(running), num_returns=1)
             worker, job = running.pop(done)
@@ -55,7 +62,7 @@ def run_all(
             except engine.exceptions.RayActorError:
                 row = lost(job)
             if waiting:
-                running[worker.do.remote(waiting[0])] = worker, waiting.pop(0)
+                begin(worker)
             yield job, row
     finally:
         for worker in workers:

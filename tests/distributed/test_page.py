@@ -39,7 +39,8 @@ def test_the_commands_of_the_page_answer_as_one_machine(cluster, tmp_path, monke
         np.save(f"{name}.npy", array)
     np.save("ql.npy", labels[:30])
     np.save("dl.npy", labels)
-    build, search, evaluate, _ = [line.split()[1:] for line in blocks("")[0].splitlines()]
+    lines = [line.split()[1:] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("udsph cl")]
+    build, search, evaluate, _ = lines
     assert udsph(*build).stdout == "3,000 codes of 64 bits in 2 files: codes\n"
     found = udsph(*search, "--output", "found.npz", "--rows", 1)
     assert "Nearest of 3,000 codes in 3 shards" in found.stdout and found.stderr == ""

@@ -8,6 +8,7 @@ import pytest
 from udsph import hamming
 from udsph.distributed.source import cut
 from udsph.hamming import Bitmap
+from udsph.hamming import index as hamming_index
 
 from .sources import IDS, all_alike, codes_of, collection_of, files_of, ids_of, index_of, opened, same, told
 
@@ -108,7 +109,9 @@ def test_pairs_over_shards_are_those_of_one_index(tmp_path):
     assert len(wanted[0]) > 1000
 
 
-def test_tables_over_shards_change_no_answer(tmp_path):
+def test_tables_over_shards_change_no_answer(tmp_path, monkeypatch):
+    build = hamming_index.build  # whether tables are worth it is measured, and no matter here
+    monkeypatch.setattr(hamming_index, "build", lambda *given, **options: build(*given, **options | {"always": True}))
     codes = codes_of(40_000, 64)
     truth = collection_of(tmp_path / "c", codes, None, 64, np.arange(0, 40_000, 9))
     index = opened(tmp_path / "c", 2)

@@ -32,7 +32,6 @@ _CHUNK = struct.Struct("<II")  # bits of a chunk, and of its directory
 _FORM = 0
 _MOST_CHUNKS = 1 << 13
 _DEAREST = 1e12  # ns
-_FAULT = 5  # times as much as in memory a first lookup costs, which meets its pages; later ones correct the forecast
 _USUAL = Costs(20, 1, 50, 1, 0.1)
 
 Tell = Callable[[int], object]  # is told of bytes
@@ -103,16 +102,14 @@ def map_tables(
         if length:
             native.expect_random(parts[-1])  # of a cold disk one page a lookup, not those around it
     tables = native.map_tables(*arguments, parts)
-    tables.set_costs(_FAULT * costs[0], *costs[1:])
+    tables.set_costs(*costs)
     whole = words[: codes // BLOCK * bits * (BLOCK // 64)]
     return Multi(backend.map_segment(bits, codes, whole), tables, Costs(*costs))
 
 
 def in_memory(tables: Multi) -> Multi:
     """The same tables in memory of their own, where batches of queries are faster than in a mapped file."""
-    costs, copy = tables.costs or _USUAL, backend.module().tables_in_memory(tables.tables)
-    copy.set_costs(*costs)
-    return Multi(tables.segment, copy, costs)
+    return Multi(tables.segment, backend.module().tables_in_memory(tables.tables), tables.costs or _USUAL)
 
 
 def check_tables(tables: Multi, name: str) -> None:

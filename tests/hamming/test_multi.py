@@ -170,7 +170,13 @@ def test_tables_are_built_where_they_help_only(monkeypatch):
     rng = np.random.default_rng(3)
     clustered, far, flat = hamming.Index(64), hamming.Index(256), hamming.Index(64, kind="flat")
     # Costs as on a usual machine: what is built must not depend on how busy this one is.
-    monkeypatch.setattr(multi, "_measure", lambda segment, tables, queries: tables.set_costs(20, 1, 50, 1, 0.1))
+    measured = []
+
+    def measure(segment, tables, queries):
+        measured.append(segment.bits)
+        tables.set_costs(20, 1, 50, 1, 0.1)
+
+    monkeypatch.setattr(multi, "_measure", measure)
     clustered.add(flip(make("collapsed", 60_000, 64, rng), rng, 1))
     far.add(make("uniform", 20_000, 256, rng))
     flat.add(make("collapsed", 20_000, 64, rng))
@@ -178,6 +184,7 @@ def test_tables_are_built_where_they_help_only(monkeypatch):
         index.optimize()
     assert " 0 in tables" not in repr(clustered)
     assert " 0 in tables" in repr(far) and " 0 in tables" in repr(flat)
+    assert measured == [64]  # for the others nothing is built to find that out
 
 
 def test_measured_costs_are_positive():
@@ -198,6 +205,16 @@ def test_measured_costs_are_positive():
     segment = backend.empty_segment(64).extended(make("uniform", 1024, 64, np.random.default_rng(0)))
     multi._measure(segment, Tables(), multi._sample(segment))
     assert all(cost > 0 for cost in taken[-1])
+
+
+@native
+@pytest.mark.parametrize("distance", [0, 3, 4, 9])
+def test_lookups_are_foretold_as_they_are_made(distance):
+    segment = backend.empty_segment(64).extended(make("uniform", 1024, 64, np.random.default_rng(0)))
+    tables, met = backend.module().Tables(segment, 4, 1), np.zeros(4, np.uint64)
+    tables.set_costs(*SCAN_NEVER)
+    tables.range_search(segment, segment.read(np.arange(1)), distance, None, 1, met)
+    assert multi._lookups(distance, 64, 4) == met[0]
 
 
 def test_an_unknown_kind_is_named():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ _FLIPPED = 2  # bits of each of them
 _K = 10
 _SCANNED = 1 << 11  # blocks that are scanned to measure the scan of many queries
 _MOST_HANDED_OVER = 0.9  # share of sample queries beyond which tables are not worth their memory
+_DISTINCT = 1 << 12  # codes of which is seen whether many are equal
+_LEAST_LOOKUP = 4e-9  # seconds: no machine does one in less where they are many
 _PRICELESS = 1e12  # ns: nothing is handed over to a scan that costs this
 
 
@@ -105,10 +108,13 @@ def build(
     """Tables over a native segment of whole blocks, with costs measured here and now unless they are known.
 
     Returns the segment itself where a scan would serve nearly all queries like its own codes, asked one at a time,
-    unless ``always``. ``tell`` is told which share of the building is done, and ends it by raising.
+    unless ``always``: where that is plain, nothing is built. ``tell`` is told which share of the building is done, and
+    ends it by raising.
     """
-    tables = backend.module().Tables(segment, 0, threads, tell)
     queries = _sample(segment)
+    if not always and _hopeless(segment, queries[:_ASKED], threads):
+        return segment
+    tables = backend.module().Tables(segment, 0, threads, tell)
     if costs is None:
         costs = _measure(segment, tables, queries)
     else:
@@ -119,6 +125,31 @@ def build(
     if not always and met[3] > _MOST_HANDED_OVER * _ASKED:
         return segment
     return Multi(segment, tables, costs)
+
+
+def _hopeless(segment: Any, queries: Codes, threads: int) -> bool:
+    """Whether nearly all queries have their neighbours so far away that lookups alone take longer than a scan."""
+    near, _ = segment.search(queries, _K, None, threads)
+    scan = min(_seconds(lambda: segment.search(queries[:1], _K, None, 1)) for _ in range(3))
+    few = segment.read(np.linspace(0, len(segment) - 1, _DISTINCT).astype(np.int64))
+    distinct = len(np.unique(few, axis=0)) / _DISTINCT  # copies are looked up once, in more and shorter chunks
+    candidate, costs = _candidate(segment.bits), []
+    for n in {len(segment)} | {
+        max(1, int(len(segment) * distinct) // fewer) for fewer in (1, 8, 64) if distinct < 0.95
+    }:
+        chunks = backend.module().Tables.size_of(n, segment.bits, 0, 1)[0]
+        one = _LEAST_LOOKUP + candidate * n / 2 ** -(-segment.bits // chunks)
+        costs.append([one * _lookups(distance, segment.bits, chunks) for distance in near[:, -1].tolist()])
+    dear = np.array(costs).min(axis=0) > scan
+    return bool(dear.mean() > _MOST_HANDED_OVER)
+
+
+def _lookups(distance: int, bits: int, chunks: int) -> int:
+    """Lookups until everything within a distance has been met."""
+    chunks = min(chunks, bits)
+    steps, length = min(distance, bits) + 1, bits // chunks
+    whole, rest = divmod(steps, chunks)  # every chunk within whole - 1 bits, some within one more
+    return chunks * sum(math.comb(length, r) for r in range(whole)) + rest * math.comb(length, whole)
 
 
 def _sample(segment: Any) -> Codes:

@@ -13,7 +13,7 @@ programs() {
         sources=$(find "$root/csrc/${pair##*:}" -maxdepth 1 -name '*.cpp' ! -name '*bindings.cpp')
         [ "$program" != scores ] || sources="$sources $root/tests/attention/emulation.cpp"
         # shellcheck disable=SC2086
-        "$compiler" -std=c++17 -Wall -Wextra -Werror=psabi -Wno-maybe-uninitialized -I"$root/csrc" -pthread "$@" \
+        "$compiler" -std=c++17 -Wall -Wextra -Werror=psabi -Wno-maybe-uninitialized -I"$root/csrc" -I"$root/tests/cuda_library" -pthread "$@" \
             "$root/tests/native/$program.cpp" $sources -o "$build/$prefix-$program"
     done
 }

@@ -52,10 +52,7 @@ def measure(machine: str, commit: str, checkout: Path, folder: Path) -> None:
     (folder / "asv.conf.json").write_text(json.dumps(settings))
     environment = {**os.environ, "ASV_PYTHONPATH": str(checkout), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
     asv = [sys.executable, "-m", "asv", "--config", str(folder / "asv.conf.json")]
-    about = {"machine": machine, "os": platform.system(), "arch": platform.machine(), "cpu": processor()}
-    about["num_cpu"] = str(os.cpu_count())
-    described = [word for key, value in about.items() for word in (f"--{key}", value)]
-    subprocess.run([*asv, "machine", "--yes", *described], env=environment, check=True)
+    subprocess.run([*asv, "machine", "--yes", "--machine", machine], env=environment, check=True)
     run = ["run", "-E", "existing:same", "--machine", machine, "--set-commit-hash", commit, "--bench", "bench_watch"]
     subprocess.run([*asv, *run], env=environment, check=True)
 
@@ -64,14 +61,28 @@ def keep(machine: str, commit: str, result: dict, measured: Path) -> None:
     """Store a result under names that hold no path, beside what it is a result of."""
     version = ".".join(platform.python_version_tuple()[:2])
     name = f"existing-py{version}"
-    result |= {"env_name": name, "python": version, "params": result["params"] | {"python": version}}
+    params = {key: value for key, value in about(machine).items() if key != "version"} | {"python": version}
+    result |= {"env_name": name, "python": version, "params": params}
     (KEPT / machine).mkdir(parents=True, exist_ok=True)
     for path, content in (
         (KEPT / machine / f"{commit[:8]}-{name}.json", result),
-        (KEPT / machine / "machine.json", json.loads((measured / machine / "machine.json").read_text())),
+        (KEPT / machine / "machine.json", about(machine)),
         (KEPT / "benchmarks.json", watched(json.loads((measured / "benchmarks.json").read_text()))),
     ):
         path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def about(machine: str) -> dict:
+    """The machine, in the words of asv, which would name its kernel and host too."""
+    cpu, cores = processor(), str(os.cpu_count())
+    return {
+        "machine": machine,
+        "os": platform.system(),
+        "arch": platform.machine(),
+        "cpu": cpu,
+        "num_cpu": cores,
+        "version": 1,
+    }
 
 
 def watched(benchmarks: dict) -> dict:

@@ -20,6 +20,8 @@ from typing import Any
 
 from benchmarks.watch import CASES
 
+from udsph import plotting
+
 BENCH = Path(__file__).resolve().parent
 KEPT = BENCH / "results" / "asv"
 BEGIN, END = "<!-- trend: begin -->\n", "<!-- trend: end -->"
@@ -70,7 +72,10 @@ def history(folder: Path) -> list[dict[str, Any]]:
         result = json.loads(path.read_text())
         columns = dict(zip(result["result_columns"], result["results"][NAME], strict=False))
         cases = [ast.literal_eval(each) for each in columns["params"][0]]
-        found.append(result | {"seconds": dict(zip(cases, columns["result"], strict=True))})
+        seconds = {
+            case: value for case, value in zip(cases, columns["result"], strict=True) if value and value == value
+        }
+        found.append(result | {"seconds": seconds})  # without what a commit had not yet
     return sorted(found, key=lambda result: result["date"])
 
 
@@ -90,7 +95,7 @@ def table(folder: Path) -> str:
         ratio = f"{known[-1] / known[0]:.2f}" if len(known) > 1 else ""
         cells = [f"{1e3 * value:.2f}" if value else "" for value in values]
         lines.append(f"| {case} | " + " | ".join(cells) + f" | {ratio} |")
-    return "\n".join([*lines, "", f"![The same as curves](results/trend-{folder.name}.png)", ""])
+    return "\n".join([*lines, "", f"![The same as curves](results/{picture(folder).name})", ""])
 
 
 def day(result: dict[str, Any]) -> str:
@@ -99,33 +104,28 @@ def day(result: dict[str, Any]) -> str:
 
 def draw(folder: Path) -> None:
     """A small panel for each case, from zero."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     results = history(folder)
     heads = [f"{result['commit_hash'][:7]}\n{day(result)[5:]}" for result in results]
-    figure, panels = pyplot.subplots(4, 3, figsize=(9, 8.5), layout="constrained")
-    for case, panel in zip(CASES, panels.flat, strict=True):
-        values = [1e3 * (result["seconds"].get(case) or float("nan")) for result in results]
-        panel.plot(range(len(values)), values, "o-", color="#14586b", linewidth=1.8, markersize=5)
-        panel.set_title(case.replace(", ", ",\n", 1), fontsize=8.5, loc="left")
-        panel.set_ylim(0, 1.25 * max((value for value in values if value == value), default=1))
-        panel.set_xticks(range(len(values)), heads, fontsize=7)
-        panel.set_xlim(-0.35, len(values) - 0.65)
-        panel.tick_params(axis="y", labelsize=7)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.annotate(
-            f"{values[-1]:.3g} ms",
-            (len(values) - 1, values[-1]),
-            (0, 6),
-            textcoords="offset points",
-            fontsize=8,
-            ha="right",
-        )
-    figure.suptitle("Milliseconds of processor time, from commit to commit", fontsize=10, x=0.01, ha="left")
-    figure.savefig(BENCH / "results" / f"trend-{folder.name}.png", dpi=110)
+    with plotting.style():
+        figure = plotting.figure(9, 9)
+        panels = figure.subplots(4, 3)
+        for case, axes in zip(CASES, panels.flat, strict=True):
+            values = [1e3 * (result["seconds"].get(case) or float("nan")) for result in results]
+            axes.plot(range(len(values)), values, marker="o", color=plotting.BLUE)
+            axes.set_title(case.replace(", ", ",\n", 1), fontsize=8)
+            axes.set_xticks(range(len(values)), heads, fontsize=7)
+            axes.set_xlim(-0.35, len(values) - 0.65)
+            axes.set_ylim(0, 1.3 * max((value for value in values if value == value), default=1))
+            axes.annotate(
+                f"{values[-1]:.3g} ms", (len(values) - 1, values[-1]), (0, 6), textcoords="offset points", ha="right"
+            )
+        figure.suptitle("Milliseconds of processor time, from commit to commit", x=0.01, ha="left")
+        plotting.save(figure, picture(folder))
+
+
+def picture(folder: Path) -> Path:
+    """Of one machine."""
+    return BENCH / "results" / f"trend-{folder.name}.svg"
 
 
 if __name__ == "__main__":

@@ -165,7 +165,18 @@ def test_what_is_served_is_said(client: Client, model: Hasher) -> None:
 
 def test_a_text_without_a_known_word_is_remarked_upon(client: Client) -> None:
     reply = client.get("/search/text?q=qwertz")
-    assert reply.status == 200 and "no word of the vocabulary" in reply.json["remarks"][0]
+    assert reply.status == 200 and reply.json["remarks"] == ["the model knows none of these words"]
+
+
+def test_a_long_text_is_read_from_its_beginning(client: Client, model: Hasher) -> None:
+    reply = client.get(f"/search/text?q={'star+' * 60}")
+    assert reply.json["remarks"] == [f"only the first {model.inputs.longest} known words are read"]
+
+
+def test_head_answers_as_get_without_a_body(client: Client) -> None:
+    for path, status in (("/health", 200), ("/", 200), ("/nothing", 404)):
+        reply = client.ask("HEAD", path)
+        assert (reply.status, reply.body) == (status, b"")
 
 
 def test_metrics_count_requests_by_route(client: Client) -> None:

@@ -150,8 +150,14 @@ class Rows:
         """They do not change."""
         return ""
 
-    def picture(self, item: Item, least: int) -> np.ndarray:
-        """Its pixels as they are."""
+    def small(self, item: Item, side: int) -> Any:
+        """They are small, all of them."""
+        from PIL import Image
+
+        return Image.fromarray(self.pixels(item, (side, side)))
+
+    def pixels(self, item: Item, size: tuple[int, int]) -> np.ndarray:
+        """As the dataset has them, which is how the model reads them."""
         if not 0 <= item.place < len(self._chosen):
             raise LookupError(item.name)
         return np.asarray(self._values[self._chosen[[item.place]]])[0]

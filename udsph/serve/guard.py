@@ -77,7 +77,7 @@ class Guard:
     def __init__(
         self, app: Any, limits: Limits, metrics: Metrics, hosts: tuple[str, ...] = (), token: str = ""
     ) -> None:
-        self._app, self._limits, self._metrics, self._hosts = app, limits, metrics, hosts
+        self._app, self._limits, self._metrics, self._hosts = app, limits, metrics, tuple(map(str.lower, hosts))
         self._token = token.encode()
         self._pass = hmac.new(self._token, b"page", hashlib.sha256).hexdigest() if token else ""
         self._bodies = 0
@@ -111,6 +111,8 @@ class Guard:
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._check_origin(scope, headers)
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy before this might see it otherwise
+            raise Refused(400, "the request says in two ways how long it is")
         signing_in = self._token and scope["method"] == "POST" and scope["path"] == "/signin"
         if not signing_in:
             self._check_token(scope, headers)
@@ -118,7 +120,12 @@ class Guard:
         if signing_in:
             await exchange.refuse(*self._signed_in(body))
             return
-        await self._app(scope, exchange.replay(body), exchange.send)
+        if scope["method"] != "HEAD":
+            await self._app(scope, exchange.replay(body), exchange.send)
+            return
+        inner = {**scope, "method": "GET"}  # the protocol leaves the body out
+        await self._app(inner, exchange.replay(body), exchange.send)
+        scope["route"] = inner.get("route")
 
     def _check_origin(self, scope: Scope, headers: dict[str, str]) -> None:
         """That the request was meant for this server."""
@@ -248,6 +255,7 @@ class Exchange:
 
 def _name_of(host: str) -> str:
     """The name or address in a header ``Host``, without its port."""
+    host = host.lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
+    return (host.rpartition(":")[0] if host.count(":") == 1 else host).removesuffix(".")

@@ -7,19 +7,21 @@ import os
 import stat
 import warnings
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udsph.data.pixels import DamagedImage, as_rgb
+from udsph.data.pixels import DamagedImage, as_rgb, pixels_of
 from udsph.errors import InputError, MissingExtra
 from udsph.serve.catalog import Item
 
+_Value = TypeVar("_Value")
 Pixels = NDArray[np.uint8]
+Size = tuple[int, int]  # height and width
 
 UPLOADED = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # forms that are decoded for anybody who sends them
 SIDES = {"small": 320, "large": 1024}  # pixels, at most, of what is sent
@@ -27,13 +29,16 @@ _PLAIN = 160  # up to this side a picture is sent without loss
 
 
 class Pictures(Protocol):
-    """Where the pictures of items come from."""
+    """Where the pictures of items come from. What is asked of an item that has none is a LookupError."""
 
     def mark(self, item: Item) -> Hashable:
-        """What differs when the picture of an item was changed; LookupError where it has none."""
+        """What differs when the picture of an item was changed."""
 
-    def picture(self, item: Item, least: int) -> Pixels:
-        """A picture, uint8 ``(height, width, 3)``, decoded for a use of ``least`` pixels, or LookupError."""
+    def pixels(self, item: Item, size: Size) -> Pixels:
+        """The picture as a model reads it, uint8 ``(height, width, 3)``."""
+
+    def small(self, item: Item, side: int) -> Any:
+        """The picture as one of Pillow, RGB, at most so large."""
 
 
 class Folder:
@@ -55,7 +60,7 @@ class Folder:
     def __init__(self, root: Path, pixels: int) -> None:
         if not root.is_dir():
             raise InputError(f"images={root}: expected a folder")
-        self._root, self._pixels = Path(os.path.realpath(root)), pixels
+        self._root, self._most = Path(os.path.realpath(root)), pixels
 
     def mark(self, item: Item) -> Hashable:
         try:
@@ -64,7 +69,18 @@ class Folder:
             raise LookupError(item.name) from None
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def picture(self, item: Item, least: int) -> Pixels:
+    def pixels(self, item: Item, size: Size) -> Pixels:
+        return self._with(item, lambda image: pixels_of(image, size, "the picture"), 2 * max(size))
+
+    def small(self, item: Item, side: int) -> Any:
+        def shrunk(image: Any) -> Any:
+            found = as_rgb(image, "the picture")
+            found.thumbnail((side, side))
+            return found
+
+        return self._with(item, shrunk, 2 * side)
+
+    def _with(self, item: Item, use: Callable[[Any], _Value], least: int) -> _Value:
         try:
             # Not a pipe, nor a link that took the file's place a moment ago.
             number = os.open(self._inside(item), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _WITHOUT_WAITING)
@@ -75,7 +91,7 @@ class Folder:
             raise LookupError(item.name)
         with os.fdopen(number, "rb") as file:
             try:
-                return _decoded(file, None, self._pixels, least)
+                return _decoded(file, None, self._most, least, use)
             except InputError:
                 raise LookupError(item.name) from None
 
@@ -93,8 +109,8 @@ class Folder:
 _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def uploaded(data: bytes, pixels: int, least: int) -> Pixels:
-    """The picture that somebody sent, RGB and upright, decoded for a use of ``least`` pixels.
+def uploaded(data: bytes, pixels: int, size: Size) -> Pixels:
+    """The picture that somebody sent as a model reads it, uint8 ``(height, width, 3)``.
 
     Parameters
     ----------
@@ -102,6 +118,8 @@ def uploaded(data: bytes, pixels: int, least: int) -> Pixels:
         A file of one of the forms ``UPLOADED``.
     pixels
         How many it may have; more are refused before anything is decoded.
+    size
+        Height and width of the result.
 
     Raises
     ------
@@ -110,11 +128,16 @@ def uploaded(data: bytes, pixels: int, least: int) -> Pixels:
     """
     if not data:
         raise InputError("the picture is empty: send a file, as the body or as the field of a form")
-    return _decoded(io.BytesIO(data), UPLOADED, pixels, least)
+    return _decoded(
+        io.BytesIO(data), UPLOADED, pixels, 2 * max(size), lambda image: pixels_of(image, size, "the picture")
+    )
 
 
-def _decoded(file: Any, forms: tuple[str, ...] | None, pixels: int, least: int) -> Pixels:
-    """A picture that was looked at before it was decoded; a JPEG at a fraction of its size, as for training."""
+def _decoded(file: Any, forms: tuple[str, ...] | None, pixels: int, least: int, use: Callable[[Any], _Value]) -> _Value:
+    """What ``use`` makes of a picture that was looked at before it is decoded.
+
+    A large JPEG is decoded at a fraction of its size, not below ``least``, as where it is read from its file.
+    """
     try:
         from PIL import Image
     except ImportError as error:
@@ -133,8 +156,11 @@ def _decoded(file: Any, forms: tuple[str, ...] | None, pixels: int, least: int) 
             size = f"{image.width:,} x {image.height:,}"
             raise InputError(f"the picture has {size} pixels, more than {pixels:,}; send a smaller one")
         try:
-            # An array: a picture of Pillow would still say how the camera was held, and be turned once more.
-            return np.asarray(as_rgb(image, "the picture", least=least))
+            image.draft("RGB", (least, least))
+        except Exception:
+            raise InputError("the picture is no whole image; send another") from None
+        try:
+            return use(image)
         except DamagedImage as error:
             raise InputError(str(error)) from None
 
@@ -166,7 +192,7 @@ class Sent:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = _small(self._pictures.picture(item, SIDES[size]), SIDES[size])
+        made = _file_of(self._pictures.small(item, SIDES[size]))
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
@@ -176,12 +202,8 @@ class Sent:
         return made
 
 
-def _small(pixels: Pixels, side: int) -> tuple[str, bytes]:
-    """A picture of at most this side as a file: without loss where it is small."""
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+def _file_of(image: Any) -> tuple[str, bytes]:
+    """Media type and bytes of a picture: without loss where it is small."""
     stream = io.BytesIO()
     if max(image.size) <= _PLAIN:
         image.save(stream, "PNG", optimize=True)

@@ -31,13 +31,22 @@ class Patient(H11Protocol):
         super().__init__(*arguments, **named)
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
+        self._since = self.loop.time()  # when something was asked or answered last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
+        if len(self.connections) > self._limits.connections and not self._make_room():
             self._end(429, "too many connections are open; try again in a second")
             return
         self._wait(self._limits.head_seconds, "head")
+
+    def _make_room(self) -> bool:
+        """Let go who has been silent for longest, so that many who say nothing do not keep others out."""
+        silent = [one for one in self.connections if one is not self and isinstance(one, Patient) and one._idle]
+        if not silent:
+            return False
+        min(silent, key=lambda one: one._since)._end(408, "others wait, and nothing was asked here")
+        return True
 
     def data_received(self, data: bytes) -> None:
         asked = self.cycle
@@ -49,6 +58,7 @@ class Patient(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._stop_waiting()
+        self._since = self.loop.time()
         asked = self.cycle
         super().on_response_complete()
         if self.cycle is not asked:  # the next request was there already

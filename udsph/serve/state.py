@@ -135,10 +135,13 @@ class State:
 
     def _encoded_and_searched(self, name: str, item: Any, wanted: Wanted) -> Found:
         began = time.perf_counter()
-        modality, remarks = as_modality([item], name, self.hasher.model.spec(name), self.hasher.inputs)
+        modality, said = as_modality([item], name, self.hasher.model.spec(name), self.hasher.inputs)
         code = self.hasher.codes_of(name, modality)[0]
         seconds = {"encode": time.perf_counter() - began}
-        return self._searched(self.view, code, wanted, seconds, remarks)
+        unread = f"only the first {self.hasher.inputs.longest} known words are read"
+        if modality.lengths is not None and not modality.lengths[0]:
+            unread = "the model knows none of these words"
+        return self._searched(self.view, code, wanted, seconds, [unread] if said else [])
 
     def _searched(
         self, view: View, code: NDArray[np.uint8], wanted: Wanted, seconds: dict[str, float], remarks: Sequence[str]
@@ -228,7 +231,7 @@ class State:
             return self._attended("text", item.caption)
         try:
             if self.pictures is not None:
-                return self._attended("image", self.pictures.picture(item, self._least()))
+                return self._attended("image", self.pictures.pixels(item, self._size()))
         except LookupError:
             pass
         raise Refused(404, "there is no picture of this item")
@@ -250,11 +253,12 @@ class State:
     def _picture(self, data: bytes) -> Any:
         if self.hasher.model.spec("image").kind != "pixels":
             raise InputError("the model was trained on features of images: it cannot read pictures")
-        return uploaded(data, self.limits.pixels, self._least())
+        return uploaded(data, self.limits.pixels, self._size())
 
-    def _least(self) -> int:
-        """To how many pixels a large JPEG may be decoded, as where a picture is read from its file."""
-        return 2 * max(self.hasher.model.spec("image").shape[:2])
+    def _size(self) -> tuple[int, int]:
+        """Height and width of the pictures that the model reads."""
+        height, width = self.hasher.model.spec("image").shape[:2]
+        return height, width
 
 
 def identity(view: View, id: str) -> int | str:

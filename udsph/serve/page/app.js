@@ -367,7 +367,7 @@ async function begin() {
     return problem(error.message);
   }
   const what = { image: "pictures", text: "texts" }[about.modality] || "items";
-  at("about").textContent = `${number(about.codes)} ${what} · ${about.bits} bits`;
+  at("about").replaceChildren(`${number(about.codes)} ${what}`, make("span", {}, ` · ${about.bits} bits`));
   at("radius").max = at("radius").value = about.bits;
   const steps = STEPS.filter((step) => step <= about.limits.k);
   at("k").append(...(steps.length ? steps : [about.limits.k]).map((step) => make("option", { value: step }, String(step))));

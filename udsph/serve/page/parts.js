@@ -58,8 +58,8 @@ function pictureLooked(look, looks, source, alt) {
   const cells = make("div", { class: "cells", "aria-hidden": "true" });
   cells.style.gridTemplate = `repeat(${rows}, 1fr) / repeat(${columns}, 1fr)`;
   for (const shade of shades(look.weights)) {
-    const cell = make("i");
-    cell.style.opacity = (0.78 * (1 - Math.sqrt(shade))).toFixed(3);
+    const cell = make("i", { class: shade > 0.5 ? "most" : null });
+    cell.style.backgroundColor = `rgb(0 0 0 / ${(0.75 * (1 - Math.sqrt(shade))).toFixed(3)})`;
     cells.append(cell);
   }
   return make("div", { class: "looked" }, make("img", { src: source, alt }), cells);

@@ -198,10 +198,10 @@ class BuildNative(build_ext):
 
     def build_cuda(self, ext: CudaLibrary) -> None:
         target = Path(self.get_ext_fullpath(ext.name))
-        newest = max(Path(path).stat().st_mtime for path in (*ext.sources, *ext.depends))
         command = nvcc_command(ext.sources)
-        wanted = build_id(command)
-        if not self.force and has_build_id(target, wanted) and target.stat().st_mtime > newest:
+        # By what is in the files: they may change while nvcc reads them, before the library is written.
+        wanted = build_id(command, [Path(path).read_bytes() for path in (*ext.sources, *ext.depends)])
+        if not self.force and has_build_id(target, wanted):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         command += [f"-Xlinker=--build-id=0x{wanted}", "-o", str(target)]

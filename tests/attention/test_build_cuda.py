@@ -13,14 +13,14 @@ from udsph.cuda import LIBRARY
 ROOT = Path(__file__).parent.parent.parent
 
 
-def build(tmp_path, **variables):
+def build(tmp_path, root=ROOT, **variables):
     """``setup.py build_ext`` without a C++ compiler, so that only the CUDA library can come out."""
     missing = str(tmp_path / "no-such-compiler")
     command = ["setup.py", "-q", "build_ext", "--build-temp", str(tmp_path / "t"), "--build-lib", str(tmp_path / "l")]
     environment = {**os.environ, "CC": missing, "CXX": missing, "UDSPH_REQUIRE_NATIVE": "0", **variables}
     return subprocess.run(
         [sys.executable, *command],
-        cwd=ROOT,
+        cwd=root,
         env=environment,
         capture_output=True,
         text=True,
@@ -94,6 +94,27 @@ def test_other_architectures_build_the_library_again(tmp_path, recording_nvcc):
         assert done.returncode == 0, done.stderr
     made = [line.count("-gencode") for line in calls.read_text().splitlines()]
     assert made == [1, 1, 2], "once for each set of architectures"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="needs a linker that writes build IDs"
+)
+def test_a_source_that_changed_while_it_was_compiled_builds_the_library_again(tmp_path, recording_nvcc):
+    """It is older than the library then, whose code is of what stood there before."""
+    nvcc, calls = recording_nvcc
+    root = tmp_path / "checkout"
+    unwanted = shutil.ignore_patterns("*.so", "__pycache__")
+    for name in ("csrc", "udsph"):
+        shutil.copytree(ROOT / name, root / name, ignore=unwanted)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, root)
+    source = root / "csrc" / "common" / "device.cu"
+    for text in ("", "", "// more\n"):
+        source.write_text(source.read_text() + text)
+        os.utime(source, (0, 0))
+        done = build(tmp_path, root, UDSPH_CUDA="1", UDSPH_NVCC=nvcc)
+        assert done.returncode == 0, done.stderr
+    assert len(calls.read_text().splitlines()) == 2
 
 
 @pytest.mark.skipif(LIBRARY.exists(), reason="the installation has compiled it, and test_cuda.py loads it")

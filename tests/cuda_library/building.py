@@ -32,5 +32,5 @@ def library(source: Path, room: str) -> Path:
     if not built.exists():
         built.parent.mkdir(exist_ok=True)
         with beside(built) as temporary:
-            subprocess.run([*command, str(source), "-o", str(temporary)], check=True, timeout=300)
+            subprocess.run([*command, str(source), "-o", str(temporary)], check=True, timeout=900)
     return built

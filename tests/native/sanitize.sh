@@ -15,5 +15,7 @@ slow_here='not without_memory and not grow_until and not half_precision and not 
 slow_here="$slow_here and not crash_state and not whatever_call and not killed and not other_processes"  # files, not memory
 "${tests[@]}" tests/hamming -k "$hamming and $slow_here"
 "${tests[@]}" tests/evaluation/test_native.py
+"${tests[@]}" tests/cuda_library/test_search.py tests/cuda_library/test_counting.py -k \
+    'not every_metric and not threads and not (every_width and not 100)'
 "${tests[@]}" tests/attention/test_fused.py tests/attention/test_backends.py tests/attention/test_cuda.py -k \
     'not compile and not distributed and not gram and not reference and not driver'

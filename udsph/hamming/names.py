@@ -119,6 +119,8 @@ class Strings:
 
     def tolist(self) -> list[str]:
         """All strings."""
+        if len(self) and (int(self.offsets[0]) < 0 or bool((self.offsets[1:] < self.offsets[:-1]).any())):
+            raise _damaged()
         text = self.data.tobytes()
         offsets = self.offsets.tolist()
         if text.isascii():
@@ -136,6 +138,11 @@ class Strings:
         """A column of the strings at places."""
         lengths = self.offsets[places + 1] - self.offsets[places]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        if len(places):  # of a mapped file, perhaps a damaged one, which is not to make this take any memory and time
+            least, most = int(self.offsets[places].min()), int(self.offsets[places + 1].max())
+            too_long = int(offsets[-1]) > len(self.data) and bool((places[1:] > places[:-1]).all())
+            if least < 0 or most > len(self.data) or int(lengths.min()) < 0 or too_long:
+                raise _damaged()
         data = np.empty(offsets[-1], np.uint8)
         begin = 0
         while begin < len(places):
@@ -148,7 +155,10 @@ class Strings:
 
     def text(self, place: int) -> str:
         """The string at a place."""
-        return self.data[self.offsets[place] : self.offsets[place + 1]].tobytes().decode()
+        begin, end = int(self.offsets[place]), int(self.offsets[place + 1])
+        if not 0 <= begin <= end <= len(self.data):
+            raise _damaged()
+        return self.data[begin:end].tobytes().decode()
 
     def column(self) -> Strings:
         """The strings, which nobody else writes to."""
@@ -171,9 +181,16 @@ class Strings:
         return Strings(np.concatenate([np.zeros(1, np.int64), *offsets]), data)
 
     def _texts(self, places: Places) -> list[str]:
-        data = self.data
-        spans = zip(self.offsets[places].tolist(), self.offsets[places + 1].tolist(), strict=True)
-        return [data[begin:end].tobytes().decode() for begin, end in spans]
+        data, size, texts = self.data, len(self.data), []
+        for begin, end in zip(self.offsets[places].tolist(), self.offsets[places + 1].tolist(), strict=True):
+            if not 0 <= begin <= end <= size:
+                raise _damaged()
+            texts.append(data[begin:end].tobytes().decode())
+        return texts
+
+
+def _damaged() -> ValueError:
+    return ValueError("the file of these ids is damaged: strings do not lie one behind the other (verify() names it)")
 
 
 class Texts:

@@ -282,6 +282,27 @@ def test_wrong_ids_under_right_checksums_are_refused(tmp_path):
             Collection.open(path, verify=True)
 
 
+def test_damaged_offsets_of_strings_take_no_memory(tmp_path):
+    path = make(tmp_path / "c")
+    file = segments(path)[0]
+    kept = Parts(file.read_bytes())
+    for place, wrong in ((7, 2**31), (7, -1), (7, 2**62), (8, 0)):
+        parts, offsets = Parts(file.read_bytes()), np.frombuffer(kept.section("offsets"), "<i8").copy()
+        offsets[place] = wrong
+        parts.replace("offsets", offsets.tobytes())
+        rewrite_segment(path, file, *parts.joined())
+        collection = Collection.open(path)
+        for call in (
+            lambda c=collection: c.ids,
+            lambda c=collection: c.copy().ids,
+            lambda c=collection: c.search(codes_of([7], 20), 3000),
+            lambda c=collection: "x" in c,
+            lambda c=collection: c.search(codes_of([7], 20), 2, where=["né 7", "né 8"]),
+        ):
+            with pytest.raises(ValueError, match="the file of these ids is damaged"):
+                call()
+
+
 def test_a_copy_of_the_folder_is_a_collection(tmp_path):
     path = make(tmp_path / "c")
     shutil.copytree(path, tmp_path / "d")

@@ -23,18 +23,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = {
+TESTS = {  # on a card, what runs on it; without one, the emulation
+    "tests-hamming": ("tests/cuda_library/test_on_a_gpu.py",),
+    "tests-attention": ("tests/attention/test_on_a_gpu.py", "tests/attention/test_backends.py"),
+}
+EMULATED_TESTS = {
     "tests-hamming": ("tests/cuda_library",),
-    "tests-attention": (
-        "tests/attention/test_cuda.py",
-        "tests/attention/test_backends.py",
-        "tests/attention/test_on_a_gpu.py",
-    ),
+    "tests-attention": ("tests/attention/test_cuda.py", "tests/attention/test_backends.py"),
 }
 SEARCHES = ("64", "one", "selection", "counting", "256", "1024")
 SMALLEST = {  # of the tests, for the sanitizers
     "hamming": ("tests/cuda_library/test_on_a_gpu.py", "smallest"),
-    "attention": ("tests/attention/test_cuda.py", "test_any_number_of_threads and shape2-2"),
+    "attention": ("tests/attention/test_on_a_gpu.py", "agreement and t2i"),
 }
 LIMITS = "limits.json"
 
@@ -71,15 +71,16 @@ def parts(architecture: str | None, folder: Path = Path("gpu-results")) -> list[
     build = {"UDSPH_CUDA": "1", "UDSPH_CUDA_ARCHS": architecture or "90"}
     compile_all = (*python, "setup.py", "-q", "build_ext", "--inplace")
     found = [Part("build", compile_all, 240, False, ("pybind11",), ("nvcc",), build)]
-    found += [Part(name, (*test, *files), 120, False, ("pytest", "torch")) for name, files in TESTS.items()]
-    listing = (*python, "bench/gpu_instructions.py", "--architecture", architecture or "90")
-    found.append(Part("instructions", listing, 60, False, (), ("nvcc", "cuobjdump")))
+    tests = TESTS if architecture else EMULATED_TESTS
+    found += [Part(name, (*test, *files), 120, False, ("pytest", "torch")) for name, files in tests.items()]
     limits = str(folder.absolute() / LIMITS)
     found.append(Part("limits", (*python, "bench/gpu_limits.py", "--output", limits), 60, programs=("nvcc",)))
     for name in SEARCHES:
         numbers = str(folder.absolute() / f"search-{name}.json")
         command = (*python, "bench/gpu_search.py", "--only", name, "--limits", limits, "--output", numbers)
         found.append(Part(f"search-{name}", command, 60, modules=("torch",)))
+    sanitizers = [sanitizer(test, room, tool) for tool in ("memcheck", "racecheck", "initcheck") for room in SMALLEST]
+    found += sanitizers[: len(SMALLEST)]
     attention = (*python, "bench/attention.py", "--device", "cuda", "--repeats", "5")
     forms = ("--forms", "cuda", "Gram einsum", "published")
     for precision in ("float32", "bfloat16"):
@@ -89,12 +90,17 @@ def parts(architecture: str | None, folder: Path = Path("gpu-results")) -> list[
     for name, script in (("training-step", "bench/training_step.py"), ("training", "bench/gpu_training.py")):
         command = (*python, script, "--device", "cuda")
         found.append(Part(name, command, 60, modules=("torch", "lightning_fabric")))
-    for room, (file, which) in SMALLEST.items():
-        for tool in ("memcheck", "racecheck", "initcheck"):
-            command = ("compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *test, file, "-k", which)
-            needs = {"programs": ("compute-sanitizer",), "modules": ("torch",) if room == "attention" else ()}
-            found.append(Part(f"sanitizer-{room}-{tool}", command, 60, **needs))
-    return found
+    listing = (*python, "bench/gpu_instructions.py", "--architecture", architecture or "90")
+    instructions = Part("instructions", listing, 60, False, (), ("nvcc", "cuobjdump"))
+    return [*found, *sanitizers[len(SMALLEST) :], instructions]
+
+
+def sanitizer(test: tuple[str, ...], room: str, tool: str) -> Part:
+    """The smallest tests of a room on the card under a tool of compute-sanitizer."""
+    file, which = SMALLEST[room]
+    command = ("compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *test, file, "-k", which)
+    modules = ("torch",) if room == "attention" else ()
+    return Part(f"sanitizer-{room}-{tool}", command, 60, modules=modules, programs=("compute-sanitizer",))
 
 
 def card_here() -> tuple[str | None, str | None]:
@@ -111,7 +117,8 @@ def card_here() -> tuple[str | None, str | None]:
 
 def run(part: Part, folder: Path, limit: float) -> tuple[str, float]:
     """How a part ended, and its seconds; what it printed is in a file."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **part.environment}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, **part.environment}
     began = time.monotonic()
     with (folder / f"{part.name}.txt").open("w", encoding="utf-8") as out:
         try:

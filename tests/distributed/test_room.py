@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,3 +52,16 @@ def test_no_cluster_at_an_address_is_one_error(monkeypatch, address, error, mess
     monkeypatch.setattr(cluster, "ray", lambda: NoRay(error))
     with pytest.raises(ClusterError, match=message):
         connect(address)
+
+
+def test_a_cluster_that_ended_without_a_word_is_not_waited_for(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    gone = NoRay(AssertionError("it was tried"))
+    services = SimpleNamespace(canonicalize_bootstrap_address=lambda address: f"127.0.0.1:{port}")
+    gone._private = SimpleNamespace(services=services)
+    monkeypatch.setattr(cluster, "ray", lambda: gone)
+    with pytest.raises(
+        ClusterError, match=rf"address='auto': no Ray cluster answers at 127.0.0.1:{port}"
+    ):
+        connect("auto")

@@ -9,6 +9,7 @@ import numpy as np
 
 from udsph.cli.arrays import read_array
 from udsph.cli.codes import Form, as_packed, read_codes
+from udsph.cli.evaluate import lists_of, write_metrics
 from udsph.cli.output import Answer, plain, progress, table
 from udsph.cli.parser import Argument, Option, command
 from udsph.cli.results import check_output, write_neighbours
@@ -54,7 +55,8 @@ def cluster_build(
         raise InputError(f"{codes}: {error}") from None
     with index:
         found = {"codes": len(index), "bits": index.bits, "shards": index.shards}
-        return Answer(f"{len(index):,} codes of {index.bits} bits in {len(index.shards)} files: {plain(path)}", found)
+        files = _counted(len(index.shards), "file")
+        return Answer(f"{len(index):,} codes of {index.bits} bits in {files}: {plain(path)}", found)
 
 
 @command
@@ -94,10 +96,14 @@ def cluster_search(
             lines.append(f"{len(ids):,} queries, {k} neighbours each: {plain(output)}")
         shown = [[query, _neighbours(ids[query], distances[query])] for query in range(min(rows, len(ids)))]
         if shown:
-            title = f"Nearest of {len(index):,} codes in {len(index.shards)} shards"
+            title = f"Nearest of {len(index):,} codes in {_counted(len(index.shards), 'shard')}"
             lines.append(table(["query", "ids (distance)"], shown, title))
         found = {"k": k, "codes": len(index), "shards": index.shards, "ids": ids, "distances": distances}
     return Answer("\n".join(lines), found)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _neighbours(ids: Any, distances: Any) -> str:
@@ -124,14 +130,13 @@ def cluster_evaluate(
     address: Address = None,
 ) -> Answer:
     """Print what 'udsph evaluate' prints of bare files, counted on a cluster: equal to the last bit."""
-    from udsph.cli.evaluate import _lists, _write
     from udsph.distributed import evaluate
 
     check_output(output, (".json", ".csv"))
     named = {"--query-codes": query_codes, "--database-codes": database_codes}
     arrays = [as_packed(read_codes(place, flag), codes, f"{flag} {place}", bitorder) for flag, place in named.items()]
     arrays += [read_array(query_labels, "--query-labels"), read_array(database_labels, "--database-labels")]
-    options = _lists(cutoffs, metrics)
+    options = lists_of(cutoffs, metrics)
     try:
         with progress("evaluate", "pairs") as advance:
             result = evaluate(
@@ -141,7 +146,7 @@ def cluster_evaluate(
         raise InputError(str(error)) from None
     found = result.to_dict()
     if output is not None:
-        _write(output, found, list(found.items()))
+        write_metrics(output, found, list(found.items()))
     return Answer(repr(result), {"metrics": found, "queries": result.n_queries, "items": result.n_items})
 
 

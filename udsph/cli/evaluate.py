@@ -105,7 +105,7 @@ def _of_run(run: Path, database: str, output: Path | None, plot: Path | None) ->
     kept = keep_metrics(run, database, measured)
     written = [output or kept]
     if output is not None:
-        _write(output, found, metrics_rows(found))
+        write_metrics(output, found, metrics_rows(found))
     if plot is not None:
         written.append(draw_precision_recall(measured.by_labels, found["chance"], plot))
     return Answer(f"{metrics_table(found)}\nwritten: {'  '.join(map(plain, written))}", found)
@@ -124,7 +124,7 @@ def _of_pairs(run: Path | None, given: Given, packed: Packed, others: tuple[Any,
     both = {"query to database": (query, database), "database to query": (database, query)}
     found = {name: evaluate_pairs(*arrays).to_dict() for name, arrays in both.items()}
     if output is not None:
-        _write(output, found, metrics_rows(found))
+        write_metrics(output, found, metrics_rows(found))
     rows = [(name, *(shown(key, value) for key, value in one.items())) for name, one in found.items()]
     heads = ["direction", *(MEASURES[key] for key in found["query to database"])]
     text = table(heads, rows, f"partners among {len(query):,} pairs, ties expected")
@@ -137,7 +137,7 @@ def _of_files(
     result, _ = evaluated_files(given, packed, options)
     found = result.to_dict()
     if output is not None:
-        _write(output, found, list(found.items()))
+        write_metrics(output, found, list(found.items()))
     if plot is not None:
         _draw(result, plot)
     return Answer(repr(result), {"metrics": found, "queries": result.n_queries, "items": result.n_items})
@@ -172,7 +172,8 @@ def lists_of(cutoffs: str | None, metrics: str | None) -> dict[str, Any]:
     return lists
 
 
-def _write(path: Path, found: dict[str, Any], rows: list[tuple[str, Any]]) -> None:
+def write_metrics(path: Path, found: dict[str, Any], rows: list[tuple[str, Any]]) -> None:
+    """As JSON or, by the suffix, as CSV."""
     if path.suffix.lower() == ".csv":
         write_rows(path, ("metric", "value"), rows)
     else:

@@ -79,7 +79,9 @@ def _join(engine: Any, address: str, options: dict[str, Any]) -> None:
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's is 15, which waits for all that others do
         settings |= {"include_dashboard": False, "object_store_memory": LOCAL_STORE}
     elif address != "auto":
-        _answers(address)
+        _answers(address, address)
+    elif known := _last(engine):
+        _answers(known, address)
     try:
         engine.init(**{**settings, **options})
     except ConnectionError as error:
@@ -91,15 +93,25 @@ def _join(engine: Any, address: str, options: dict[str, Any]) -> None:
         raise ClusterError(f"address={address!r}: {_short(error)}") from None
 
 
-def _answers(address: str) -> None:
-    """Raise if nobody listens: Ray would try for a minute."""
-    host, colon, port = address.rpartition(":")
+def _last(engine: Any) -> str | None:
+    """Where Ray knows of a cluster on this machine, which may have ended without a word; None where it does not say."""
+    try:
+        return engine._private.services.canonicalize_bootstrap_address("auto")
+    except (AttributeError, ConnectionError):
+        return None
+
+
+def _answers(place: str, address: str) -> None:
+    """Raise if nobody listens: Ray would try for minutes."""
+    host, colon, port = place.rpartition(":")
     if not colon or not port.isdigit():
         raise ClusterError(f"address={address!r}: expected auto, local or HOST:PORT, such as 10.0.0.1:6379")
     try:
         socket.create_connection((host, int(port)), timeout=_SECONDS).close()
     except OSError as error:
-        raise ClusterError(f"address={address!r}: no Ray cluster answers there ({_short(error)})") from None
+        there = "there" if place == address else f"at {place}, where one was"
+        message = f"address={address!r}: no Ray cluster answers {there} ({_short(error)})"
+        raise ClusterError(message + ("; start one with 'ray start --head'" if address == "auto" else "")) from None
 
 
 def nodes() -> list[Node]:

@@ -61,7 +61,5 @@ def test_a_cluster_that_ended_without_a_word_is_not_waited_for(monkeypatch):
     services = SimpleNamespace(canonicalize_bootstrap_address=lambda address: f"127.0.0.1:{port}")
     gone._private = SimpleNamespace(services=services)
     monkeypatch.setattr(cluster, "ray", lambda: gone)
-    with pytest.raises(
-        ClusterError, match=rf"address='auto': no Ray cluster answers at 127.0.0.1:{port}"
-    ):
+    with pytest.raises(ClusterError, match=rf"address='auto': no Ray cluster answers at 127.0.0.1:{port}"):
         connect("auto")

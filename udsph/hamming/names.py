@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from udsph.errors import InputError
 from udsph.hamming.arrays import as_array
 
+
+class FormatError(ValueError):
+    """A file is damaged, truncated, or not an index; the message says what is wrong."""
+
+
 MAX_ID = np.iinfo(np.int64).max
 
 Keys = NDArray[np.int64]
@@ -189,8 +194,8 @@ class Strings:
         return texts
 
 
-def _damaged() -> ValueError:
-    return ValueError("the file of these ids is damaged: strings do not lie one behind the other (verify() names it)")
+def _damaged() -> FormatError:
+    return FormatError("the file of these ids is damaged: strings do not lie one behind the other (verify() names it)")
 
 
 class Texts:

@@ -21,7 +21,7 @@ from udsph.hamming import backend
 from udsph.hamming.codes import MAX_BITS, BitOrder
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.ids import Ids
-from udsph.hamming.names import MAX_ID, Column, Integers, Strings
+from udsph.hamming.names import MAX_ID, Column, FormatError, Integers, Strings
 from udsph.hamming.segments import Segment, Snapshot, extended
 
 MAGIC = b"UDSPHIDX"
@@ -35,10 +35,6 @@ _BIG_BITORDER, _CUSTOM_IDS, _REPEATED_IDS, _STRINGS = 1, 2, 4, 8
 _MAX_SECTIONS = 64
 
 Image = NDArray[np.uint8]
-
-
-class FormatError(ValueError):
-    """A file is damaged, truncated, or not an index; the message says what is wrong."""
 
 
 class Contents(NamedTuple):

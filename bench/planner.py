@@ -1,12 +1,16 @@
 """Whether a search through tables ever takes much longer than the better of lookups alone and the scan alone.
 
     python bench/planner.py [--n 10_000 100_000 1_000_000] [--bits 32 64 128 256] [--kinds uniform clustered ...]
+    python bench/planner.py --draw
 
 Prints a Markdown table with a row for each kind of codes, width and number: how often lookups alone beat the scan
 among the tasks (k of 1 to 1000, radii of 1 to 24), and the planner's time over that of the better one, at its worst and
 in the mean (geometric), for a batch of 64 queries and for one at a time. One process, one thread, processor time,
 the best of three, after the planner has met 256 queries; queries are new codes of the same source. What takes less
 than 30 microseconds is not compared.
+
+The times go to ``bench/results/planner.json``, beside those of other codes that are there already; ``--draw`` makes
+figures of all: how far the planner is from the better way, and from how many codes on lookups beat the scan.
 """
 
 from __future__ import annotations
@@ -14,14 +18,18 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
+import json
 from collections.abc import Callable
+from pathlib import Path
 from time import thread_time
 
 import numpy as np
 from benchmarks.common import processor, size
 from benchmarks.sources import make_source
+from planner_figures import draw
 
 from udsph import hamming
+from udsph.files import write_json
 from udsph.hamming import backend
 from udsph.hamming.multi import Multi, build
 
@@ -36,8 +44,11 @@ PRICELESS = 1e15  # ns: the scan takes over nothing
 Task = Callable[[object, np.ndarray], object]
 
 
+RESULTS = Path(__file__).parent / "results" / "planner.json"
+
+
 def row(kind: str, bits: int, n: int) -> str:
-    """The row for one source."""
+    """The row for one source; its times are kept."""
     source, rng = make_source(kind, bits), np.random.default_rng(0)
     flat = hamming.FlatIndex(bits)
     for begin in range(0, n, STEP):
@@ -50,6 +61,7 @@ def row(kind: str, bits: int, n: int) -> str:
     queries, cells = source(np.random.default_rng(1), BATCH), []
     for step in (BATCH, 1):
         found = {name: times(task, segment, alone, planned, queries, step) for name, task in tasks().items()}
+        keep(f"{kind} {bits} {n} {'batch' if step > 1 else 'one'}", found)
         found = {name: t for name, t in found.items() if min(t) * step > NOTHING}
         ratios = {name: t[2] / min(t[:2]) for name, t in found.items()}
         worst = max(ratios, key=ratios.__getitem__, default=None)
@@ -57,6 +69,13 @@ def row(kind: str, bits: int, n: int) -> str:
         mean = "-" if worst is None else f"{np.exp(np.mean(np.log(list(ratios.values())))):.2f}"
         cells.append(f"{sum(t[1] < t[0] for t in found.values())} of {len(found)} | {said} | {mean}")
     return f"| {kind} {bits}, {n:,} | {' | '.join(cells)} |"
+
+
+def keep(name: str, found: dict[str, list[float]]) -> None:
+    """Microseconds a query of the scan, of lookups (None: hopeless), and of the planner, by task."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    kept[name] = {task: [None if np.isinf(t) else round(1e6 * t, 2) for t in each] for task, each in found.items()}
+    write_json(RESULTS, kept)
 
 
 def tasks() -> dict[str, Task]:
@@ -102,7 +121,11 @@ def main() -> None:
     parser.add_argument("--n", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--bits", type=int, nargs="+", default=[32, 64, 128, 256])
     parser.add_argument("--kinds", nargs="+", default=["uniform", "clustered", "learned", "collapsed"])
+    parser.add_argument("--draw", action="store_true")
     given = parser.parse_args()
+    if given.draw:
+        draw(json.loads(RESULTS.read_text()), RESULTS.parent)
+        return
     print(f"{processor()}, level {hamming.simd_level()}.\n")
     print("| codes | batch: lookups win | worst | mean | one: lookups win | worst | mean |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")

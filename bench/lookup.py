@@ -1,10 +1,14 @@
 """How much faster `Index` with tables answers than the scan of `FlatIndex`: one process, one thread, processor time.
 
     python bench/lookup.py [--n 10_000_000] [--bits 64] [--kinds uniform clustered learned collapsed]
+    python bench/lookup.py --later 100_000 [...]
 
 Prints a Markdown table: batches of 256 queries and one query at a time, milliseconds a query, and the ratio. Queries
 are members of the index with 0 to 4 bits flipped, or new codes of the same source. Every answer is compared with the
 scan's, and every case is asked three times, so that the forecast knows it; the best counts.
+
+With ``--later`` instead: one query before and after so many codes are added, and with these codes scanned as they were
+until additions got tables of their own.
 """
 
 from __future__ import annotations
@@ -49,6 +53,30 @@ def rows(kind: str, bits: int, n: int):
         )
 
 
+def later_rows(kind: str, bits: int, n: int, later: int):
+    """Rows of one query's microseconds before and after an addition."""
+    source, rng = make_source(kind, bits), np.random.default_rng(0)
+    index = hamming.Index(bits, kind="multi")
+    for begin in range(0, n, STEP):
+        index.add(source(rng, min(STEP, n - begin)))
+    index.optimize(threads=1)
+    after, scanned, new = index.copy(), index.copy(), source(rng, later)
+    scanned._snapshot = scanned._snapshot.extended(new, None)
+    begin = time.process_time()
+    after.add(new)
+    spent = (time.process_time() - begin) / later
+    for k, queries in itertools.product((1, 10, 100), (members(index, np.random.default_rng(2)),)):
+        task = functools.partial(_search, k=k)
+        for each in (index, after, scanned):  # the forecast learns
+            for query in queries[:64]:
+                task(each, query)
+        before, beside, behind = (1e3 * _milliseconds(task, each, queries, 1) for each in (index, after, scanned))
+        yield (
+            f"| {kind} {bits}, {n:,} + {later:,} | k={k} | {before:.1f} | {beside:.1f} | {beside / before:.2f} "
+            f"| {behind:.1f} | {behind / before:.2f} | {1e6 * spent:.2f} |"
+        )
+
+
 def members(index: hamming.Index, rng: np.random.Generator) -> np.ndarray:
     """Codes of the index with 0 to 4 bits flipped."""
     queries = index.reconstruct(rng.integers(0, len(index), BATCH))
@@ -79,7 +107,16 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000_000)
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--kinds", nargs="+", default=["uniform", "clustered", "learned", "collapsed"])
+    parser.add_argument("--later", type=int)
     arguments = parser.parse_args()
+    if arguments.later is not None:
+        print(f"{processor()}, level {hamming.simd_level()}, one thread, processor time.\n")
+        print("| codes | task | before, us | after | ratio | if scanned | ratio | us to add a code |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        for kind in arguments.kinds:
+            for row in later_rows(kind, arguments.bits, size(arguments.n), size(arguments.later)):
+                print(row, flush=True)
+        return
     print(f"{processor()}, level {hamming.simd_level()}, one thread, processor time, ms a query.\n")
     print("| codes | queries | task | batch | scan | ratio | one | scan | ratio | build s | bytes a code |")
     print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")

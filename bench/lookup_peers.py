@@ -120,9 +120,10 @@ def rows(kind: str, n: int, k: int) -> Iterator[str]:
             one = np.median(
                 [best_seconds(lambda q=q, s=search: s(q), 0, 3, time.process_time) for q in queries[:SINGLES, None]]
             )
+            asked = " and ".join(f"{w:g}" for w in reached)
             yield (
-                f"| {kind}, {n:,} | {name} | {' and '.join(f'{w:g}' for w in reached)}: {recall:.3f} | {1e6 * batch:.1f} "
-                f"| {1e6 * one:.1f} | {seconds:.1f} |"
+                f"| {kind}, {n:,} | {name} | {asked}: {recall:.3f} | {1e6 * batch:.1f} | {1e6 * one:.1f} "
+                f"| {seconds:.1f} |"
             )
             if not wanted:
                 break

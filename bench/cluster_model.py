@@ -51,6 +51,7 @@ class Node:
     cores: int = 32
     memory: float = 256e9  # bytes
     network: float = 3.1e9  # bytes a second: 25 GbE
+    read: float = 200e9  # bytes a second from memory, by all cores
     call: float = 1.5e-3  # s of a call to a shard, there and back
     merge: float = 25e-9  # s of one neighbour of one query of one shard
     slow: float = 0.001  # share of calls that are stragglers
@@ -149,7 +150,7 @@ def planned(n: int, bits: int, rate: float, node: Node, rates: Rates, draws: int
     by_scan = rate * n * 1e-9 * rates.many / (node.cores * BUSY)
     shards = max(1, math.ceil(max(by_memory, by_scan / replicas)))
     bound = "queries" if by_scan / replicas > by_memory else "memory"
-    alone = 1e-9 * rates.one * (n / shards) / node.cores
+    alone = max(1e-9 * rates.one / node.cores, bits / 8 / node.read) * (n / shards)
     together = 1e-9 * rates.many * (n / shards) / node.cores
     waiting = max(1.0, rate / replicas * alone)  # queries of one batch, once they come faster than one by one
     service = max(alone, waiting * together)
@@ -212,7 +213,8 @@ def report(rates: dict[int, Rates], node: Node, runs: dict[str, Any], draws: int
     if "shards" in runs:
         lines += checked(runs, rates[64], node.merge)
     lines += [
-        f"Extrapolated: {node.cores} cores, {node.memory / 1e9:.0f} GB, {node.network / 1e9:.1f} GB/s a node; "
+        f"Extrapolated: {node.cores} cores, {node.memory / 1e9:.0f} GB of memory read at {node.read / 1e9:.0f} GB/s, a "
+        f"network of {node.network / 1e9:.1f} GB/s a node; "
         f"2 replicas; {node.slow:.1%} of calls take {node.slower:.0f} times as long; k = {K}.",
         "",
         "| codes | bits | queries a second | nodes | bound by | p50 | p99 |",
@@ -253,13 +255,17 @@ def draw(rates: dict[int, Rates], node: Node, path: Path) -> None:
         axes.axvspan(1e8, 2e8, color=plotting.RULE)
         axes.annotate("run here", (1e8, 3), (2, 0), textcoords="offset points", color=plotting.MUTED)
         axes.set(xscale="log", yscale="log", xlabel="codes", ylabel="nodes")
-        axes.set_title(f"Nodes of {node.cores} cores for 100 queries a second, 2 replicas: extrapolated")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(
+                lambda value, _: f"10^{round(math.log10(value))}" if value >= 1000 else f"{value:g}"
+            )
+        axes.set_title(f"{node.cores} cores a node, 100 queries a second, extrapolated")
         plotting.save(figure, path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, help=f"folder for {NAME}.md, .json and .png")
+    parser.add_argument("--output", type=Path, required=True, help=f"folder for {NAME}.md, .json and .svg")
     parser.add_argument("--runs", type=Path, help="what bench/cluster.py wrote")
     parser.add_argument("--cores", type=int, default=Node.cores)
     parser.add_argument("--memory", type=float, default=Node.memory, help="bytes")
@@ -274,7 +280,7 @@ def main() -> None:
     files.write_text(arguments.output / f"{NAME}.md", text)
     measured_rates = {bits: r._asdict() for bits, r in rates.items()}
     files.write_json(arguments.output / f"{NAME}.json", {"rates": measured_rates, "node": asdict(node), **found})
-    draw(rates, node, arguments.output / f"{NAME}.png")
+    draw(rates, node, arguments.output / f"{NAME}.svg")
     print(text)
 
 

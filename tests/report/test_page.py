@@ -19,7 +19,9 @@ pytest.importorskip("matplotlib", reason="matplotlib, of the extra report, is no
 
 from PIL import Image
 
+from udsph.evaluation import evaluate
 from udsph.report.content import Item
+from udsph.report.curves import prevalence
 from udsph.report.markup import Html, h, join
 from udsph.report.page import write_report
 from udsph.report.pictures import data_uri, item, looked_at
@@ -204,6 +206,14 @@ def test_a_browser_sorts_a_table_by_a_click(three, tmp_path: Path) -> None:
         assert values == sorted(values, reverse=times == 1)
         heads = [cell.attributes.get("aria-sort") for cell in compared.all("th") if cell.all("button")]
         assert heads[2] == ("descending" if times == 1 else "ascending") and heads.count(None) == len(heads) - 1
+
+
+def test_the_level_of_a_curve_is_the_precision_of_any_order_that_says_nothing() -> None:
+    codes, labels = np.arange(8, dtype=np.uint8)[:, None], np.array([0, 0, 0, 1, 1, 2, 2, 2])
+    blank = evaluate(np.zeros_like(codes), np.zeros_like(codes), labels, labels, metrics=["map"], ranks=[1, 5, 8])
+    assert blank.precision_by_rank == pytest.approx([prevalence([blank])] * 3)
+    other = evaluate(codes[:1], codes, labels[:1], labels, metrics=["map"])
+    assert prevalence([blank, other]) is None and prevalence([]) is None
 
 
 # -- its parts --------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def _of_run(run: Path, database: str, output: Path | None, plot: Path | None) ->
     if output is not None:
         write_metrics(output, found, metrics_rows(found))
     if plot is not None:
-        written.append(draw_precision_recall(measured.by_labels, found["chance"], plot))
+        written.append(draw_precision_recall(measured.by_labels, plot))
     return Answer(f"{metrics_table(found)}\nwritten: {'  '.join(map(plain, written))}", found)
 
 

@@ -83,7 +83,7 @@ def _plots(subjects: Sequence[Subject], sheet: Sheet) -> list[Html]:
         }
         if len(found) > 1:
             lines = {run: (one.recall_by_rank, one.precision_by_rank) for run, one in found.items()}
-            drawn = curves.precision_recall(lines, chance)
+            drawn = curves.precision_recall(lines, curves.prevalence(found.values()))
             plots.append(sheet.plot(f"Precision and recall {name}".strip(), drawn, "A line a run."))
     return plots
 

@@ -6,7 +6,7 @@ All of them are to be called within ``udsph.plotting.style``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ FEW = 4  # lines whose names stand along them; those of more stand in a list
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def draw_precision_recall(by_direction: Mapping[str, Evaluation], chance: float, path: Path) -> Path:
+def draw_precision_recall(by_direction: Mapping[str, Evaluation], path: Path) -> Path:
     """The precision-recall curves of a run's directions as a picture.
 
     Raises
@@ -45,7 +45,13 @@ def draw_precision_recall(by_direction: Mapping[str, Evaluation], chance: float,
     """
     curves = {in_words(name): (found.recall_by_rank, found.precision_by_rank) for name, found in by_direction.items()}
     with style():
-        return save(precision_recall(curves, chance), path)
+        return save(precision_recall(curves, prevalence(by_direction.values())), path)
+
+
+def prevalence(found: Iterable[Evaluation]) -> float | None:
+    """The precision of an order that says nothing, the share of relevant pairs; None where it is not known."""
+    shares = {one.counts.relevant.sum() / max(1, one.counts.items.sum()) for one in found if one.counts is not None}
+    return float(shares.pop()) if len(shares) == 1 else None
 
 
 def precision_recall(curves: Mapping[str, Curve], chance: float | None = None) -> Any:
@@ -71,25 +77,16 @@ def precision_at(curves: Mapping[str, Curve], chance: float | None = None) -> An
 def distances(relevant: np.ndarray, others: np.ndarray, names: tuple[str, str] = ("relevant", "not relevant")) -> Any:
     """Shares of the pairs at each Hamming distance, of those that belong together and of the rest."""
     drawing, axes = _axes("Hamming distance", "share of pairs")
-    found = []
-    for name, counts, colour in ((names[1], others, MUTED), (names[0], relevant, TEAL)):
-        total = counts.sum()
-        if not total:
-            continue
-        share = counts / total
+    for name, counts, colour, place in ((names[1], others, MUTED, 90), (names[0], relevant, TEAL, 0)):
+        axes.annotate(name, (0, 1), xytext=(place, 4), xycoords="axes fraction", textcoords="offset points",
+                      color=colour, fontsize=8.5)  # fmt: skip
+        share = counts / max(1, counts.sum())
         axes.stairs(share, np.arange(len(share) + 1) - 0.5, fill=True, color=colour, alpha=0.3)
         axes.stairs(share, np.arange(len(share) + 1) - 0.5, color=colour, linewidth=1.4)
-        peak = int(share.argmax())
-        found.append((name, peak, float(share[peak]), colour))
     some = np.flatnonzero(relevant + others)
     first, last = (int(some[0]), int(some[-1])) if len(some) else (0, 1)
     axes.set_xlim(first - 0.5, last + 0.5)
-    axes.margins(y=0.2)
     axes.set_ylim(bottom=0)
-    for name, x, y, colour in found:
-        right = x > (first + last) / 2
-        axes.annotate(name, (x, y), xytext=(-6 if right else 6, 4), textcoords="offset points", color=colour,
-                      fontsize=8.5, ha="right" if right else "left")  # fmt: skip
     axes.grid(visible=False, axis="x")
     _percent(axes)
     return drawing
@@ -226,7 +223,7 @@ def _lines(axes: Any, curves: Mapping[str, Curve]) -> None:
 def _level(axes: Any, chance: float | None) -> None:
     if chance is not None and not math.isnan(chance):
         axes.axhline(chance, color=MUTED, linewidth=1, linestyle=":")
-        axes.annotate("chance", (0, chance), xytext=(4, 2), xycoords=("axes fraction", "data"),
+        axes.annotate("chance", (0, chance), xytext=(4, -3), va="top", xycoords=("axes fraction", "data"),
                       textcoords="offset points", color=MUTED, fontsize=8)  # fmt: skip
 
 

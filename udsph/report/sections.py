@@ -142,7 +142,7 @@ def _caption(subject: Subject) -> str:
 
 def _curves(subject: Subject, sheet: Sheet) -> list[Html]:
     found = [(side.name or "by rank", side.by_labels) for side in subject.sides if side.by_labels is not None]
-    chance = subject.references.get("chance")
+    chance = curves.prevalence(one for _, one in found)
     recall = {name: (one.recall_by_rank, one.precision_by_rank) for name, one in found}
     precision = {name: (one.ranks.astype(float), one.precision_by_rank) for name, one in found}
     rows = [

@@ -3,11 +3,14 @@
 The kernels' programs run on the host (``hamming.cpp``), and on a GPU where there is one.
 """
 
+import importlib
+
 import numpy as np
 import pytest
 
 from udsph.hamming import Bitmap, FlatIndex, load, pack
 from udsph.hamming.gpu import library as loaded
+from udsph.hamming.gpu import memory
 from udsph.hamming.gpu.arrays import OnHost
 
 from .emulated import can_compile, emulate
@@ -188,6 +191,20 @@ def test_codes_added_in_pieces_and_removed(gpu):
     for each in (index, on_gpu):
         each.remove(gone)
     same(on_gpu.search(rows[:9], 50), index.search(rows[:9], 50))
+
+
+def test_room_for_all_codes_is_taken_at_once(gpu, monkeypatch):
+    """An index that fits is not copied while it is filled."""
+    segment = importlib.import_module("udsph.hamming.gpu.segment")
+    codes = importlib.import_module("udsph.hamming.gpu.codes")
+    taken: list[str] = []
+    monkeypatch.setattr(segment, "_ROWS_PER_STEP", 512)
+    monkeypatch.setattr(codes, "Buffer", lambda *given: taken.append(given[-1]) or memory.Buffer(*given))
+    index, there = pair(64, 5000)
+    other = FlatIndex(64, device="cuda")
+    other.add(codes_of(4096 + 300, 64))
+    assert taken == ["an index of 5511 codes of 64 bits", "an index of 4607 codes of 64 bits"]
+    same(there.search(codes_of(9, 64, 1), 5), index.search(codes_of(9, 64, 1), 5))
 
 
 def test_an_older_state_is_as_it_was_after_codes_were_added_in_its_memory(gpu):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from udsph.hamming.filters import BLOCK
 from udsph.hamming.gpu import library as interface
 from udsph.hamming.gpu.library import library
 from udsph.hamming.gpu.memory import Buffer
@@ -37,8 +38,10 @@ class DeviceCodes:
         """Bytes of the codes, without what is left for more."""
         return library().size("code_bytes", self.n, self.bits)
 
-    def extended(self, rows: int, count: int, stream: int) -> DeviceCodes:
+    def extended(self, rows: int, count: int, stream: int, ahead: int = 0) -> DeviceCodes:
         """These and ``count`` packed rows, which are at an address on the GPU, in the order of a stream.
+
+        Room is taken for so many more codes that are ``ahead``.
 
         Raises
         ------
@@ -49,7 +52,9 @@ class DeviceCodes:
         with lib.on(self.device):
             room = self._room
             if not room.claim(self.n, total):
-                room = _Room(self.bits, self.device, total + (total // _SPARE if self.n else 0))
+                spare = total // _SPARE if self.n else 0
+                # The rest of a block comes behind the whole ones, in a call of its own (``segments.extended``).
+                room = _Room(self.bits, self.device, total + max(spare, ahead + BLOCK - 1))
                 room.claim(0, total)
                 if self.n:
                     lib.check(lib.functions.udsph_cuda_copy(room.pointer, self._room.pointer, self.nbytes, stream))

@@ -52,13 +52,13 @@ class DeviceSegment:
     def _host(self) -> OnHost:
         return OnHost(self.codes.device)
 
-    def extended(self, rows: Rows) -> DeviceSegment:
-        """A segment with more codes at its end."""
+    def extended(self, rows: Rows, ahead: int = 0) -> DeviceSegment:
+        """A segment with more codes at its end, and at best room for those that are ahead."""
         codes, host = self.codes, self._host
         for first in range(0, len(rows), _ROWS_PER_STEP):
             part = rows[first : first + _ROWS_PER_STEP]
             given = host.upload(part, "adding codes")
-            codes = codes.extended(given.pointer, len(part), host.stream)
+            codes = codes.extended(given.pointer, len(part), host.stream, len(rows) - first - len(part) + ahead)
             with library().on(codes.device):
                 library().check(library().functions.udsph_cuda_wait(host.stream))
         return DeviceSegment(codes)
@@ -148,7 +148,10 @@ def moved(index: Any, device: Any) -> FlatIndex:
     segments: Any = ()
     for first in range(0, snapshot.n, _ROWS_PER_STEP):
         rows = snapshot.read_positions(np.arange(first, min(first + _ROWS_PER_STEP, snapshot.n)))
-        segments = extended(segments, new._snapshot.empty, rows)
+        if not segments and isinstance(new._snapshot.empty, DeviceSegment):
+            segments = (new._snapshot.empty.extended(rows, snapshot.n - len(rows)),)
+        else:
+            segments = extended(segments, new._snapshot.empty, rows)
     ids = snapshot.ids.shared(snapshot.alive)
     new._snapshot = Snapshot(new._snapshot.empty, segments, ids, snapshot.alive, snapshot.closings)
     return new

@@ -131,6 +131,8 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(model: Ha
         parts = [b"x" * 50_000] * 40
         reply = client.ask("POST", "/search/image", iter(parts))
         assert reply.status == 413 and "more than 100,000 bytes" in reply.error
+        reply = client.post("/search/image", bytes(20_000_000))  # all of which is sent before the answer is read
+        assert reply.status == 413 and "more than 100,000 bytes" in reply.error
         head = b"POST /search/image HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999999999\r\n\r\n"
         assert b" 413 " in client.raw(head)
         assert client.ask("GET", "/health", b"x" * 70_000).status == 413  # nobody asked for a body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,6 +90,8 @@ def serve(
                 log.warning("whoever reaches this address may search; --token-file asks for a token")
 
         began = time.monotonic()
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not look through it, while serving and at the end
         server(application(state, hosts=hosts, token=token), limits, ready).run(sockets=[bound])
     finally:
         bound.close()

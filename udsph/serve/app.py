@@ -106,7 +106,7 @@ def application(state: State, *, hosts: tuple[str, ...] = (), token: str = "", r
     _add_searches(app, state, work, metrics)
     _add_items(app, state, work, pictures, metrics)
     _add_looks(app, state, work)
-    _add_server(app, state, metrics)
+    _add_server(app, state, work, metrics)
     _add_page(app)
     _add_problems(app)
     return Guard(app, limits, metrics, hosts, token)
@@ -194,12 +194,13 @@ def _add_looks(app: FastAPI, state: State, work: Work) -> None:
         return Json(answers.looks(state, await work.do(state.attended_item, id)))
 
 
-def _add_server(app: FastAPI, state: State, metrics: Metrics) -> None:
+def _add_server(app: FastAPI, state: State, work: Work, metrics: Metrics) -> None:
     @app.get("/about", tags=["server"], response_model=answers.About, summary="What is served")
     async def about() -> Any:
         """What the page, or a program, needs to know before it asks."""
         view, hasher, limits = state.view, state.hasher, state.limits
-        counts = list(view.facets.counts.items())[:LABELS]
+        facets = await work.do(lambda: view.facets)
+        counts = list(facets.counts.items())[:LABELS]
         return Json({
             "version": __version__, "bits": hasher.bits, "codes": len(view.index), "generation": view.generation,
             "modality": view.catalog.modality, "pictures": state.pictures is not None,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from udsph.encoding import indexed
 from udsph.encoding.indexed import Items
@@ -26,13 +29,12 @@ class View:
 
     index: FlatIndex
     catalog: Catalog
-    facets: Facets
     generation: int
 
-    @classmethod
-    def of(cls, index: FlatIndex, catalog: Catalog, generation: int) -> View:
-        """A view of an index that nobody changes."""
-        return cls(index, catalog, catalog.facets(index.ids if catalog.labelled else index.ids[:0]), generation)
+    @functools.cached_property
+    def facets(self) -> Facets:
+        """Which items have which label; a second for a million items when it is asked for the first time."""
+        return self.catalog.facets(self.index.ids if self.catalog.labelled else np.empty(0, object))
 
 
 class Source(Protocol):
@@ -100,7 +102,7 @@ class Place:
             self._read_table = signature, read_table(self._table)
         self._views += 1
         generation = index.generation if isinstance(index, Collection) else self._views
-        return View.of(index, Catalog(items, self._labels, self._read_table[1], self._modality), generation)
+        return View(index, Catalog(items, self._labels, self._read_table[1], self._modality), generation)
 
     def _index(self) -> tuple[FlatIndex, Items | None]:
         """Opened anew and never refreshed, so that a view stays as it is while others see what is newer."""

@@ -33,8 +33,8 @@ COOKIE = "udsph"
 LEAST_TOKEN = 16  # characters
 _WITH_BODY = (b"content-length", b"transfer-encoding")
 _BODY_OF_NONE = 1 << 16  # bytes of a body that nobody asked for
-_DRAINED = 8 << 20  # bytes that are read, to no use, behind a refusal, so that its sentence arrives
-_DRAINED_SECONDS = 1.0
+_DRAINED = 64 << 20  # bytes that are read, to no use, behind a refusal, so that its sentence arrives
+_DRAINED_SECONDS, _SILENT_SECONDS = 5.0, 0.5
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src {style}; img-src 'self' blob:; connect-src 'self'; "
@@ -248,9 +248,17 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body, "more_body": True})
         if self.more and drain:
-            with contextlib.suppress(Refused, asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(self.read(_DRAINED, Refused(413, "")), _DRAINED_SECONDS)
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(self._drain(), _DRAINED_SECONDS)
         await self.send({"type": "http.response.body", "body": b""})
+
+    async def _drain(self) -> None:
+        """Read what is still sent, and keep nothing of it: most programs send all before they read the answer."""
+        left = _DRAINED
+        while self.more and left > 0:
+            message = await asyncio.wait_for(self._receive(), _SILENT_SECONDS)
+            left -= len(message.get("body", b""))
+            self.more = message.get("more_body", False)
 
 
 def _name_of(host: str) -> str:

@@ -154,6 +154,19 @@ def test_a_slow_process_is_overtaken_by_its_replica(cluster, files, truth, queri
             os.kill(process, signal.SIGCONT)
 
 
+def test_a_shard_that_does_not_answer_in_time_is_named(index, truth, queries):
+    process = processes(index)[1]
+    index._pool.timeout = 1.0
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(ShardError, match=r"shard 2 of 3 \(01.udsph\) did not answer within 1 s"):
+            index.search(queries, 10)
+    finally:
+        os.kill(process, signal.SIGCONT)
+        index._pool.timeout = None
+    same(index.search(queries, 10), truth.search(queries, 10))
+
+
 def test_a_shard_whose_file_is_damaged_or_gone_is_one_error_and_reported_if_that_is_asked(
     cluster, tmp_path, codes, queries
 ):

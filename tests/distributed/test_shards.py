@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from udsph import hamming
+from udsph.distributed import ClusterError
 from udsph.distributed.source import cut
 from udsph.hamming import Bitmap
 from udsph.hamming import index as hamming_index
@@ -144,6 +145,13 @@ def test_a_sharded_index_is_for_reading(tmp_path):
     with pytest.raises(ValueError, match="the sharded index is closed"):
         index.search(codes_of(1, 64), 1)
     assert repr(index) == "ShardedIndex(closed)"
+
+
+def test_nodes_with_another_release_are_refused(tmp_path, monkeypatch):
+    files = files_of(tmp_path, codes_of(600, 64), None, 64, [])
+    monkeypatch.setattr("udsph.distributed.shard.__version__", "0.0.1")
+    with pytest.raises(ClusterError, match=r"nodes of the cluster have udsph 0.0.1, here is .*; install the same"):
+        opened(files, 1)
 
 
 def test_parts_are_of_about_one_size_and_end_with_whole_blocks():

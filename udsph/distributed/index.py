@@ -7,7 +7,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from udsph.checks import check_int
 from udsph.distributed import cluster, source
 from udsph.distributed.calls import Calls
 from udsph.distributed.errors import ClusterError, ShardError
+from udsph.distributed.read_only import ReadOnly
 from udsph.distributed.snapshot import ShardedSnapshot
 from udsph.distributed.source import Source, Spec
 from udsph.errors import InputError
 from udsph.hamming.codes import BitOrder
-from udsph.hamming.flat import FlatIndex
 from udsph.hamming.results import RangeResult, SearchResult
 from udsph.threads import ForkSafeLock, thread_count
 
@@ -31,7 +31,7 @@ _TRIES = 3  # of a source that changes while it is opened
 _ASYNC = 32  # searches of asyncio at once
 
 
-class ShardedIndex(FlatIndex):
+class ShardedIndex(ReadOnly):
     """Codes on the machines of a Ray cluster behind the calls of ``FlatIndex``: the same types, errors and bytes.
 
     ``ShardedIndex.open`` opens a collection or index files, ``ShardedIndex.build`` makes a collection first. Each shard
@@ -322,38 +322,6 @@ class ShardedIndex(FlatIndex):
         pool = self._pool
         self._calls = lambda specs: RayCalls(pool, specs)
 
-    def explain(self, *_: Any, **__: Any) -> NoReturn:
-        """Not of shards."""
-        raise TypeError("a sharded index is not explained: open a part of its codes as an Index, and explain that")
-
-    def add(self, codes: Any, ids: Any = None) -> NoReturn:
-        """Not here: in the collection."""
-        raise _read_only("add")
-
-    def remove(self, ids: Any, *, unknown: Any = "error") -> NoReturn:
-        """Not here: in the collection."""
-        raise _read_only("remove")
-
-    def clear(self) -> NoReturn:
-        """Not here: in the collection."""
-        raise _read_only("clear")
-
-    def merge(self, other: Any, *, duplicates: Any = "error") -> NoReturn:
-        """Not here: in the collection."""
-        raise _read_only("merge")
-
-    def save(self, file: Any) -> NoReturn:
-        """Not here: the collection or files hold the same codes."""
-        raise _read_only("save")
-
-    def to_bytes(self) -> NoReturn:
-        """Not here: the collection or files hold the same codes."""
-        raise _read_only("to_bytes")
-
-    def copy(self) -> NoReturn:  # type: ignore[override]
-        """Not of codes that are elsewhere."""
-        raise _read_only("copy")
-
     @property
     def ids(self) -> NDArray[Any]:
         """The ids of all codes in insertion order, as ``FlatIndex.ids``: they come to this process."""
@@ -376,9 +344,3 @@ class _Closed:
 
 def _find(place: Any) -> Source:
     return source.find(place)
-
-
-def _read_only(what: str) -> InputError:
-    return InputError(
-        f"{what}: a sharded index is for reading: open its collection with mode='a', commit there, and refresh() here"
-    )

@@ -107,6 +107,7 @@ RangeResult Tables::range_search(const Segment &codes, const uint8_t *queries, s
     const double began = timed ? thread_nanoseconds() : 0;
     scanned = udsph::range_search(codes, rows.data(), rest.size(), radius, allowed, threads, poll);
     if (timed) forecast_.add_scans(kind, rest.size(), thread_nanoseconds() - began);
+    if (rest.size() == n_queries) return scanned;  // they may be very many: a copy would take half as long again
   }
   RangeResult result;
   result.offsets.assign(n_queries + 1, 0);

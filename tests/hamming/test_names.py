@@ -124,7 +124,7 @@ def test_strings_come_in_every_array_that_holds_text():
         (["b", "x"], ValueError, "id 'b' is given twice or already in the index"),
         ([1, 2], TypeError, "ids are integers, the ids of this index are strings"),
         ([b"a", b"c"], TypeError, "must be integers or strings, got dtype"),
-        (np.array(["a", 3], object), TypeError, "must be integers or strings, got dtype object"),
+        (np.array(["a", 3], object), TypeError, "ids holds int and str; give ids of one kind"),
         (np.array([["a", "c"]]), ValueError, r"shape \(n,\)"),
         (None, ValueError, "has ids of its own"),
     ],

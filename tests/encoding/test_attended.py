@@ -68,3 +68,11 @@ def test_a_network_without_attention_says_why(model: UDSPH, scenes: Dataset) -> 
         model.attended("images", scenes.image)
     nothing = dataclasses.replace(scenes.image, values=scenes.image.values[:0])
     assert model.attended("image", nothing).weights.shape == (0, len(scenes.classes), 0)
+
+
+def test_a_network_that_was_trained_without_labels_says_so() -> None:
+    toy = make_dataset(("regions", "tokens"))
+    unlabelled = dataclasses.replace(toy, labels=np.zeros((len(toy.labels), 0), np.uint8), classes=())
+    model = UDSPH(**QUICK | {"epochs": 1}).fit(unlabelled, progress=False)
+    with pytest.raises(InputError, match="attends to no classes: it was trained without labels"):
+        model.attended("image", toy.image)

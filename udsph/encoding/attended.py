@@ -46,7 +46,7 @@ def attended(model: Model, name: str, modality: Modality, batch_size: int = 256)
     Raises
     ------
     InputError
-        If the network of the modality has no attention.
+        If the network of the modality has no attention, or was trained without classes.
     """
     network = getattr(model.pair, name).eval()
     if network.attention is None:
@@ -56,6 +56,8 @@ def attended(model: Model, name: str, modality: Modality, batch_size: int = 256)
             else "it was trained with attention=none; train with attention=label"
         )
         raise InputError(f"the {name} network has no attention: {why}")
+    if not network.classes:
+        raise InputError(f"the {name} network attends to no classes: it was trained without labels")
     n, classes, longest = len(modality), network.classes, 0
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for values, lengths in sequence(modality, np.arange(n), batch_size, model.device):

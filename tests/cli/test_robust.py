@@ -184,7 +184,7 @@ def test_codes_that_cannot_be_read_are_one_line(codes: Path) -> None:
     picture.write_bytes(b"MATLAB 5.0 MAT-file, Platform: PCWIN" + bytes(200))
     np.save(objects, np.array([{}, None]), allow_pickle=True)
     for path, said in (
-        (folder, "Is a directory"),
+        (folder, "is no collection"),
         (picture, "this is no .npy file"),
         (objects, "holds Python objects"),
         (codes.with_name("none.npy"), "No such file"),

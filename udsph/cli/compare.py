@@ -48,7 +48,7 @@ def compare(
         epochs=epochs,
         precision=precision,
     )
-    folder = ComparisonFolder(comparison, output, check_processes(processes or cores()))
+    folder = ComparisonFolder(comparison, output, check_processes(processes or cores(), least=1))
     epochs = folder.comparison.epochs
     for line in remarks(comparison.names, folder.dataset, epochs=epochs, chosen=not comparison.epochs):
         log.info(line)

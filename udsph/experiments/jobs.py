@@ -194,19 +194,21 @@ class Runner(Generic[J]):
         return []
 
 
-def check_processes(processes: Any) -> int | str:
+def check_processes(processes: Any, least: int = 0) -> int | str:
     """Return a number of processes, or "ray"; the command line has numbers as text.
 
     Raises
     ------
     InputError
-        It is another word, or less than 0.
+        It is another word, or less than ``least``; 0 stands for the process itself.
     """
     if isinstance(processes, str) and processes != RAY:
         if not processes.isdecimal():
             raise InputError(f"processes={processes}: expected a whole number, or {RAY}")
         processes = int(processes)
-    return processes if processes == RAY else check_int(processes, "processes", 0)
+        if processes < least:
+            raise InputError(f"processes={processes}: expected at least {least}, or {RAY}")
+    return processes if processes == RAY else check_int(processes, "processes", least)
 
 
 def claim(folder: Path, file: str, protocol: Mapping[str, Any], facts: Callable[[], Mapping[str, Any]] = dict) -> Row:

@@ -267,8 +267,9 @@ def check_ids(ids: Any, name: str = "ids") -> Wanted:
             return _checked_texts(values, name)
         if not all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
             names = " and ".join(sorted(kind.__name__ for kind in kinds))
+            mask = ", or a mask that says True or False of each code" if bool in kinds else ""
             raise TypeError(
-                f"{name} holds {names}; give ids of one kind"
+                f"{name} holds {names}; give ids of one kind{mask}"
                 if len(kinds) > 1
                 else f"{name} must be integers or strings, it holds {names}"
             )

@@ -10,7 +10,8 @@ package "$python" "hamming evaluation attention" $flags
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
 export LD_PRELOAD ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UDSPH_CFLAGS=$flags
 tests=("$python" -m pytest -q -p no:cacheprovider)
-hamming='not numba and not numpy and not doors and not faiss and not sklearn and not jit and not torch and not ctrl_c and not without_native and not beyond_32'
+# A fork beside threads that allocate can leave the sanitizer's own allocator locked in the child (GCC 12).
+hamming='not a_fork_while and not numba and not numpy and not doors and not faiss and not sklearn and not jit and not torch and not ctrl_c and not without_native and not beyond_32'
 slow_here='not without_memory and not grow_until and not half_precision and not very_many'
 slow_here="$slow_here and not crash_state and not whatever_call and not killed and not other_processes"  # files, not memory
 "${tests[@]}" tests/hamming -k "$hamming and $slow_here"

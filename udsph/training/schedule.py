@@ -22,7 +22,7 @@ def parameter_groups(module: nn.Module, config: Config) -> list[dict[str, Any]]:
     """Groups for an optimiser, each with its ``factor`` on the learning rate; frozen parameters are in none.
 
     Backbones, which others trained, learn slower. What looks at local parts learns faster: with the rate of the others
-    a third of the classes had not found what they look for by the end of a few hundred steps.
+    many classes had not found what they look for by the end of a few hundred steps.
     """
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
     for name, parameter in module.named_parameters():

@@ -98,6 +98,12 @@ CASES = {
         *("scenes", (32, 64, 16), 5, (*ATTENTION, "attention=none reading=true", "reading=false")),
         settings=SCENES,
     ),
+    # Other pairs than those on which the present form was chosen: nothing may be chosen on these.
+    "scenes-1000-others": Case(
+        "Scenes, 1,000 training pairs of another seed",
+        *("scenes", (64, 32), 3, ATTENTION),
+        settings=SCENES | {"seed": 1},
+    ),
     "scenes-1000-parts": Case(
         "Scenes, 1,000 training pairs: label network, matching of parts, adversary on features",
         *("scenes", (16,), 5),

@@ -1,11 +1,10 @@
 // What one GPU does at most: logic, counting of bits, shared memory, products of bits, reading of memory. One line of JSON.
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <vector>
+
+#include "gpu_seconds.h"
 
 namespace {
 
@@ -88,37 +87,10 @@ __global__ void read(const uint4 *from, int64_t n, uint32_t *out) {
   if (sum == 0x12345678) out[0] = sum;
 }
 
-void check(cudaError_t code) {
-  if (code == cudaSuccess) return;
-  std::fprintf(stderr, "%s\n", cudaGetErrorString(code));
-  std::exit(1);
-}
-
-// Median seconds of a launch, by events, after a warm-up.
-template <class Launch>
-double seconds(const Launch &launch) {
-  cudaEvent_t begin, end;
-  check(cudaEventCreate(&begin));
-  check(cudaEventCreate(&end));
-  std::vector<float> times;
-  for (int i = 0; i <= kRuns; i++) {
-    check(cudaEventRecord(begin));
-    launch();
-    check(cudaGetLastError());
-    check(cudaEventRecord(end));
-    check(cudaEventSynchronize(end));
-    float time;
-    check(cudaEventElapsedTime(&time, begin, end));
-    if (i > 0) times.push_back(time);
-  }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2] / 1e3;
-}
-
 template <class Work>
 double rate(int blocks, uint32_t *out) {
   const double operations = Work::kOperations * kRounds * kThreads * blocks;
-  return operations / seconds([&] { work<Work><<<blocks, kThreads>>>(out); });
+  return operations / seconds([&] { work<Work><<<blocks, kThreads>>>(out); }, kRuns);
 }
 
 }  // namespace
@@ -137,6 +109,6 @@ int main() {
               rate<Logic>(blocks, out));
   std::printf("\"popc\": %.4g, \"shared_words\": %.4g, \"bit_products\": %.4g, ", rate<Counting>(blocks, out),
               rate<Shared>(blocks, out), rate<Products>(blocks, out));
-  std::printf("\"read_bytes\": %.4g}\n", bytes / seconds([&] { read<<<blocks, kThreads>>>(memory, bytes / 16, out); }));
+  std::printf("\"read_bytes\": %.4g}\n", bytes / seconds([&] { read<<<blocks, kThreads>>>(memory, bytes / 16, out); }, kRuns));
   return 0;
 }

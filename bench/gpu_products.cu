@@ -5,21 +5,14 @@
 // pair is nearer than the limit where its sum is not negative.
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <vector>
+
+#include "gpu_seconds.h"
 
 namespace {
 
 enum : int { kThreads = 256, kQueries = 8192, kRuns = 5, kGroups = 8 };  // kGroups: eights of queries that a warp holds
-
-void check(cudaError_t code) {
-  if (code == cudaSuccess) return;
-  std::fprintf(stderr, "%s\n", cudaGetErrorString(code));
-  std::exit(1);
-}
 
 __global__ void fill(uint32_t *words, int64_t n, uint32_t seed) {
   for (int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; i < n; i += int64_t{gridDim.x} * blockDim.x) {
@@ -99,26 +92,6 @@ __global__ void __launch_bounds__(kThreads) by_products(const uint32_t *codes, i
   if (found != 0) atomicAdd(near, found);
 }
 
-template <class Launch>
-double seconds(const Launch &launch) {
-  cudaEvent_t begin, end;
-  check(cudaEventCreate(&begin));
-  check(cudaEventCreate(&end));
-  std::vector<float> times;
-  for (int i = 0; i <= kRuns; i++) {
-    check(cudaEventRecord(begin));
-    launch();
-    check(cudaGetLastError());
-    check(cudaEventRecord(end));
-    check(cudaEventSynchronize(end));
-    float time;
-    check(cudaEventElapsedTime(&time, begin, end));
-    if (i > 0) times.push_back(time);
-  }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2] / 1e3;
-}
-
 template <int Words>
 void compare(int64_t n, int limit, int processors) {
   uint32_t *codes, *queries;
@@ -140,7 +113,7 @@ void compare(int64_t n, int limit, int processors) {
         by_products<Words><<<parts, kThreads>>>(codes, n, queries, limit, near);
       }
     };
-    time[form] = seconds(launch);
+    time[form] = seconds(launch, kRuns);
     check(cudaMemcpy(&found[form], near, sizeof *near, cudaMemcpyDeviceToHost));
   }
   const double pairs = static_cast<double>(n) * kQueries;

@@ -2,13 +2,18 @@
 
     python bench/study.py --data /path/to/data --output DIR                     the published runs
     python bench/study.py --data ... --output DIR --cases wiki --seeds 1        some of them
-    python bench/study.py --output DIR --into docs/results.md                   write the tables of what was run
+    python bench/study.py --output DIR --into docs/results.md                   write the tables, and run nothing
 
 Every run is one file in ``DIR/rows``: the same command continues where it was interrupted, and a run that failed is
 tried again (``udsph.experiments.jobs``). Each process computes with one thread, unless OMP_NUM_THREADS says otherwise.
 
+A study takes longer than one sitting at one machine, so ``--into`` first puts what the tables need of the rows of DIR
+into ``bench/results/study.jsonl``, and makes the tables of all rows there. Rows of a model that has changed since are
+to be taken out by hand, or run again: a run's new row replaces its old one.
+
 A table gives the mean over the seeds, the standard deviation of a single run, and for each variant the paired t-test
-against the full model over the seeds that both have (mean of both directions, two-sided).
+against the full model, or against what the case names, over the seeds that both have (mean of both directions,
+two-sided), as it is and corrected by Holm for the tests of the table.
 """
 
 from __future__ import annotations
@@ -17,7 +22,6 @@ import argparse
 import dataclasses
 import functools
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -28,11 +32,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import processor
+from study_tables import keep, tables, write_into
 
 from udsph.data.directions import DIRECTIONS
 from udsph.errors import InputError
 from udsph.experiments import Runner, claim
-from udsph.files import beside, write_json, write_text
+from udsph.files import beside, write_json
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -58,8 +63,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "label_net=false pairwise=1 bit=1": {"label_net": False, "weight_pairwise": 1.0, "weight_bit": 1.0},
 }
 SETTINGS = "study.json"
-NDCG = "ndcg_linear@100"
-BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+KEPT = Path(__file__).parent / "results" / "study.jsonl"
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,14 @@ class Case:
     assembled: tuple[str, ...] = ()  # arguments of the place's assemble.py, which writes a file of features
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the dataset
     training: Mapping[str, Any] = field(default_factory=dict)
+    against: Mapping[str, str] = field(default_factory=dict)  # what a variant is compared with, if not with the full
 
 
 SCENES = {"pairs": 2000, "query": 500, "train": 1000}
 ATTENTION = ("full", "attention=none", "attention=uniform")
 GLOBAL = ("--image", "global", "--text", "minilm-mean")
 FEW = ("full", "labelled alone", "pairing", "pairing attention", "pairing attention quantise")
+EACH = {"pairing": "labelled alone", "pairing attention": "pairing", "full": "pairing attention"}
 CASES = {
     "wiki": Case("Wiki, LDA + TF-IDF text", "wiki", (64, 16), 5, variants=("full",), place="wiki"),
     # Feature vectors have no local parts, so attention has nothing to do unless something stands in for them.
@@ -114,6 +120,7 @@ CASES = {
         "Scenes, 1,000 training pairs, 100 of them with labels",
         *("scenes", (32,), 5, FEW),
         settings=SCENES | {"labelled": 100},
+        against=EACH,
     ),
     "flickr-grid": Case(
         "Flickr8k, EfficientNet-Lite0 cells and GloVe words",
@@ -123,6 +130,7 @@ CASES = {
         "Flickr8k, cells and words, a tenth of the labels",
         *("features", (32,), 5, FEW, "flickr8k-features", ("--image", "grid", "--text", "glove")),
         settings={"labelled": 579},
+        against=EACH,
     ),
     "flickr-grid-no-labels": Case(
         "Flickr8k, cells and words, without labels",
@@ -247,6 +255,10 @@ def conduct(
     return failed
 
 
+def rows_of(output: Path) -> list[dict[str, Any]]:
+    return Runner(output, Work(None, output, {})).rows()
+
+
 def check_rows_before(output: Path, extra: Mapping[str, str]) -> None:
     """Go on with a folder of the time before it kept its settings, if the rows that it holds were made with these."""
     if (output / SETTINGS).exists() or not (output / "rows").is_dir():
@@ -254,7 +266,7 @@ def check_rows_before(output: Path, extra: Mapping[str, str]) -> None:
     from udsph.training import Config
 
     wanted = dataclasses.asdict(Config.from_settings(dict(extra)))
-    for row in Runner(output, Work(None, output, extra)).rows():
+    for row in rows_of(output):
         for key in extra:
             if "training" in row and row["training"].get(key) != wanted[key]:
                 raise InputError(
@@ -269,97 +281,6 @@ def summary(row: Mapping[str, Any]) -> str:
         return "failed: " + row["error"].strip().splitlines()[-1]
     found = " ".join(f"{row['database'][direction]['map']:.4f}" for direction in DIRECTIONS)
     return f"{found} in {row['processor_seconds']:.0f} s of processor time"
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
-
-
-def tables(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: one table a case."""
-    good = [row for row in rows if "error" not in row]
-    pieces = [table_of(CASES[name], [row for row in good if row["case"] == name]) for name in CASES]
-    failed = [row for row in rows if "error" in row]
-    if failed:
-        pieces.append("Failed and left out: " + ", ".join(f"{r['case']} {r['variant']} {r['bits']}" for r in failed))
-    return "\n\n".join(piece for piece in pieces if piece) + "\n"
-
-
-def table_of(case: Case, rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line for each code length and variant."""
-    if not rows:
-        return ""
-    lines = [
-        "| bits | variant | seeds | I→T | T→I | I→T, test pairs | T→I, test pairs | mean | full minus this | p | "
-        "NDCG@100 | recall@10 of pairs | label to label | processor s |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for bits in sorted({row["bits"] for row in rows}, reverse=True):
-        by_variant = {
-            variant: {row["seed"]: row for row in rows if row["bits"] == bits and row["variant"] == variant}
-            for variant in VARIANTS
-        }
-        for variant, found in by_variant.items():
-            if found:
-                lines.append(line_of(bits, variant, found, by_variant["full"]))
-    machines = ", ".join(sorted({row["machine"] for row in rows}))
-    dates = sorted({row["date"] for row in rows})
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    first = rows[0]["database"]
-    size = f"{first['n_query']:,} queries, {first['n_database']:,} items, chance {first['chance']:.3f}"
-    return f"**{case.title}** ({size}; {when}; {machines})\n\n" + "\n".join(lines)
-
-
-def line_of(bits: int, variant: str, found: Mapping[int, Any], full: Mapping[int, Any]) -> str:
-    cells = [str(bits), f"`{variant}`" if variant != "full" else "full", str(len(found))]
-    for database in ("database", "query"):
-        cells += [spread([row[database][direction]["map"] for row in found.values()]) for direction in DIRECTIONS]
-    cells.append(spread([mean_map(row) for row in found.values()]))
-    both = sorted(set(found) & set(full)) if variant != "full" else []
-    differences = [mean_map(full[seed]) - mean_map(found[seed]) for seed in both]
-    cells += [f"{statistics.mean(differences):+.4f}" if differences else "", p_value(differences)]
-    for name in (NDCG, "pair_recall@10"):
-        values = [mean_of(row, name) for row in found.values()]
-        cells.append("" if None in values else spread([value for value in values if value is not None]))
-    ceilings = [row["database"]["label_to_label"] for row in found.values() if "label_to_label" in row["database"]]
-    cells.append(f"{statistics.mean(ceilings):.3f}" if ceilings else "")
-    cells.append(f"{statistics.mean(row['processor_seconds'] for row in found.values()):.0f}")
-    return "| " + " | ".join(cells) + " |"
-
-
-def mean_map(row: Mapping[str, Any]) -> float:
-    return statistics.mean(row["database"][direction]["map"] for direction in DIRECTIONS)
-
-
-def mean_of(row: Mapping[str, Any], name: str) -> float | None:
-    """A figure as the mean of both directions; None in rows of before it was measured."""
-    values = [row["database"][direction].get(name) for direction in DIRECTIONS]
-    return None if None in values else statistics.mean(values)
-
-
-def spread(values: Sequence[float]) -> str:
-    """``mean ± standard deviation of one value``; the value alone if there is one."""
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
-
-
-def p_value(differences: Sequence[float]) -> str:
-    """Of the paired t-test that the mean difference is zero; none for fewer than 3 pairs."""
-    if len(differences) < 3 or statistics.stdev(differences) == 0:
-        return ""
-    from scipy.stats import ttest_1samp
-
-    return f"{ttest_1samp(differences, 0).pvalue:.2g}"
-
-
-def write_into(page: Path, text: str) -> None:
-    """Put the tables between the page's two marks."""
-    content = page.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{page} has no lines '{BEGIN}' and '{END}'")
-    write_text(page, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
 def names(text: str) -> list[str]:
@@ -391,7 +312,10 @@ def main() -> None:
         if strange:
             parser.error(f"unknown '{strange[0]}'; known: {', '.join(known)}")
     if arguments.into is not None:
-        write_into(arguments.into, tables(Runner(arguments.output, Work(None, arguments.output, {})).rows()))
+        from udsph.training import Config
+
+        rows = keep(KEPT, rows_of(arguments.output), dataclasses.asdict(Config()))
+        write_into(arguments.into, tables(rows, CASES, VARIANTS))
         return
     cases = arguments.cases or [name for name, case in CASES.items() if arguments.data or case.place is None]
     if not arguments.data and any(CASES[name].place for name in cases):
@@ -402,7 +326,7 @@ def main() -> None:
         failed = conduct(wanted, arguments.output, arguments.data, arguments.processes, extra)
     except InputError as error:
         sys.exit(str(error))
-    print("\n" + tables(Runner(arguments.output, Work(None, arguments.output, {})).rows()))
+    print("\n" + tables(rows_of(arguments.output), CASES, VARIANTS))
     sys.exit(1 if failed else 0)
 
 

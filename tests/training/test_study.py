@@ -26,6 +26,16 @@ def study(monkeypatch: pytest.MonkeyPatch):
     return module
 
 
+@pytest.fixture
+def shown(study):
+    """The tables, as the study imports them."""
+    return importlib.import_module("study_tables")
+
+
+def tables(study, rows) -> str:
+    return study.tables(rows, study.CASES, study.VARIANTS)
+
+
 def row(run, image: float, text: float) -> dict:
     metrics = {"image_to_text": {"map": image}, "text_to_image": {"map": text}, "chance": 0.111,
                "label_to_label": 1.0, "n_query": 693, "n_database": 2173}  # fmt: skip
@@ -56,7 +66,7 @@ def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp
     assert study.conduct(wanted, tmp_path, None, 0, {}) == 2
     assert made == wanted
     assert sum("error" in found for found in rows_in(study, tmp_path)) == 2
-    assert "Failed and left out: wiki" in study.tables(rows_in(study, tmp_path))
+    assert "Failed and left out: wiki" in tables(study, rows_in(study, tmp_path))
     assert study.conduct(wanted, tmp_path, None, 0, {}) == 0
     assert made[4:] == [run for run in wanted if run.seed == 1], "only what was missing"
     assert not any("error" in found for found in rows_in(study, tmp_path))
@@ -72,7 +82,7 @@ def test_a_run_trains_scores_and_stands_in_the_table(study, tmp_path):
     (row,) = rows_in(study, tmp_path / "out")
     assert row["training"]["epochs"] == 1 and row["training"]["bits"] == 8 and row["processor_seconds"] > 0
     assert row["machine"].endswith("CPUs") and 0 < row["query"]["image_to_text"]["map"] <= 1
-    assert "**Tiny** (8 queries, 32 items" in study.tables([row])
+    assert "**Tiny** (8 queries, 32 items" in tables(study, [row])
 
 
 def old_row(study, folder: Path, run, **more) -> None:
@@ -102,27 +112,63 @@ def test_the_table_gives_mean_spread_and_paired_significance(study):
         for variant, seeds in (("full", full), ("attention=none", other))
         for seed, found in seeds.items()
     ]
-    lines = study.tables(rows).splitlines()
+    lines = tables(study, rows).splitlines()
     first, second = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[-2:])
     assert first[:3] == ["16", "full", "3"] and first[3] == "0.410 ± 0.010" and first[8] == ""
     means = [[(a + b) / 2 for a, b in seeds.values()] for seeds in (full, other)]
     difference = sum(means[0]) / 3 - sum(means[1]) / 3
-    assert second[1] == "`attention=none`" and second[8] == f"{difference:+.4f}"
-    assert second[9] == f"{ttest_rel(*means).pvalue:.2g}"
+    assert second[1] == "`attention=none`" and second[8:10] == ["full minus this", f"{difference:+.4f}"]
+    assert second[10:12] == [f"{ttest_rel(*means).pvalue:.2g}"] * 2, "one test: nothing to correct for"
 
 
 def test_only_seeds_that_both_have_are_compared(study):
     rows = [row(study.Run("wiki", "full", 16, seed), 0.5, 0.5) for seed in (0, 1)]
     rows += [row(study.Run("wiki", "label_net=false", 16, seed), 0.4, 0.4) for seed in (1, 2)]
-    cells = study.tables(rows).splitlines()[-1].split("|")
-    assert cells[9].strip() == "+0.1000" and cells[10].strip() == "", "no test on one pair"
+    cells = tables(study, rows).splitlines()[-1].split("|")
+    assert cells[10].strip() == "+0.1000" and cells[11].strip() == "", "no test on one pair"
 
 
-def test_the_tables_go_between_the_marks_of_the_page(study, tmp_path):
+def test_a_step_is_compared_with_the_one_before_it_and_the_tests_are_corrected(study, shown):
+    maps = {"labelled alone": 0.5, "pairing": 0.6, "pairing attention": 0.64, "full": 0.65}
+    rows = [
+        row(study.Run("scenes-100-labels", variant, 32, seed), value + noise, value + noise)
+        for k, (variant, value) in enumerate(maps.items())
+        for seed, noise in enumerate(np.random.default_rng(k).normal(0, 0.01, 4))
+    ]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in tables(study, rows).splitlines()[4:]]
+    cells = {line[1].strip("`"): line for line in lines}
+    assert cells["full"][8] == "this minus `pairing attention`" and cells["labelled alone"][8] == "full minus this"
+    for variant, other in (("pairing", "labelled alone"), ("full", "pairing attention")):
+        a, b = ([shown.mean_map(r) for r in rows if r["variant"] == name] for name in (variant, other))
+        assert cells[variant][9] == f"{np.mean(a) - np.mean(b):+.4f}"
+        assert cells[variant][10] == f"{ttest_rel(a, b).pvalue:.2g}"
+    plain, corrected = ([float(line[k]) for line in lines] for k in (10, 11))
+    least = min(plain)
+    assert corrected[plain.index(least)] == pytest.approx(4 * least, rel=0.06) and corrected != plain
+
+
+def test_rows_are_kept_from_one_folder_to_the_next(study, shown, tmp_path):
+    path, wanted = tmp_path / "study.jsonl", list(study.runs_of(["wiki"], ["full"], [16], 2))
+    first, second = ({**row(run, 0.4, 0.8), "training": {"bits": 16, "epochs": 9}} for run in wanted)
+    defaults = {"bits": 64, "epochs": 9}
+    assert shown.keep(path, [second], defaults) == [second | {"training": {"bits": 16}}]
+    both = shown.keep(path, [first, {**row(wanted[1], 0, 0), "error": "no luck"}], defaults)
+    assert [found["seed"] for found in both] == [0, 1] and tables(study, both) == tables(study, [first, second])
+    again = {**first, "processor_seconds": 20.0}
+    assert shown.keep(path, [again], defaults)[0]["processor_seconds"] == 20.0, "in the place of the old one"
+
+
+def test_what_is_kept_in_the_repository_is_what_the_page_shows(study, shown):
+    rows = shown.kept(study.KEPT)
+    page = (SCRIPT.parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert rows and f"{shown.BEGIN}\n\n{tables(study, rows)}\n{shown.END}" in page
+
+
+def test_the_tables_go_between_the_marks_of_the_page(shown, tmp_path):
     page = tmp_path / "results.md"
-    page.write_text(f"above\n{study.BEGIN}\nold\n{study.END}\nbelow\n", encoding="utf-8")
-    study.write_into(page, "new\n")
-    assert page.read_text(encoding="utf-8") == f"above\n{study.BEGIN}\n\nnew\n\n{study.END}\nbelow\n"
+    page.write_text(f"above\n{shown.BEGIN}\nold\n{shown.END}\nbelow\n", encoding="utf-8")
+    shown.write_into(page, "new\n")
+    assert page.read_text(encoding="utf-8") == f"above\n{shown.BEGIN}\n\nnew\n\n{shown.END}\nbelow\n"
     page.write_text("nothing", encoding="utf-8")
     with pytest.raises(SystemExit, match="has no lines"):
-        study.write_into(page, "new\n")
+        shown.write_into(page, "new\n")

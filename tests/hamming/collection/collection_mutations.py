@@ -1,12 +1,31 @@
-"""Files of collections that are not what they should be, under checksums that are."""
+"""Files of collections that are not what they should be, under checksums that are.
 
+As a program it makes as many as it is told, which takes longer than a test may:
+``python tests/hamming/collection/collection_mutations.py --count 1000000``; ``tests/native/sanitize.sh`` does so under
+sanitizers.
+"""
+
+import argparse
+import contextlib
+import ctypes
 import json
+import random
+import shutil
 import struct
+import sys
+import tempfile
+import time
+import traceback
+import weakref
 import zlib
+from pathlib import Path
 
 import numpy as np
+from collection_helpers import codes_of
 
-from udsph.hamming.collection import container
+from udsph import hamming
+from udsph.hamming import FormatError, backend
+from udsph.hamming.collection import Collection, container, segment_file
 
 HEADER = (
     "magic",
@@ -114,6 +133,8 @@ def mutated(data, chance):
     if what == "cut":
         return data[: chance.randrange(len(data))] + bytes(chance.choice([0, 0, 100])), None, None
     parts = Parts(data)
+    if chance.random() < 0.3:
+        parts.header["chunk"] = 4096  # the files here are too small to have several chunks of a mebibyte
     if what == "header":
         field = chance.choice(HEADER[1:-1])
         value = parts.header[field]
@@ -185,3 +206,181 @@ def _text(values, chance):
         at[key] = chance.choice(VALUES)
     text = json.dumps(values).encode()
     return text if chance.random() < 0.95 else chance.choice([text[:-1], text + b"x", b"[" * 100_000, b"\xff", b""])
+
+
+FORMS = ("positions", "integers", "strings", "own", "repeated", "tables", "distinct")
+
+
+def make(path, form="strings", bits=20, first=3000, n=3100):
+    """Two files, codes removed from both.
+
+    form : of ids, "own" those that closed up; "tables" and "distinct" (with equal codes) are called by position
+    """
+    with Collection.create(path, bits, multi=form == "repeated", durability="none") as writer:
+        for begin, end in ((0, first), (first, n)):
+            numbers = np.arange(begin, end)
+            ids = {"integers": 3 * numbers, "strings": [f"né {n}" for n in numbers], "repeated": numbers // 3}.get(form)
+            writer.add(codes_of(numbers // 3 if form == "distinct" else numbers, bits), ids)
+            writer.commit()
+            if begin == 0 and form in ("tables", "distinct"):
+                writer.kind = "multi"
+                writer.compact(tables=True)
+                assert backend.name() != "native" or writer.stats()["codes_in_tables"] == first // 512 * 512
+            if begin == 0 and form == "own":
+                writer.remove([7])
+                writer.compact()
+        writer.remove(writer.ids[[5, -20]])
+    assert len(segments(path)) == 2
+    return path
+
+
+def segments(path):
+    """Files of codes, the largest first."""
+    return sorted(path.glob("*.segment"), key=lambda file: -file.stat().st_size)
+
+
+def manifest(path):
+    (file,) = path.glob("*.manifest")
+    return file
+
+
+def rewrite_manifest(path, change):
+    """Change the values of the manifest under right checksums."""
+    parts = Parts(manifest(path).read_bytes())
+    values = json.loads(parts.section("manifest"))
+    change(values)
+    parts.replace("manifest", json.dumps(values).encode())
+    manifest(path).write_bytes(parts.joined()[0])  # read, not mapped
+
+
+def rewrite_segment(path, file, data, mark, size):
+    """Replace a file of codes, and let the manifest know it."""
+    file.write_bytes(data)
+
+    def change(values):
+        for entry in values["segments"]:
+            if entry["file"] == file.name:
+                entry.update(mark=mark, size=size)
+
+    rewrite_manifest(path, change)
+
+
+def use(collection):
+    """Do what can be done with a collection, and hold its answers against its own codes."""
+    ids, n = collection.ids, len(collection)
+    assert len(ids) == n
+    collection.stats()
+    if n:
+        rows = collection.reconstruct(ids) if not collection.multi else codes_of(range(3), collection.bits)
+        queries = rows[:3]
+        near, found = collection.search(queries, 5)
+        if not collection.multi:
+            known = [None if id is None or id == -1 else id for id in found[0].tolist()]
+            back = collection.reconstruct([id for id in known if id is not None])
+            truth = hamming.distances(queries[:1], back, bits=collection.bits, bitorder=collection.bitorder)[0]
+            np.testing.assert_array_equal(near[0][: len(truth)], truth)
+        assert (np.diff(near, axis=1) >= 0).all()
+        collection.range_search(queries, 2)
+        collection.search(queries, 3, where=ids[:2] if not collection.multi else None)
+        assert ids[0] in collection
+
+
+def try_mutated(path, form, rounds, chance, bits=20):
+    """Damage a file of a collection time and again; returns how often it was refused. Anything else is an exception."""
+    make(path, form, bits, first=530, n=570)
+    kept = {file: file.read_bytes() for file in [manifest(path), *segments(path)]}
+    targets, refused = list(kept), 0
+    for _ in range(rounds):
+        target = chance.choice(targets)
+        data, mark, size = mutated(kept[target], chance)
+        target.unlink()  # the maps of the last round stay as they are
+        known = target.suffix == ".segment" and mark is not None and chance.random() < 0.9
+        if known:
+            rewrite_segment(path, target, data, mark, size)
+        else:
+            target.write_bytes(data)
+        opened = None
+        try:
+            opened = Collection.open(path)
+            opened.verify()
+        except FormatError as error:
+            refused += 1
+            assert str(path) in str(error) or "generation" in str(error), error
+            if opened is not None:
+                with contextlib.suppress(ValueError, IndexError, AssertionError, MemoryError):
+                    use(opened)  # contents that differ from their checksums
+        else:
+            use(opened)
+            if chance.random() < 0.25:
+                with Collection.open(path, "a", durability="none") as writer:
+                    writer.compact()
+                    use(writer)
+                    assert len(Collection.open(path, verify=True)) == len(opened)
+                for file in path.iterdir():
+                    file.unlink()
+        for file, content in kept.items():
+            if file == target or (known and file.suffix == ".manifest") or not file.exists():
+                file.unlink(missing_ok=True)
+                file.write_bytes(content)
+    return refused
+
+
+class Apart:
+    """The image of a file of which every part is handed out in memory of its own, aligned and not a byte longer.
+
+    So a sanitizer sees what is read beyond a section, which in a map is another section's.
+    """
+
+    def __init__(self, image):
+        self._image, self._of_c = image, ctypes.CDLL(None)
+
+    def __len__(self):
+        return len(self._image)
+
+    def __getitem__(self, part):
+        found = self._image[part]
+        if not len(found):
+            return found
+        place = ctypes.c_void_p()
+        if self._of_c.posix_memalign(ctypes.byref(place), ctypes.c_size_t(64), ctypes.c_size_t(len(found))):
+            raise MemoryError
+        memory = (ctypes.c_uint8 * len(found)).from_address(place.value)
+        weakref.finalize(memory, self._of_c.free, place)
+        copy = np.frombuffer(memory, np.uint8)
+        copy[:] = found
+        copy.flags.writeable = False
+        return copy
+
+
+def main():
+    """Mutate files of every form and say how many were made; ends with 1 where one did what it should not."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--count", type=int, default=10_000, help="mutations")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so many seconds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--apart", action="store_true", help="give every section of a file memory of its own")
+    options = parser.parse_args()
+    if options.apart:
+        mapped = segment_file.storage.mapped
+        segment_file.storage.mapped = lambda file, size: Apart(mapped(file, size))
+    begin, done, refused, wrong, number = time.monotonic(), 0, 0, 0, 0
+    while done < options.count and time.monotonic() - begin < options.seconds:
+        form, bits = FORMS[number % len(FORMS)], (20, 64, 136)[number // len(FORMS) % 3]
+        name, rounds = f"{options.seed}-{number}", min(500, options.count - done)
+        folder = Path(tempfile.mkdtemp())
+        try:
+            refused += try_mutated(folder / "c", form, rounds, random.Random(name), bits)
+            done += rounds
+        except Exception:  # the next ones are tried all the same
+            traceback.print_exc()
+            print(f"wrong: {form}, {bits} bits, seed {name}", flush=True)
+            wrong += 1
+        finally:
+            shutil.rmtree(folder)
+        number += 1
+        print(f"{done} mutations, {refused} refused, {wrong} wrong, {time.monotonic() - begin:.0f} s", flush=True)
+    return wrong > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,5 @@
 """Damaged, truncated, missing, foreign and later files: an error that names the file, or right answers."""
 
-import contextlib
-import json
 import os
 import random
 import shutil
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from collection_helpers import codes_of, same
-from collection_mutations import Parts, mutated
+from collection_mutations import Parts, make, manifest, rewrite_manifest, rewrite_segment, segments, try_mutated, use
 
 from udsph import hamming
 from udsph.hamming import FormatError
@@ -18,109 +16,6 @@ from udsph.hamming.collection import Collection, handle
 
 ROUNDS = int(os.environ.get("UDSPH_COLLECTION_ROUNDS", "1"))
 STORED = Path(__file__).parent.parent / "stored"
-
-
-def make(path, form="strings", bits=20):
-    """Two files, codes removed from both."""
-    with Collection.create(path, bits, durability="none") as writer:
-        for begin, end in ((0, 3000), (3000, 3100)):
-            numbers = range(begin, end)
-            ids = {"integers": [3 * n for n in numbers], "strings": [f"né {n}" for n in numbers]}.get(form)
-            writer.add(codes_of(numbers, bits), ids)
-            writer.commit()
-            if form == "tables" and begin == 0:
-                writer.kind = "multi"
-                writer.compact(tables=True)
-        writer.remove(writer.ids[[5, 3050]])
-    assert len(segments(path)) == 2
-    return path
-
-
-def segments(path):
-    """Files of codes, the largest first."""
-    return sorted(path.glob("*.segment"), key=lambda file: -file.stat().st_size)
-
-
-def manifest(path):
-    (file,) = path.glob("*.manifest")
-    return file
-
-
-def rewrite_manifest(path, change):
-    """Change the values of the manifest under right checksums."""
-    parts = Parts(manifest(path).read_bytes())
-    values = json.loads(parts.section("manifest"))
-    change(values)
-    parts.replace("manifest", json.dumps(values).encode())
-    manifest(path).write_bytes(parts.joined()[0])  # read, not mapped
-
-
-def rewrite_segment(path, file, data, mark, size):
-    """Replace a file of codes, and let the manifest know it."""
-    file.write_bytes(data)
-
-    def change(values):
-        for entry in values["segments"]:
-            if entry["file"] == file.name:
-                entry.update(mark=mark, size=size)
-
-    rewrite_manifest(path, change)
-
-
-def use(collection):
-    """Do what can be done with a collection, and hold its answers against its own codes."""
-    ids, n = collection.ids, len(collection)
-    assert len(ids) == n
-    collection.stats()
-    if n:
-        rows = collection.reconstruct(ids) if not collection.multi else codes_of(range(3), collection.bits)
-        queries = rows[:3]
-        near, found = collection.search(queries, 5)
-        if not collection.multi:
-            known = [None if id is None or id == -1 else id for id in found[0].tolist()]
-            back = collection.reconstruct([id for id in known if id is not None])
-            truth = hamming.distances(queries[:1], back, bits=collection.bits, bitorder=collection.bitorder)[0]
-            np.testing.assert_array_equal(near[0][: len(truth)], truth)
-        assert (np.diff(near, axis=1) >= 0).all()
-        collection.range_search(queries, 2)
-        collection.search(queries, 3, where=ids[:2] if not collection.multi else None)
-        assert ids[0] in collection
-
-
-def try_mutated(path, form, rounds, chance):
-    """Damage a file of a collection time and again; returns how often it was refused. Anything else is an exception."""
-    make(path, form)
-    kept = {file: file.read_bytes() for file in [manifest(path), *segments(path)]}
-    targets, refused = list(kept), 0
-    for _ in range(rounds):
-        target = chance.choice(targets)
-        data, mark, size = mutated(kept[target], chance)
-        target.unlink()  # the maps of the last round stay as they are
-        if target.suffix == ".segment" and mark is not None and chance.random() < 0.9:
-            rewrite_segment(path, target, data, mark, size)
-        else:
-            target.write_bytes(data)
-        try:
-            opened = Collection.open(path, verify=True)
-        except FormatError as error:
-            refused += 1
-            assert str(path) in str(error) or "generation" in str(error), error
-            with contextlib.suppress(ValueError, IndexError, AssertionError, MemoryError):
-                use(Collection.open(path))  # contents that were never compared with their checksums
-        else:
-            use(opened)
-            if chance.random() < 0.25:
-                with Collection.open(path, "a", durability="none") as writer:
-                    writer.compact()
-                    use(writer)
-                    assert len(Collection.open(path, verify=True)) == len(opened)
-        for file in set(path.iterdir()) - set(targets):
-            file.unlink()
-        for file, content in kept.items():
-            if not file.exists() or file == target or file.suffix == ".manifest":
-                file.unlink(missing_ok=True)
-                file.write_bytes(content)
-    return refused
 
 
 @pytest.mark.parametrize("form", ["positions", "integers", "strings", "tables"])

@@ -181,6 +181,19 @@ def test_bad_items_are_counted_or_stop(folder):
         data.load("coco", folder, on_error="stop")
 
 
+def test_categories_of_one_name_are_one_class_and_that_is_said(folder):
+    before = data.load("coco", folder)
+
+    def twice(content):
+        content["categories"].append({**content["categories"][0], "id": 991})
+
+    change(folder, "train2017", "instances", twice)
+    coco = data.load("coco", folder)
+    name = before.classes[0]
+    assert coco.classes == before.classes and not any("are called" in note for note in before.notes)
+    assert f"instances_train2017.json: several categories are called {name!r}; they are one class" in coco.notes
+
+
 def test_single_empty_captions_and_annotations_of_unlisted_images_are_named(folder):
     def spoil(content):
         content["annotations"][0]["caption"] = " "  # of image 7

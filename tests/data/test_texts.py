@@ -54,8 +54,8 @@ def test_what_is_cut_off_is_counted():
     found = tokens(["a a a a", "a a", "b"], train=[0, 1], longest=3, problems=problems)
     np.testing.assert_array_equal(found.lengths, [3, 2, 0])
     assert problems.notes() == (
-        "1 texts have more than 3 words; only the first 3 are read (longest)",
-        "1 texts have no word of the vocabulary (items 2)",
+        "texts with more than 3 words: 1; only the first 3 are read (longest)",
+        "texts without a word of the vocabulary: 1 (items 2)",
     )
     assert tokens(["a a b b c c"], train=[0], vocabulary=2).vocabulary == ("<padding>", "a", "b")
 

@@ -79,8 +79,8 @@ def test_texts_of_which_words_are_not_read_are_remarked_on(
     word = scenes.text.vocabulary[1]
     model.encode_text(["zzz", "qqq", " ".join([word] * (model.inputs.longest + 1)), word])
     assert [record.getMessage() for record in caplog.records] == [
-        f"1 texts have more than {model.inputs.longest} known words; the first ones are read",
-        "2 texts have no word of the vocabulary; they share one code",
+        f"texts with more than {model.inputs.longest} known words: 1; the first ones are read",
+        "texts without a word of the vocabulary: 2; they share one code",
     ]
     assert {record.name.partition(".")[0] for record in caplog.records} == {"udsph"}
 

@@ -78,7 +78,7 @@ def test_bad_lines_stop_or_are_left_out(model, scenes, tmp_path):
     tally = encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text", on_error="skip")
     assert (tmp_path / "c.items.txt").read_text().split() == ["1", "4", "5"]
     assert tally.left_out[1].startswith("t.txt, line 3, is not utf-8")
-    assert tally.remarks == ["1 texts have no word of the vocabulary; they share one code"]
+    assert tally.remarks == ["texts without a word of the vocabulary: 1; they share one code"]
     again = encode_file(
         model, tmp_path / "t.txt", tmp_path / "d.npy", modality="text", on_error="skip", encoding="latin-1"
     )
@@ -94,7 +94,7 @@ def test_longer_texts_are_cut_as_in_training(model, scenes, tmp_path):
     tally = encode_file(model, tmp_path / "t.txt", tmp_path / "c.npy", modality="text")
     codes = np.load(tmp_path / "c.npy")
     np.testing.assert_array_equal(codes[0], codes[1])
-    assert tally.remarks == [f"1 texts have more than {longest} known words; the first ones are read"]
+    assert tally.remarks == [f"texts with more than {longest} known words: 1; the first ones are read"]
 
 
 def test_an_array_is_read_in_pieces(model, scenes, tmp_path):

@@ -20,11 +20,12 @@ pytest.importorskip("matplotlib", reason="matplotlib, of the extra report, is no
 from PIL import Image
 
 from udsph.evaluation import evaluate
+from udsph.report.attended import looked_at
 from udsph.report.content import Item
 from udsph.report.curves import prevalence
 from udsph.report.markup import Html, h, join
 from udsph.report.page import write_report
-from udsph.report.pictures import data_uri, item, looked_at
+from udsph.report.pictures import data_uri, item
 from udsph.report.tabular import Cell, mark_best, table
 
 from .pages import HOSTILE, Element, Page, example, rows_of, subject

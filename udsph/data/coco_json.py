@@ -60,7 +60,10 @@ def read_annotations(path: Path, problems: Problems) -> Annotations:
             continue
         if identity in categories:
             problems.leave_out("the category id is repeated; its last entry counts", f"{path.name}: {identity}")
-        categories[identity] = composed(name.strip())
+        name = composed(name.strip())
+        if any(name == known for other, known in categories.items() if other != identity):
+            problems.remark(f"{path.name}: several categories are called {name!r}; they are one class")
+        categories[identity] = name
     annotations: dict[Any, tuple[Identity, dict[str, Any]]] = {}
     for number, (identity, entry) in enumerate(_entries(content, "annotations", "image_id", path, problems)):
         own = identity_of(entry.get("id"))

@@ -138,11 +138,11 @@ def _rows(
     placed = placed[placed > 0]
     cut = int((lengths > longest).sum())
     if cut:
-        problems.remark(f"{cut:,} texts have more than {longest} words; only the first {longest} are read (longest)")
+        problems.remark(f"texts with more than {longest} words: {cut:,}; only the first {longest} are read (longest)")
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         listed = ", ".join(map(str, empty[:NAMED].tolist())) + (", ..." if len(empty) > NAMED else "")
-        problems.remark(f"{len(empty):,} texts have no word of the vocabulary (items {listed})")
+        problems.remark(f"texts without a word of the vocabulary: {len(empty):,} (items {listed})")
     firsts, lengths = known[starts], np.minimum(lengths, longest)
     values = np.zeros((len(starts), max(1, int(lengths.max(initial=1)))), np.int32)
     for column in range(values.shape[1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,17 @@ class Inputs:
             raise InputError(f"{where} does not describe the preparation of raw items")
         return made
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each word stands in the vocabulary: built once, since a stream of texts comes in many pieces."""
+        return {word: position for position, word in enumerate(self.vocabulary) if position}
+
     def tokens(self, texts: Sequence[str]) -> tuple[Modality, int, int]:
         """Texts as the model reads them, how many were cut to ``longest`` words, and how many have no known word."""
         if not self.vocabulary:
             raise InputError("the model has no vocabulary: it takes arrays as it was trained on, not texts")
         split = splitter(self.words)
-        place = {word: position for position, word in enumerate(self.vocabulary) if position}
+        place = self._places
         values = np.zeros((len(texts), max(1, self.longest)), np.int32)
         lengths = np.zeros(len(texts), np.int32)
         cut = 0
@@ -81,7 +87,7 @@ class Inputs:
         """What is worth knowing of texts of which so many were cut, and so many have no known word."""
         found = []
         if cut:
-            found.append(f"{cut:,} texts have more than {self.longest} known words; the first ones are read")
+            found.append(f"texts with more than {self.longest} known words: {cut:,}; the first ones are read")
         if unknown:
-            found.append(f"{unknown:,} texts have no word of the vocabulary; they share one code")
+            found.append(f"texts without a word of the vocabulary: {unknown:,}; they share one code")
         return found

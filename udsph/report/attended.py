@@ -14,6 +14,7 @@ from udsph.report.frames import OPEN, QUERY, fonts_for, frame
 from udsph.report.texts import one_line
 
 LONGEST, MOST_WORDS, A_LINE = 14, 32, 22  # characters of a word, words of a text, characters of a line
+DIM = 0.28  # of the light of what a class did not look at, which has no colour either
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,7 @@ def _draw(axis: Any, item: Looks, weights: np.ndarray | None, fonts: list[str]) 
     if not isinstance(item.shown, np.ndarray):
         _draw_words(axis, item.shown, weights, fonts)
         return
-    axis.imshow(item.shown)
-    if weights is not None and item.grid is not None:
-        height, width = np.shape(item.shown)[:2]
-        looked = shades(weights).reshape(item.grid)
-        axis.imshow(np.ones_like(looked), cmap="gray", vmin=0, vmax=1, alpha=0.85 * (1 - looked),
-                    extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")  # fmt: skip
+    axis.imshow(item.shown if weights is None or item.grid is None else looked_at(item.shown, weights, item.grid))
 
 
 def _draw_words(axis: Any, words: Sequence[str], weights: np.ndarray | None, fonts: list[str]) -> None:
@@ -96,6 +92,16 @@ def _draw_words(axis: Any, words: Sequence[str], weights: np.ndarray | None, fon
                   family=fonts, bbox=ground, clip_on=True)  # fmt: skip
         column += len(word) + 1
     axis.set_box_aspect(1)
+
+
+def looked_at(pixels: np.ndarray, weights: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """A picture with its light and colour where a class looked, the darker and greyer the less it did."""
+    height, width = pixels.shape[:2]
+    strength = shades(weights).reshape(grid)
+    rows, columns = np.arange(height) * grid[0] // height, np.arange(width) * grid[1] // width
+    lit = strength[rows][:, columns, None]
+    grey = DIM * pixels.mean(axis=2, keepdims=True)
+    return np.round(lit * pixels + (1 - lit) * grey).astype(np.uint8)
 
 
 def shades(weights: np.ndarray) -> np.ndarray:

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from udsph.errors import MissingExtra
-from udsph.report.attended import MOST_WORDS, Looks, shades
+from udsph.report.attended import MOST_WORDS, Looks, looked_at, shades
 from udsph.report.content import Answer, Example, Item
 from udsph.report.markup import Html, h
 from udsph.report.texts import one_line
 
 LONGEST_SIDE, LOOK_SIDE = 160, 112  # pixels of a picture, and of one that shows where a class looked
 LONGEST_TEXT, LONGEST_NAME = 200, 40  # characters shown of a caption, and of the name of a class
-DIM = 0.28  # of the light of what a class did not look at, which has no colour either
 SURE = 4  # classes of which it is shown where they looked
 
 
@@ -37,16 +36,6 @@ def data_uri(pixels: np.ndarray, longest: int = LONGEST_SIDE) -> str:
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def looked_at(pixels: np.ndarray, weights: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """A picture with its light and colour where a class looked, the darker and greyer the less it did."""
-    height, width = pixels.shape[:2]
-    strength = shades(weights).reshape(grid)
-    rows, columns = np.arange(height) * grid[0] // height, np.arange(width) * grid[1] // width
-    lit = strength[rows][:, columns, None]
-    grey = DIM * pixels.mean(axis=2, keepdims=True)
-    return np.round(lit * pixels + (1 - lit) * grey).astype(np.uint8)
 
 
 def item(shown: Item) -> Html:

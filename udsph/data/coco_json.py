@@ -52,7 +52,8 @@ def read_annotations(path: Path, problems: Problems) -> Annotations:
         if identity in images:
             problems.leave_out("the image id is repeated; its last entry counts", f"{path.name}: {identity}")
         images[identity] = entry
-    categories = {}
+    categories: dict[Identity, str] = {}
+    names: set[str] = set()
     for identity, entry in _entries(content, "categories", "id", path, problems):
         name = entry.get("name")
         if not isinstance(name, str) or not name.strip():
@@ -61,9 +62,10 @@ def read_annotations(path: Path, problems: Problems) -> Annotations:
         if identity in categories:
             problems.leave_out("the category id is repeated; its last entry counts", f"{path.name}: {identity}")
         name = composed(name.strip())
-        if any(name == known for other, known in categories.items() if other != identity):
+        if name in names and categories.get(identity) != name:
             problems.remark(f"{path.name}: several categories are called {name!r}; they are one class")
         categories[identity] = name
+        names.add(name)
     annotations: dict[Any, tuple[Identity, dict[str, Any]]] = {}
     for number, (identity, entry) in enumerate(_entries(content, "annotations", "image_id", path, problems)):
         own = identity_of(entry.get("id"))

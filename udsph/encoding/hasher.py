@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping
@@ -89,7 +90,8 @@ class Hasher:
         images
             For a model of pixels a list of paths, PIL images and arrays ``(height, width, 3)``, 0 to 255, or one array
             ``(n, height, width, 3)``: of any size, they are read and resized as in training. For a model of features
-            an array of such. A :class:`~udsph.data.Modality` of the same kind for either.
+            an array of such; also pictures, if ``udsph extract`` made the features of the training: they go through
+            the same extractor. A :class:`~udsph.data.Modality` of the same kind for either.
         batch_size
             Items that pass through the network at once.
         precision
@@ -119,7 +121,8 @@ class Hasher:
         ----------
         texts
             For a model of words a list of texts, which are split and looked up as in training, or token numbers
-            ``(n, words)``. For a model of features an array of such. A :class:`~udsph.data.Modality` for either.
+            ``(n, words)``. For a model of features an array of such, or, after ``udsph extract``, texts. A
+            :class:`~udsph.data.Modality` for either.
         """
         return self._encode("text", texts, batch_size, precision)
 
@@ -150,7 +153,9 @@ class Hasher:
         if name not in MODALITIES:
             raise InputError(f"name={name!r}: expected {' or '.join(MODALITIES)}")
         modality, _ = as_modality(items, name, self.model.spec(name), self.inputs)
-        return attended(self.model, name, modality, batch_size)
+        found = attended(self.model, name, modality, batch_size)
+        grid = self.inputs.extractors.grid if name == "image" else None
+        return found if found.grid is not None or grid is None else dataclasses.replace(found, grid=grid)
 
     def codes_of(self, name: str, modality: Modality, batch_size: int = 256, precision: str = "32-true") -> np.ndarray:
         """Codes of rows that :func:`udsph.encoding.items.as_modality` gave, without remarks."""
@@ -167,7 +172,7 @@ class Hasher:
         """Code length, what each network takes, and the training data: a line each."""
         lines = [f"{type(self).__name__}({self.bits} bits, {len(self.classes)} classes)"]
         for modality in MODALITIES:
-            lines.append(f"{modality}s: {takes(self.model.spec(modality), self.inputs)}")
+            lines.append(f"{modality}s: {takes(self.model.spec(modality), self.inputs, modality)}")
         lines.append(f"trained on: {self.data.get('name', 'unknown')}")
         return "\n  ".join(lines)
 

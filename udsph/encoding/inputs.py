@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from udsph.data import Dataset, Modality
 from udsph.data.texts import splitter
+from udsph.encoding.extractors import Extractors
 from udsph.errors import InputError
 
 
@@ -28,12 +30,15 @@ class Inputs:
         The known words; entry 0 is the padding.
     longest
         Words of a text that are read, from its beginning.
+    extractors
+        Of a model of features: what makes them from pictures and texts.
     """
 
     side: int = 0
     words: str = ""
     vocabulary: tuple[str, ...] = ()
     longest: int = 0
+    extractors: Extractors = field(default_factory=Extractors)
 
     @classmethod
     def of(cls, dataset: Dataset) -> Inputs:
@@ -42,25 +47,39 @@ class Inputs:
         square = image.kind == "pixels" and image.shape[0] == image.shape[1]
         side = image.shape[0] if square else 0
         if text.kind != "tokens" or text.vocabulary is None:
-            return cls(side)
-        return cls(side, text.words, tuple(text.vocabulary), text.shape[0])
+            return cls(side, extractors=Extractors.of(dataset))
+        return cls(side, text.words, tuple(text.vocabulary), text.shape[0], Extractors.of(dataset))
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Without the place of what extractors learnt, which lies beside the file."""
+        return asdict(replace(self, extractors=Extractors())) | {"extractors": dict(self.extractors.described)}
 
     @classmethod
-    def from_json(cls, content: Any, where: str) -> Inputs:
-        """What :meth:`as_json` gave; ``where`` names the file in an error."""
+    def from_json(cls, content: Any, where: str, place: Path | None = None) -> Inputs:
+        """What :meth:`as_json` gave; ``where`` names the file in an error, ``place`` is of what extractors learnt."""
         try:
             vocabulary = content["vocabulary"]
-            made = cls(content["side"], content["words"], tuple(vocabulary), content["longest"])
-        except (KeyError, TypeError):
+            extractors = Extractors.from_json(content.get("extractors", {}), where, place)
+            made = cls(content["side"], content["words"], tuple(vocabulary), content["longest"], extractors)
+        except (AttributeError, KeyError, TypeError):
             raise InputError(f"{where} does not describe the preparation of raw items") from None
         numbers = (made.side, made.longest)
         whole = all(isinstance(number, int) and 0 <= number <= 65_536 for number in numbers)
         if not whole or not isinstance(made.words, str) or not all(isinstance(word, str) for word in vocabulary):
             raise InputError(f"{where} does not describe the preparation of raw items")
         return made
+
+    def take(self, name: str, kind: str) -> bool:
+        """Whether pictures (``image``) or texts are read, by a network that takes items of this kind."""
+        return name in self.extractors or (kind == "pixels" if name == "image" else bool(self.vocabulary))
+
+    def texts(self, texts: Sequence[str]) -> tuple[Modality, int, int]:
+        """Texts as the model reads them, how many were cut, and how many have no known word: tokens or features."""
+        if self.vocabulary or "text" not in self.extractors:
+            return self.tokens(texts)
+        modality = self.extractors.read(texts)
+        known = modality.values.reshape(len(texts), -1).any(1) if modality.lengths is None else modality.lengths > 0
+        return modality, 0, int((~known).sum())
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -17,6 +17,7 @@ import numpy as np
 from udsph.data import Modality
 from udsph.data.checks import as_float32
 from udsph.data.pixels import DamagedImage, as_bytes, pixels_of
+from udsph.encoding.extractors import ExtractedRows
 from udsph.encoding.inputs import Inputs
 from udsph.errors import InputError
 from udsph.hamming.arrays import as_array
@@ -87,15 +88,25 @@ def as_modality(items: Any, name: str, spec: ModalitySpec, inputs: Inputs) -> tu
         return _none(spec), []
     if spec.kind == "pixels":
         return _pictures(items, what, spec, inputs), []
+    if name == "image" and name in inputs.extractors and _holds_pictures(items):
+        return _extracted(items, what, spec, inputs), []
     if _holds_text(items):
-        if spec.kind != "tokens":
+        if not inputs.take(name, spec.kind) and spec.kind != "tokens":
             raise _unfit(what, "text", spec, inputs)
         return _texts(items, what, spec, inputs)
     return _numbers(items, what, spec, inputs), []
 
 
-def takes(spec: ModalitySpec, inputs: Inputs) -> str:
+def takes(spec: ModalitySpec, inputs: Inputs, name: str = "") -> str:
     """What the network of a modality takes, in words."""
+    numbers = _takes(spec, inputs)
+    if name not in inputs.extractors or spec.kind == "pixels":
+        return numbers
+    raw = "paths, PIL images or arrays of pixels" if name == "image" else "texts"
+    return f"{raw}, through {inputs.extractors.described[name]['extractor']}, or {numbers}"
+
+
+def _takes(spec: ModalitySpec, inputs: Inputs) -> str:
     shape = " x ".join(map(str, spec.shape))
     if spec.kind == "pixels":
         height, width = spec.shape[:2]
@@ -109,7 +120,8 @@ def takes(spec: ModalitySpec, inputs: Inputs) -> str:
 
 
 def _unfit(what: str, given: str, spec: ModalitySpec, inputs: Inputs, mend: str = "") -> InputError:
-    return InputError(f"{what}: {given} given, the model takes {takes(spec, inputs)}{mend}")
+    name = "image" if what.startswith("image") else "text"
+    return InputError(f"{what}: {given} given, the model takes {takes(spec, inputs, name)}{mend}")
 
 
 def _none(spec: ModalitySpec) -> Modality:
@@ -123,6 +135,14 @@ def _holds_text(items: Any) -> bool:
         return isinstance(items[0], str)
     kind = getattr(getattr(items, "dtype", None), "kind", "")
     return kind in ("U", "T") or (kind == "O" and isinstance(np.asarray(items).ravel()[0], str))
+
+
+def _holds_pictures(items: Any) -> bool:
+    """Whether items are pictures, not their features: of these no array has bytes in three dimensions, or four."""
+    if not isinstance(items, list):
+        return len(items.shape) == 4 or getattr(items.dtype, "kind", "O") in "OUT"
+    shape, dtype = getattr(items[0], "shape", ()), getattr(items[0], "dtype", None)
+    return isinstance(items[0], PATH) or hasattr(items[0], "getbands") or (len(shape) == 3 and dtype == np.uint8)
 
 
 # -- pictures -----------------------------------------------------------------------------------------------------
@@ -149,6 +169,28 @@ def _pictures(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Moda
     return Modality("pixels", Pictures(pictures, size, what))
 
 
+def picture_size(spec: ModalitySpec, inputs: Inputs) -> tuple[int, int]:
+    """Height and width at which the image network, or the extractor before it, reads pictures."""
+    if spec.kind == "pixels":
+        return spec.shape[0], spec.shape[1]
+    return (inputs.extractors.images.size,) * 2
+
+
+def from_pixels(pixels: np.ndarray, spec: ModalitySpec, inputs: Inputs) -> Modality:
+    """Pictures of :func:`picture_size`, uint8 ``(n, height, width, 3)``, as the image network reads them."""
+    if spec.kind == "pixels":
+        return Modality("pixels", pixels)
+    extractor = inputs.extractors.images
+    return Modality(extractor.form, extractor(pixels))
+
+
+def _extracted(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> Modality:
+    """Pictures as the features that the extractor of the training makes of them."""
+    extractor = inputs.extractors.images
+    pictures = _pictures(items, what, ModalitySpec("pixels", (*picture_size(spec, inputs), 3)), inputs)
+    return _checked(Modality(extractor.form, ExtractedRows(pictures.values, extractor)), what, spec, inputs)
+
+
 # -- texts --------------------------------------------------------------------------------------------------------
 
 
@@ -158,10 +200,10 @@ def _texts(items: Any, what: str, spec: ModalitySpec, inputs: Inputs) -> tuple[M
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise _unfit(f"{what}[{row}]", type(text).__name__, spec, inputs)
-    if not inputs.vocabulary:
+    if not inputs.take("text", spec.kind):
         raise _unfit(what, "text", spec, inputs, "; it was stored without its vocabulary")
-    modality, cut, unknown = inputs.tokens(texts)
-    return modality, inputs.remarks(cut, unknown)
+    modality, cut, unknown = inputs.texts(texts)
+    return _checked(modality, what, spec, inputs), inputs.remarks(cut, unknown)
 
 
 # -- arrays -------------------------------------------------------------------------------------------------------

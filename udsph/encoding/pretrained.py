@@ -23,7 +23,7 @@ import torch
 from udsph import files
 from udsph._version import __version__
 from udsph.data.directions import DIRECTIONS, in_words
-from udsph.encoding import run_folder
+from udsph.encoding import extractors, run_folder
 from udsph.encoding.config import of_earlier_version
 from udsph.encoding.inputs import Inputs
 from udsph.errors import InputError
@@ -45,6 +45,7 @@ def write(hasher: Hasher, folder: Path, *, licence: str, metrics: Mapping[str, A
     if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".git") for path in folder.iterdir())):
         raise InputError(f"{folder} exists and is not empty; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
+    inputs = dataclasses.replace(hasher.inputs, extractors=hasher.inputs.extractors.without_places())
     content = {
         "library_name": "udsph",
         "model_type": "udsph",
@@ -56,9 +57,10 @@ def write(hasher: Hasher, folder: Path, *, licence: str, metrics: Mapping[str, A
         "data": {key: value for key, value in hasher.data.items() if key != "root"},
         "training": dataclasses.asdict(model.config) | {"backbone": Path(model.config.backbone).name},
         "model": model.description.as_json(),
-        "inputs": hasher.inputs.as_json(),
+        "inputs": inputs.as_json(),
         "metrics": dict(metrics),
     }
+    inputs.extractors.store(folder)
     run_folder.write_weights(folder, model.tensors())
     files.write_json(folder / run_folder.CONFIG, content)
     card = model_card(content, name or folder.resolve().name, licence, data)
@@ -95,7 +97,11 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], Inputs]
     if not (folder / run_folder.WEIGHTS).is_file():
         raise InputError(f"'{folder}' has no {run_folder.WEIGHTS}; weights in any other form are not read")
     content = {**content, "training": of_earlier_version(content["training"])}
-    return content, run_folder.read_weights(folder), Inputs.from_json(content["inputs"], str(path))
+    return (
+        content,
+        run_folder.read_weights(folder),
+        Inputs.from_json(content["inputs"], str(path), folder / extractors.FOLDER),
+    )
 
 
 def model_card(content: Mapping[str, Any], name: str, licence: str, data: str) -> str:

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from udsph import files
 from udsph._version import __version__
+from udsph.encoding import extractors
 from udsph.encoding.config import of_earlier_version
 from udsph.encoding.inputs import Inputs
 from udsph.encoding.model import Model
@@ -141,6 +142,7 @@ def read_splits(folder: Path) -> dict[str, np.ndarray]:
 
 def write_inputs(folder: Path, inputs: Inputs) -> None:
     """Store the preparation of raw items."""
+    inputs.extractors.store(folder)
     files.write_json(folder / INPUTS, inputs.as_json())
 
 
@@ -149,7 +151,7 @@ def read_inputs(folder: Path) -> Inputs:
     path = folder / INPUTS
     if not path.exists():
         return Inputs()
-    return Inputs.from_json(files.read_json(path), str(path))
+    return Inputs.from_json(files.read_json(path), str(path), folder / extractors.FOLDER)
 
 
 def finish(folder: Path, inputs: Inputs, weights: Mapping[str, Tensor]) -> None:

@@ -26,7 +26,7 @@ from udsph.data.prefetch import ahead
 from udsph.encoding.code_file import CodeWriter
 from udsph.encoding.collapse import Collapse
 from udsph.encoding.inputs import Inputs
-from udsph.encoding.items import as_modality, takes
+from udsph.encoding.items import as_modality, from_pixels, picture_size, takes
 from udsph.errors import InputError
 from udsph.models.networks import ModalitySpec
 from udsph.threads import cores
@@ -38,6 +38,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 BATCH = 64
 Report = Callable[[int, int | None], None]
 Encode = Callable[[Modality], np.ndarray]
+Prepare = Callable[[np.ndarray], Modality]
+
+
+def in_pixels(pixels: np.ndarray) -> Modality:
+    """Pictures for a network of pixels."""
+    return Modality("pixels", pixels)
 
 
 @dataclass
@@ -136,13 +142,16 @@ def _batches(
         raise InputError(f"'{source}' is a folder; texts come in a file, one a line")
     if modality == "image" and not source.is_dir():
         raise InputError(f"'{source.name}' is neither a folder of images nor a .npy file")
-    if (modality == "text" and not inputs.vocabulary) or (modality == "image" and spec.kind != "pixels"):
-        raise InputError(f"{given}: the model takes {takes(spec, inputs)}; give a .npy file of such (udsph extract)")
+    if not inputs.take(modality, spec.kind):
+        raise InputError(
+            f"{given}: the model takes {takes(spec, inputs, modality)}; give a .npy file of such (udsph extract)"
+        )
     if modality == "text":
         return _text_batches(source, inputs, encoding, tally)
     # On the CPU a worker encodes what it decoded: whole batches side by side need no threads within the network.
     in_worker = encode if hasher.model.device.type == "cpu" else None
-    return image_batches(source, (spec.shape[0], spec.shape[1]), workers, tally, in_worker)
+    prepare = functools.partial(from_pixels, spec=spec, inputs=inputs)
+    return image_batches(source, picture_size(spec, inputs), workers, tally, in_worker, prepare)
 
 
 @contextmanager
@@ -158,7 +167,12 @@ def one_thread(wanted: bool) -> Iterator[None]:
 
 
 def image_batches(
-    folder: Path, size: tuple[int, int], workers: int, tally: Tally, encode: Encode | None = None
+    folder: Path,
+    size: tuple[int, int],
+    workers: int,
+    tally: Tally,
+    encode: Encode | None = None,
+    prepare: Prepare = in_pixels,
 ) -> tuple[int, Iterable[Batch]]:
     """The images of a folder, decoded (and encoded) by ``workers`` threads to ``size``; and how many there are."""
     names, others, links = list_images(folder)
@@ -170,7 +184,7 @@ def image_batches(
         raise InputError(f"'{folder}' holds no images ({', '.join(SUFFIXES)})")
 
     def read(start: int) -> Batch:
-        batch = read_images(folder, names[start : start + BATCH], size)
+        batch = read_images(folder, names[start : start + BATCH], size, prepare)
         if encode is not None and batch.items is not None:
             batch.codes = encode(batch.items)
         return batch
@@ -178,8 +192,8 @@ def image_batches(
     return len(names), ahead(read, range(0, len(names), BATCH), workers=workers)
 
 
-def read_images(folder: Path, names: Sequence[str], size: tuple[int, int]) -> Batch:
-    """Some images of a folder, decoded."""
+def read_images(folder: Path, names: Sequence[str], size: tuple[int, int], prepare: Prepare = in_pixels) -> Batch:
+    """Some images of a folder, decoded, as ``prepare`` makes items of them."""
     pixels, kept, faults = [], [], []
     for name in names:
         try:
@@ -187,7 +201,7 @@ def read_images(folder: Path, names: Sequence[str], size: tuple[int, int]) -> Ba
             kept.append(name)
         except DamagedImage as error:
             faults.append(str(error).replace(os.fspath(folder / name), name))
-    return Batch(Modality("pixels", np.stack(pixels)) if pixels else None, kept, faults)
+    return Batch(prepare(np.stack(pixels)) if pixels else None, kept, faults)
 
 
 def list_images(folder: Path) -> tuple[list[str], int, int]:
@@ -217,9 +231,9 @@ def _text_batches(source: Path, inputs: Inputs, encoding: str, tally: Tally) -> 
             if not whole:
                 yield Batch(None, [], faults)
                 continue
-            tokens, longer, strange = inputs.tokens([line.text for line in whole])
+            read, longer, strange = inputs.texts([line.text for line in whole])
             cut, unknown = cut + longer, unknown + strange
-            yield Batch(tokens, [str(line.number) for line in whole], faults)
+            yield Batch(read, [str(line.number) for line in whole], faults)
         tally.remarks += inputs.remarks(cut, unknown)
 
     return total, batches()

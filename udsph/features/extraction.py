@@ -139,7 +139,7 @@ class Texts(Kept):
     def __init__(self, dataset: Dataset, extractor: TextExtractor) -> None:
         self._modality, self._extractor = dataset.text, extractor
         self._texts, self._train = _texts(dataset, extractor.reads), dataset.splits["train"]
-        self.description = {"kind": extractor.form, **extractor.describe()}
+        self.description = {"kind": extractor.form, "words": dataset.text.words, **extractor.describe()}
 
     def prepare(self, folder: Path) -> None:
         if not self._extractor.load(folder):

@@ -204,7 +204,7 @@ def _add_server(app: FastAPI, state: State, work: Work, metrics: Metrics) -> Non
         return Json({
             "version": __version__, "bits": hasher.bits, "codes": len(view.index), "generation": view.generation,
             "modality": view.catalog.modality, "pictures": state.pictures is not None,
-            "queries": {"text": bool(hasher.inputs.vocabulary), "image": hasher.model.spec("image").kind == "pixels"},
+            "queries": {name: hasher.inputs.take(name, hasher.model.spec(name).kind) for name in ("text", "image")},
             "attention": {name: state.attends(name) for name in ("text", "image")},
             "labels": [{"name": name, "count": count} for name, count in counts],
             "limits": {"k": limits.k, "text": limits.text, "upload": limits.upload, "pixels": limits.pixels},

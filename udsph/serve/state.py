@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.encoding import Hasher
-from udsph.encoding.attended import Attended, attended
-from udsph.encoding.items import as_modality
+from udsph.encoding.attended import Attended
+from udsph.encoding.items import as_modality, picture_size
 from udsph.errors import InputError
 from udsph.hamming import Bitmap
 from udsph.serve.catalog import Item
@@ -239,8 +239,7 @@ class State:
     def _attended(self, name: str, item: Any) -> Attended:
         if not self.attends(name):
             raise InputError(f"the model does not attend to parts of {name}s")
-        modality, _ = as_modality([item], name, self.hasher.model.spec(name), self.hasher.inputs)
-        return attended(self.hasher.model, name, modality)
+        return self.hasher.attended(name, [item])
 
     # -- input ----------------------------------------------------------------------------------------------------
 
@@ -251,14 +250,13 @@ class State:
             raise InputError(f"q: expected at most {self.limits.text:,} characters, got {len(text):,}")
 
     def _picture(self, data: bytes) -> Any:
-        if self.hasher.model.spec("image").kind != "pixels":
+        if not self.hasher.inputs.take("image", self.hasher.model.spec("image").kind):
             raise InputError("the model was trained on features of images: it cannot read pictures")
         return uploaded(data, self.limits.pixels, self._size())
 
     def _size(self) -> tuple[int, int]:
-        """Height and width of the pictures that the model reads."""
-        height, width = self.hasher.model.spec("image").shape[:2]
-        return height, width
+        """Height and width of the pictures that the model, or its extractor, reads."""
+        return picture_size(self.hasher.model.spec("image"), self.hasher.inputs)
 
 
 def identity(view: View, id: str) -> int | str:

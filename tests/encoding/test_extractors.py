@@ -1,0 +1,152 @@
+"""A model of features takes pictures and texts, where it is known what made the features of its training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.features.test_packaged import random_weights
+from udsph import UDSPH, Hasher, data
+from udsph.cli.app import main
+from udsph.encoding.streaming import encode_file
+from udsph.errors import InputError
+from udsph.features import extract, image_extractor, text_extractor
+
+WORDS = ("red", "green", "blue", "star", "box", "ring")
+CAPTIONS = [f"a {WORDS[k % 3]} {WORDS[3 + k // 3 % 3]}, {WORDS[k % 3]}" for k in range(24)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, weights, features and a run of them."""
+    place = tmp_path_factory.mktemp("features")
+    (place / "photos").mkdir()
+    rows = ["image,caption,labels,split"]
+    for k, caption in enumerate(CAPTIONS):
+        pixels = np.zeros((40, 50, 3), np.uint8)
+        pixels[:, :, k % 3] = 255
+        pixels[k : k + 12, 2 * k :] = 9 * k
+        Image.fromarray(pixels).save(place / "photos" / f"{k:02}.png")
+        rows.append(f'{k:02}.png,"{caption}",{caption.split()[1]},{"query" if k < 4 else "train"}')
+    (place / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
+    doubled = {name: value * (2 if value.ndim == 4 else 1) for name, value in random_weights().items()}
+    torch.save(doubled, place / "w.pth")  # at their usual size random weights make every picture the same
+    photos = data.load("folder", root=place / "photos", size=224)
+    images = image_extractor("efficientnet-lite0", weights=str(place / "w.pth"), form="regions", dims=3)
+    texts = text_extractor("word2vec", form="regions", dims=8)
+    extract(photos, place / "features", image=images, text=texts)
+    features = data.load("features", root=place / "features")
+    settings: dict[str, Any] = {
+        "bits": 16,
+        "epochs": 12,
+        "batch_size": 8,
+        "label_steps": 20,
+        "width": 64,
+        "device": "cpu",
+    }
+    UDSPH(**settings).fit(features, output=place / "run", progress=False)
+    return place
+
+
+@pytest.fixture(scope="module")
+def hasher(place: Path) -> Hasher:
+    moved = place / "moved"  # a run goes on without the folder that it was trained on
+    shutil.copytree(place / "run", moved)
+    return Hasher.load(moved)
+
+
+@pytest.fixture(scope="module")
+def codes(place: Path) -> dict[str, np.ndarray]:
+    """Of the stored features."""
+    features, model = data.load("features", root=place / "features"), Hasher.load(place / "run")
+    found = {"image": model.encode_image(features.image), "text": model.encode_text(features.text)}
+    assert min(len(np.unique(rows, axis=0)) for rows in found.values()) > 2
+    return found
+
+
+def paths(place: Path) -> list[Path]:
+    return sorted((place / "photos").glob("*.png"))
+
+
+def test_pictures_and_texts_have_the_codes_of_their_features(place, hasher, codes):
+    np.testing.assert_array_equal(hasher.encode_text(CAPTIONS), codes["text"])
+    np.testing.assert_array_equal(hasher.encode_image(paths(place)), codes["image"])
+    opened = [Image.open(path) for path in paths(place)[:3]]
+    np.testing.assert_array_equal(hasher.encode_image([opened[0], np.asarray(opened[1]), str(paths(place)[2])]),
+                                  codes["image"][:3])  # fmt: skip
+    array = np.stack([np.asarray(Image.open(path)) for path in paths(place)])
+    np.testing.assert_array_equal(hasher.encode_image(array), codes["image"])
+    assert "paths, PIL images or arrays of pixels, through efficientnet-lite0, or arrays of regions" in repr(hasher)
+
+
+def test_arrays_of_features_are_read_as_before(place, hasher, codes):
+    stored = np.load(place / "features" / "image.npy")
+    np.testing.assert_array_equal(hasher.encode_image(stored), codes["image"])
+    np.testing.assert_array_equal(hasher.encode_image(list(stored)), codes["image"])
+
+
+def test_folders_and_files_of_texts_are_encoded(place, hasher, codes, tmp_path):
+    tally = encode_file(hasher, place / "photos", tmp_path / "i.npy", modality="image")
+    assert tally.encoded == 24 and "1 files have no image's suffix" in tally.remarks[0]
+    np.testing.assert_array_equal(np.load(tmp_path / "i.npy"), codes["image"])
+    (tmp_path / "texts.txt").write_text("\n".join(CAPTIONS) + "\nzebra\n")
+    tally = encode_file(hasher, tmp_path / "texts.txt", tmp_path / "t.npy", modality="text")
+    np.testing.assert_array_equal(np.load(tmp_path / "t.npy")[:24], codes["text"])
+    assert tally.remarks[0] == "texts without a word of the vocabulary: 1; they share one code"
+
+
+def test_what_classes_looked_at_lies_over_the_cells(place, hasher):
+    seen = hasher.attended("image", paths(place)[:2])
+    assert seen.grid == (4, 4) and seen.weights.shape == (2, 3, 16)
+
+
+def test_photographs_are_indexed_and_found_by_words(place, capsys, tmp_path):
+    index = tmp_path / "photos.index"
+    assert main(["index", str(place / "run"), str(place / "photos"), "--output", str(index), "--quiet"]) == 0
+    assert main(["search", str(place / "run"), str(index), "--text", CAPTIONS[5], "-k", "2", "--json"]) == 0
+    assert ".png" in capsys.readouterr().out
+
+
+def test_another_extractor_is_refused_by_name(place, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(place / "run", run)
+    content = json.loads((run / "inputs.json").read_text())
+    content["extractors"]["text"]["longest"] = 7
+    (run / "inputs.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"texts: word2vec is not as it was .*: its longest is 64, was 7"):
+        Hasher.load(run).encode_text(["a red star"])
+    shutil.rmtree(run / "extractors")
+    with pytest.raises(InputError, match="images: what efficientnet-lite0 learnt from the training items is missing"):
+        Hasher.load(run).encode_image(paths(place))
+    content["extractors"] = {"text": {"kind": "regions"}}
+    (run / "inputs.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"inputs.json does not describe the extractors"):
+        Hasher.load(run)
+
+
+def test_a_shared_model_keeps_extractors_that_others_can_make(place, hasher, codes, tmp_path):
+    hasher.share(tmp_path / "shared")
+    shared = Hasher.load(tmp_path / "shared")
+    np.testing.assert_array_equal(shared.encode_text(CAPTIONS), codes["text"])
+    assert str(place) not in (tmp_path / "shared" / "config.json").read_text()
+    with pytest.raises(InputError, match="images: values of type object given, the model takes arrays of regions"):
+        shared.encode_image(paths(place))
+
+
+def test_a_model_of_features_of_ones_own_takes_no_pictures(tmp_path):
+    values = np.random.default_rng(0).random((40, 5)).astype(np.float32)
+    np.savez(tmp_path / "f.npz", image=values, text=values, labels=np.arange(40) % 2)
+    features = data.load("features", root=tmp_path / "f.npz")
+    model = UDSPH(bits=8, epochs=1, label_steps=5, device="cpu").fit(features, progress=False)
+    with pytest.raises(InputError, match="texts: text given, the model takes arrays of feature vectors"):
+        model.encode_text(["a red star"])
+    (tmp_path / "texts.txt").write_text("a\n")
+    with pytest.raises(InputError, match=r"'texts.txt': the model takes arrays .*udsph extract"):
+        encode_file(model, tmp_path / "texts.txt", tmp_path / "t.npy", modality="text")

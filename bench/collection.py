@@ -1,18 +1,21 @@
-"""A stored collection: python bench/collection.py [N] [FOLDER]; 100 million codes of 64 bits in a temporary folder.
+"""A stored collection: python bench/collection.py [N] [FOLDER] [CASE]; 100 million codes of 64 bits by default.
 
-Needs some 20 N bytes on the disk of FOLDER. Times are the median of several runs by the wall clock, and those of syncs
-depend on the disk; the ratio of speeds is measured in turn, by processor time.
+Cases are "large" with N codes, "pieces" with N / 5, "tables" and "parquet" with N / 10; one that is named by itself has
+N. They need some 20 N bytes on the disk of FOLDER, "tables" by itself 60 N, and as much memory. Times are medians by
+the wall clock and, of what neither waits nor syncs, by processor time too; ratios are measured in turn by the latter.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from benchmarks.common import random_codes
@@ -22,25 +25,37 @@ from udsph import hamming
 STEP = 1 << 22  # codes that are made at a time
 
 
-def median_ms(call: Callable[[], object], times: int = 9) -> float:
-    """Wall clock of one call."""
-    seconds = []
+class Spent(NamedTuple):
+    """Milliseconds of one call, in the median and at best, and those of the processor."""
+
+    clock: float
+    best: float
+    used: float
+
+    def __str__(self) -> str:
+        return f"{self.clock:.3g} ms (best {self.best:.3g}, processor {self.used:.3g})"
+
+
+def spent(call: Callable[[], object], times: int = 9) -> Spent:
+    """Time of one call."""
+    clock, used = [], []
     for _ in range(times):
-        begin = time.perf_counter()
+        begin, begun = time.perf_counter(), time.process_time()
         call()
-        seconds.append(time.perf_counter() - begin)
-    return 1e3 * statistics.median(seconds)
+        clock.append(1e3 * (time.perf_counter() - begin))
+        used.append(1e3 * (time.process_time() - begun))
+    return Spent(statistics.median(clock), min(clock), statistics.median(used))
 
 
 def ratio(one: Callable[[], object], other: Callable[[], object], times: int = 11) -> float:
     """How many times as fast ``other`` is as ``one``, measured in turn."""
-    spent: tuple[list[float], list[float]] = ([], [])
+    both: tuple[list[float], list[float]] = ([], [])
     for _ in range(times):
-        for call, seconds in zip((one, other), spent, strict=True):
+        for call, seconds in zip((one, other), both, strict=True):
             begin = time.process_time()
             call()
             seconds.append(time.process_time() - begin)
-    return statistics.median(spent[0]) / statistics.median(spent[1])
+    return statistics.median(both[0]) / statistics.median(both[1])
 
 
 def row(what: str, value: str, asked: str = "") -> None:
@@ -53,11 +68,18 @@ def large(path: Path, n: int) -> None:
     with hamming.Collection.create(path, 64) as writer:
         for begin in range(0, n, STEP):
             writer.add(random_codes(min(STEP, n - begin), 64, begin))
-    row(f"open {n:,} codes", f"{median_ms(lambda: hamming.Collection.open(path)):.1f} ms", "20 ms")
+    row(f"open {n:,} codes", f"{spent(lambda: hamming.Collection.open(path))}", "20 ms")
     query = random_codes(1, 64, 1)
-    row("open, and the first query", f"{median_ms(lambda: hamming.Collection.open(path).search(query, 10)):.0f} ms")
+    for threads in sorted({1, os.cpu_count() or 1}):
+
+        def first(threads: int = threads) -> None:
+            hamming.Collection.open(path).search(query, 10, threads=threads)
+
+        row(f"open, and the first query, {threads} threads", f"{spent(first)}", "100 ms")
     opened = hamming.Collection.open(path)
-    row("a query", f"{median_ms(lambda: opened.search(query, 10)):.0f} ms")
+    row("a query, 1 thread", f"{spent(lambda: opened.search(query, 10, threads=1))}")
+    words = [file.words for file in opened._state.files.values()]
+    row("reading the codes once, 1 thread (NumPy)", f"{spent(lambda: [part.max() for part in words])}")
     with hamming.Collection.open(path, "a") as writer:
 
         def append() -> None:
@@ -68,8 +90,8 @@ def large(path: Path, n: int) -> None:
             writer.remove(writer.ids[:1000] if len(writer) < STEP else np.arange(1000) + 1000 * writer.generation)
             writer.commit()
 
-        row("append 1,000 codes and commit", f"{median_ms(append, 21):.0f} ms", "50 ms")
-        row("remove 1,000 codes and commit", f"{median_ms(remove):.0f} ms")
+        row("append 1,000 codes and commit", f"{spent(append, 21)}", "50 ms")
+        row("remove 1,000 codes and commit", f"{spent(remove)}")
 
 
 def pieces(path: Path, n: int) -> None:
@@ -98,22 +120,24 @@ def tables(path: Path, n: int) -> None:
     queries[:, 0] ^= 1
     with hamming.Collection.create(path, 64, durability="none") as writer:
         writer.add(codes)
-        spent = median_ms(lambda: writer.compact(tables=True), 1)
-        row(f"compact {n:,} clustered codes, with tables", f"{spent / 1e3:.1f} s")
+        took = spent(lambda: writer.compact(tables=True), 1)
+        row(f"compact {n:,} clustered codes, with tables", f"{took}")
 
-    def first(k: int, cold: bool) -> float:
-        spent = []
+    row("open", f"{spent(lambda: hamming.Collection.open(path))}", "20 ms")
+
+    def first(k: int, cold: bool) -> str:
+        clock = []
         for query in queries[:9]:
             if cold:
                 forget(path)
             begin = time.perf_counter()
             hamming.Collection.open(path).search(query, k, threads=1)
-            spent.append(time.perf_counter() - begin)
-        return 1e3 * statistics.median(spent)
+            clock.append(1e3 * (time.perf_counter() - begin))
+        return f"{statistics.median(clock):.3g} ms (best {min(clock):.3g})"
 
     for k in (1, 10):
-        warm, cold = first(k, False), first(k, True)
-        row(f"open, and the first query, k={k}, with tables", f"{warm:.1f} ms, on a cold cache {cold:.0f} ms", "100 ms")
+        value = f"{first(k, False)}, on a cold cache {first(k, True)}"
+        row(f"open, and the first query, k={k}, with tables", value, "100 ms")
     mapped, memory = hamming.Collection.open(path), hamming.Collection.open(path)
     memory.optimize()
     for asked in (queries[:1], queries):
@@ -154,23 +178,41 @@ def parquet(folder: Path, n: int) -> None:
     for name, ids in kinds.items():
         with hamming.Collection.create(folder / f"out {name}", 64, durability="none") as writer:
             writer.add(codes, ids)
-            megabytes, spent = 16 * n / 1e6, median_ms(lambda writer=writer: writer.export_codes(file), 3)
-            row(f"export to Parquet, {name}", f"{1e3 * megabytes / spent:.0f} MB/s", "200")
-        with hamming.Collection.create(folder / f"in {name}", 64, durability="none") as writer:
-            clock, used = time.perf_counter(), time.process_time()
-            writer.import_codes(file)
-            rates = megabytes / (time.perf_counter() - clock), megabytes / (time.process_time() - used)
-            row(f"import from Parquet, {name}", f"{rates[0]:.0f} MB/s, {rates[1]:.0f} by processor time", "200")
+            writer.commit()
+            took = spent(lambda writer=writer: writer.export_codes(file), 3)
+            row(f"export to Parquet, {name}", rates(n, took), "200")
+
+        def taken(name: str = name) -> None:
+            with hamming.Collection.create(folder / f"in {name}", 64, durability="none") as writer:
+                writer.import_codes(file)
+            shutil.rmtree(folder / f"in {name}")
+
+        row(f"import from Parquet, {name}", rates(n, spent(taken, 3)), "200")
+        shutil.rmtree(folder / f"out {name}")
+
+
+def rates(n: int, took: Spent) -> str:
+    """Speeds of what moves n codes of 64 bits and their ids."""
+    megabytes = 1e3 * 16 * n / 1e6
+    return "{:.0f} MB/s (best {:.0f}, processor {:.0f})".format(*(megabytes / part for part in took))
 
 
 def main() -> None:
     n = int(float([*sys.argv[1:2], 100_000_000][0]))
+    case = [*sys.argv[3:4], None][0]
+    cases = {
+        "large": (large, 1, 1),
+        "pieces": (pieces, 100, 20),
+        "tables": (tables, 10, 1),
+        "parquet": (parquet, 10, 1),
+    }
     with tempfile.TemporaryDirectory(dir=[*sys.argv[2:3], None][0]) as folder:
         print("| case | measured | asked |\n| --- | ---: | ---: |")
-        large(Path(folder) / "large", n)
-        pieces(Path(folder) / "pieces", max(1000, n // 100))
-        tables(Path(folder) / "tables", max(20_000, n // 10))
-        parquet(Path(folder), max(1000, n // 10))
+        for name, (measure, of_all, alone) in cases.items():
+            if case in (None, name):
+                (Path(folder) / name).mkdir()
+                measure(Path(folder) / name, max(20_000, n // (of_all if case is None else alone)))
+                shutil.rmtree(Path(folder) / name)
 
 
 if __name__ == "__main__":

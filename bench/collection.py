@@ -126,14 +126,15 @@ def tables(path: Path, n: int) -> None:
     row("open", f"{spent(lambda: hamming.Collection.open(path))}", "20 ms")
 
     def first(k: int, cold: bool) -> str:
-        clock = []
+        clock, used = [], []
         for query in queries[:9]:
             if cold:
                 forget(path)
-            begin = time.perf_counter()
+            begin, begun = time.perf_counter(), time.process_time()
             hamming.Collection.open(path).search(query, k, threads=1)
             clock.append(1e3 * (time.perf_counter() - begin))
-        return f"{statistics.median(clock):.3g} ms (best {min(clock):.3g})"
+            used.append(1e3 * (time.process_time() - begun))
+        return f"{Spent(statistics.median(clock), min(clock), statistics.median(used))}"
 
     for k in (1, 10):
         value = f"{first(k, False)}, on a cold cache {first(k, True)}"

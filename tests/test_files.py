@@ -37,6 +37,31 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
     assert entries(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_appears_whole_and_alone(tmp_path, there):
+    if there:
+        (tmp_path / "a").mkdir()
+    with files.folder_beside(tmp_path / "a") as folder:
+        (folder / "x").write_text("1")
+        assert there == (tmp_path / "a").exists()
+    assert entries(tmp_path) == ["a"] and entries(tmp_path / "a") == ["x"]
+    with pytest.raises(InputError, match="a is there already"), files.folder_beside(tmp_path / "a"):
+        raise AssertionError
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is there already"), files.folder_beside(tmp_path / "file"):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+def test_a_failure_leaves_nothing_of_a_folder(tmp_path, error):
+    with pytest.raises(BaseException) as raised, files.folder_beside(tmp_path / "a") as folder:
+        (folder / "x").write_text("1")
+        raise error
+    assert entries(tmp_path) == []
+    if isinstance(error, OSError):
+        assert raised.value.filename == str(tmp_path / "a")
+
+
 def test_the_temporary_name_keeps_the_suffix(tmp_path):
     with files.beside(tmp_path / "figure.png") as temporary:
         assert temporary.suffix == ".png"

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 import socket
 import stat
 from collections.abc import Iterator
@@ -77,6 +78,50 @@ def beside(path: PathLike, *, durable: bool = True) -> Iterator[Path]:
         raise
     if durable:
         sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def folder_beside(path: PathLike) -> Iterator[Path]:
+    """Give a temporary folder beside a new one; at the end its files are synced and it is renamed into place.
+
+    After an exception or Ctrl-C nothing of it is left.
+
+    Yields
+    ------
+    Path
+        Of an empty folder to be filled with files.
+
+    Raises
+    ------
+    InputError
+        Something is there already that is not an empty folder.
+    FileNotFoundError, OSError
+        The folder that it would be in is missing, or the system refuses; the message names the target.
+    """
+    target = Path(os.path.realpath(path))
+    there = target.exists()
+    if there and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{os.fspath(path)} is there already; give the path of a new or an empty folder")
+    temporary = _name_beside(target)
+    try:
+        os.mkdir(temporary)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        sync_folder(temporary)
+        if there:
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+            os.rmdir(target)  # Windows replaces none
+        os.rename(temporary, target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(temporary)):
+            error.filename = os.fspath(path)
+        raise
+    sync_folder(target.parent)
 
 
 @contextlib.contextmanager

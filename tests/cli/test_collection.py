@@ -32,6 +32,8 @@ def test_a_collection_lives_on_the_command_line(tmp_path: Path, codes: np.ndarra
         (("verify", place), "300 codes in 1 files are as they were written"),
         (("info", place), "strings"),
         (("export", place, tmp_path / "out.fps"), "300 codes: "),
+        (("export", place, tmp_path / "dataset"), "300 codes: "),
+        (("import", tmp_path / "other", tmp_path / "dataset"), "300 codes read, 300 are there"),
     ):
         done = udsph("index", *arguments)
         assert done.exit_code == 0 and said in done.stdout, done.output
@@ -60,6 +62,8 @@ def test_an_import_makes_the_collection(tmp_path: Path, codes: np.ndarray) -> No
     assert "300 codes: " in udsph("index", "export", place, tmp_path / "codes.csv").stdout
     assert "300 codes read" in udsph("index", "import", again, tmp_path / "codes.csv", "--bits", 64).stdout
     np.testing.assert_array_equal(hamming.Collection.open(again).reconstruct(["photo 7"]), codes[[7]])
+    refused = udsph("index", "export", again, tmp_path / "out.usearch")
+    assert refused.exit_code == 2 and "keys of USearch are integers" in refused.stderr
     (tmp_path / "none.csv").write_text("id,code\n")
     for said, *arguments in (
         ("--bits 8 is for a new collection", place, tmp_path / "codes.csv", "--bits", 8),

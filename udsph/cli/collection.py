@@ -178,12 +178,16 @@ def index_search(
 def index_export(
     path: Folder,
     output: Annotated[
-        Path, Argument(help="Where: .npy (codes alone), .parquet, .arrow, .csv, .fps, .faiss, .txt or .hex")
+        Path,
+        Argument(
+            help="Where: .npy (codes alone), .parquet, .arrow, .csv, .fps, .faiss, .usearch, .txt, .hex, or without a "
+            "suffix a dataset of Hugging Face"
+        ),
     ],
     code_column: Columns = "code",
     id_column: Annotated[str, Option(help="Column of ids, likewise", metavar="NAME")] = "id",
 ) -> Answer:
-    """Write all codes and their ids to a file of another program."""
+    """Write all codes and their ids to a file of another program, or to a dataset of Hugging Face."""
     with _opened(path) as collection, progress("export", "per mille") as advance:
         collection.export_codes(output, code_column=code_column, id_column=id_column, progress=_told(advance))
         count = len(collection)

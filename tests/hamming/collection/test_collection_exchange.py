@@ -6,15 +6,17 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 from collection_helpers import codes_of, same
 
 from udsph import hamming
-from udsph.errors import InputError
-from udsph.hamming.collection import importing
-from udsph.hamming.collection.formats import batches, rows
+from udsph.errors import InputError, MissingExtra
+from udsph.hamming.collection import formats, importing
+from udsph.hamming.collection.formats import arrow, batches, rows
+from udsph.hamming.collection.formats import usearch as usearch_files
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -38,7 +40,7 @@ def told(collection, path, **settings):
     return shares
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv", ".fps", ".txt", ".hex"])
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather", "", ".csv", ".fps", ".txt", ".hex"])
 @pytest.mark.parametrize("bits", [12, 64])
 def test_what_is_exported_is_imported(tmp_path, suffix, bits):
     with new(tmp_path / "a", bits) as ours:
@@ -133,7 +135,7 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, name, content, mess
         assert len(ours) == 0
         ours.rollback()
         if name in ("a.xyz", "a"):
-            with pytest.raises(InputError, match="is not written"):
+            with pytest.raises(InputError, match="is not written" if "." in name else "is there already"):
                 ours.export_codes(tmp_path / name)
 
 
@@ -190,6 +192,57 @@ def test_datasets_of_hugging_face_are_read_from_their_folders(tmp_path):
         ours.import_codes(tmp_path / "data")
     with new(tmp_path / "e") as ours, pytest.raises(InputError, match="without Arrow or Parquet files"):
         ours.import_codes(tmp_path)
+
+
+def test_a_dataset_of_hugging_face_is_written_as_it_writes_them(tmp_path, monkeypatch):
+    """As ``Dataset.save_to_disk`` of version 5.2 does, whose ``load_from_disk`` opened what this wrote."""
+    monkeypatch.setattr(arrow, "_FILE_OF_DATASET", 1500 * 16)
+    (tmp_path / "data").mkdir(mode=0o750)
+    with new(tmp_path / "c") as ours:
+        ours.add(codes_of(range(3000)))
+        ours.remove(range(700, 1400))
+        ours.export_codes(tmp_path / "data", code_column="hash", id_column="number")
+    names = [f"data-0000{number}-of-00003.arrow" for number in range(3)]
+    assert sorted(os.listdir(tmp_path / "data")) == [*names, "dataset_info.json", "state.json"]
+    assert (tmp_path / "data").stat().st_mode & 0o777 == (0o750 if os.name != "nt" else 0o777)
+    state = json.loads((tmp_path / "data" / "state.json").read_text())
+    assert int(state.pop("_fingerprint"), 16) >= 0
+    assert state == {
+        "_data_files": [{"filename": name} for name in names],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    info = json.loads((tmp_path / "data" / "dataset_info.json").read_text())
+    assert info["features"] == {
+        "hash": {"feature": {"dtype": "uint8", "_type": "Value"}, "length": 8, "_type": "Sequence"},
+        "number": {"dtype": "int64", "_type": "Value"},
+    }
+    rows, numbers = [], []
+    for name in names:
+        table = pyarrow.ipc.open_stream(tmp_path / "data" / name).read_all()
+        assert json.loads(table.schema.metadata[b"huggingface"]) == {"info": {"features": info["features"]}}
+        assert table.schema.field("hash").type == pyarrow.list_(pyarrow.uint8(), 8)
+        rows += table["hash"].to_pylist()
+        numbers += table["number"].to_pylist()
+    assert numbers == [*range(700), *range(1400, 3000)]
+    np.testing.assert_array_equal(rows, codes_of(numbers))
+    with new(tmp_path / "d") as ours, pytest.raises(InputError, match="data is there already; give the path of a new"):
+        ours.export_codes(tmp_path / "data")
+    with new(tmp_path / "e") as ours, pytest.raises(FileNotFoundError, match=r"gone.data"):
+        ours.export_codes(tmp_path / "gone" / "data")
+
+
+def test_an_empty_collection_goes_out_and_in(tmp_path):
+    pytest.importorskip("usearch.index")
+    with new(tmp_path / "a") as ours, new(tmp_path / "b") as other:
+        for suffix in formats.WRITTEN:
+            ours.export_codes(tmp_path / f"codes{suffix}")
+            assert other.import_codes(tmp_path / f"codes{suffix}") == 0, suffix
+        ours.export_codes(tmp_path / "codes")
+        assert other.import_codes(tmp_path / "codes") == 0
 
 
 def test_a_folder_of_parquet_files_is_read_in_the_order_of_their_names(tmp_path):
@@ -281,6 +334,57 @@ def test_indexes_of_faiss_go_in_and_out(tmp_path, kind):
         queries = codes_of(range(900, 905))
         np.testing.assert_array_equal(back.search(queries, 3)[0], ours.search(queries, 3).distances)
         assert back.search(queries, 1)[1][:, 0].tolist() == ours.search(queries, 1).ids[:, 0].tolist()
+
+
+@pytest.mark.parametrize("suffix", [".faiss", ".usearch"])
+@pytest.mark.parametrize("ids", ["positions", "own", "integers", "repeated"])
+def test_indexes_of_others_that_are_exported_are_imported(tmp_path, suffix, ids):
+    pytest.importorskip("usearch.index")
+    bits, multi = (64 if suffix == ".faiss" else 12), ids == "repeated"
+    given = {"integers": np.arange(1500)[::-1] * 3, "repeated": np.arange(1500) // 3}.get(ids)
+    with new(tmp_path / "a", bits, multi=multi) as ours:
+        ours.add(codes_of(range(1500), bits), given)
+        if ids != "positions":
+            ours.remove(ours.ids[[3, 800]])
+        seen = []
+        ours.export_codes(tmp_path / f"a{suffix}", progress=lambda share, what: seen.append(share))
+        assert seen == sorted(seen) and seen[-1] == 1
+        with new(tmp_path / "b", bits, multi=multi) as other:
+            other.import_codes(tmp_path / f"a{suffix}")
+            same(ours, other)
+
+
+def test_exported_indexes_are_searched_by_usearch(tmp_path):
+    usearch = pytest.importorskip("usearch.index")
+    codes, ids = codes_of(range(900)), np.random.default_rng(0).permutation(9000)[:900]
+    with new(tmp_path / "c") as ours:
+        ours.add(codes, ids)
+        ours.export_codes(tmp_path / "a.usearch")
+    theirs = usearch.Index.restore(str(tmp_path / "a.usearch"))
+    assert len(theirs) == 900 and theirs.ndim == 64
+    assert theirs.search(codes, 1).keys[:, 0].tolist() == ids.tolist()  # by its graph
+
+
+def test_what_an_index_of_others_cannot_hold_is_refused_by_name(tmp_path, monkeypatch):
+    with new(tmp_path / "a", 12) as odd, new(tmp_path / "b") as named:
+        odd.add(codes_of(range(3), 12))
+        named.add(codes_of(range(3)), ["x", "y", "z"])
+        with pytest.raises(InputError, match=r"a\.faiss: codes of FAISS are whole bytes, these have 12 bits"):
+            odd.export_codes(tmp_path / "a.faiss")
+        with pytest.raises(InputError, match=r"a\.faiss: ids of FAISS are integers"):
+            named.export_codes(tmp_path / "a.faiss")
+        with pytest.raises(InputError, match=r"a\.usearch: keys of USearch are integers"):
+            named.export_codes(tmp_path / "a.usearch")
+        with pytest.raises(InputError, match="code_column and id_column are both 'id'"):
+            named.export_codes(tmp_path / "a.parquet", code_column="id")
+        monkeypatch.setattr(usearch_files.memory, "available", lambda: 1000)
+        with pytest.raises(MemoryError, match=r"the graph of USearch takes some 1.1 kB, but 1.0 kB are free"):
+            odd.export_codes(tmp_path / "a.usearch")
+        monkeypatch.undo()
+        monkeypatch.setitem(sys.modules, "usearch.index", None)
+        with pytest.raises(MissingExtra, match="an index of USearch needs the extra 'usearch'"):
+            odd.export_codes(tmp_path / "a.usearch")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_indexes_of_usearch_are_read(tmp_path):

@@ -76,7 +76,10 @@ class Exchange(Handle):
         Parameters
         ----------
         path : path
-            Of those of ``import_codes`` all but ``.usearch``, ``.feather`` and folders.
+            As for ``import_codes``. One without a suffix, or of an empty folder, becomes a dataset of Hugging Face that
+            ``datasets.load_from_disk`` opens. ``.faiss`` has codes of whole bytes and, as ``.usearch``, ids that are
+            integers. ``.usearch`` is written by USearch (the extra ``usearch``), which builds its graph in memory, some
+            350 bytes a code; everything else is written a batch at a time.
         code_column, id_column : str
             Names of columns, of files that have some.
         progress : callable or True, optional
@@ -85,7 +88,9 @@ class Exchange(Handle):
         Raises
         ------
         InputError
-            The suffix is not known, or the file cannot hold an id.
+            The suffix is not known, or the file cannot hold the ids or the width of the codes.
+        MemoryError
+            Of ``.usearch``: the graph needs more memory than there is.
         """
         self._check_open()
         tell = listener(progress)

@@ -15,7 +15,7 @@ import numpy as np
 from udsph.errors import InputError
 from udsph.hamming.codes import BitOrder
 from udsph.hamming.collection.formats import arrays, arrow, faiss, rows, text, usearch
-from udsph.hamming.collection.formats.batches import Batch, Columns, Source, Tell
+from udsph.hamming.collection.formats.batches import USUAL_IDS, Batch, Columns, Source, Tell
 from udsph.hamming.segments import Snapshot
 
 _Call = TypeVar("_Call", bound=Callable[..., object])
@@ -38,11 +38,13 @@ _WRITERS = {
     ".npy": arrays.write,
     ".parquet": arrow.write_parquet,
     ".arrow": arrow.write_arrow,
+    ".feather": arrow.write_arrow,
     ".fps": text.write_fps,
     ".txt": text.write_lines,
     ".hex": text.write_lines,
     ".csv": rows.write,
     ".faiss": faiss.write,
+    ".usearch": usearch.write,
 }
 READ, WRITTEN = tuple(_READERS), tuple(_WRITERS)
 
@@ -78,12 +80,20 @@ def bits_of(source: Source) -> int | None:
 def write(path: Path, snapshot: Snapshot, bitorder: BitOrder, columns: Columns, tell: Tell) -> None:
     """Write all codes of a snapshot and, but for ``.npy``, their ids, whole or not at all.
 
+    What has no suffix is the folder of a dataset of Hugging Face, and so is a folder that is there.
+
     Raises
     ------
     InputError
-        The suffix is not known, or the file cannot hold an id.
+        The suffix is not known, or the file cannot hold the ids or the width of the codes.
+    MissingExtra
+        What writes it is not installed.
     """
-    _chosen(_WRITERS, path, "written")(path, snapshot, bitorder, columns, tell)
+    if columns.code == (columns.id or USUAL_IDS):
+        raise InputError(f"code_column and id_column are both {columns.code!r}; name two columns")
+    folder = path.is_dir() or not path.suffix
+    writer = arrow.write_dataset if folder else _chosen(_WRITERS, path, "written")
+    writer(path, snapshot, bitorder, columns, tell)
 
 
 def _chosen(choices: dict[str, _Call], path: Path, what: str) -> _Call:

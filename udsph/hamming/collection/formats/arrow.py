@@ -1,11 +1,16 @@
 """Columns of Parquet, Arrow (``.arrow``, ``.feather``) and datasets of Hugging Face on disk; all need pyarrow.
 
 A column of codes is binary of one length, or lists of uint8 or int8 of one length; one of ids integers or strings.
+A dataset is a folder of Arrow streams, of ``state.json``, which names them, and of ``dataset_info.json``, which says
+what the columns are.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from udsph.errors import InputError, MissingExtra
-from udsph.files import beside, read_json
+from udsph.files import beside, folder_beside, read_json, write_json
 from udsph.hamming.codes import BitOrder
 from udsph.hamming.collection.formats import batches
 from udsph.hamming.collection.formats.batches import USUAL_IDS, Batch, Columns, Source, Tell
 from udsph.hamming.segments import Snapshot
 
 _STREAM_STATE = "state.json"
+_FILE_OF_DATASET = 500 << 20  # bytes of codes and ids, about
 
 
 def read_parquet(path: Path, columns: Columns) -> Source:
@@ -210,6 +216,34 @@ def write_arrow(path: Path, snapshot: Snapshot, bitorder: BitOrder, columns: Col
             writer.write_table(table)
 
 
+def write_dataset(path: Path, snapshot: Snapshot, bitorder: BitOrder, columns: Columns, tell: Tell) -> None:
+    """A folder that ``datasets.load_from_disk`` opens: codes are lists of uint8, which it gives as arrays too."""
+    pyarrow = _pyarrow("a dataset of Hugging Face")
+    named = _schema(pyarrow, snapshot, columns).field(1)
+    width = (snapshot.bits + 7) // 8
+    features = {
+        columns.code: {"feature": {"dtype": "uint8", "_type": "Value"}, "length": width, "_type": "Sequence"},
+        named.name: {"dtype": str(named.type), "_type": "Value"},
+    }
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    schema = pyarrow.schema([(columns.code, pyarrow.list_(pyarrow.uint8(), width)), named], metadata=about)
+    per_file = max(1, _FILE_OF_DATASET // (batches.BATCH * (width + 8)))
+    count = max(1, -(-snapshot.n // (batches.BATCH * per_file)))
+    files = [f"data-{number:05}-of-{count:05}.arrow" for number in range(count)]
+    with folder_beside(path) as folder:
+        parts = batches.of_snapshot(snapshot, bitorder, tell)
+        for file in files:
+            with pyarrow.ipc.new_stream(os.fspath(folder / file), schema) as writer:
+                for rows, ids in itertools.islice(parts, per_file):
+                    codes = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.reshape(-1)), width)
+                    writer.write_table(pyarrow.Table.from_arrays([codes, _named(pyarrow, ids, named)], schema=schema))
+        info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
+        write_json(folder / "dataset_info.json", info)
+        state: dict[str, Any] = {"_format_columns": None, "_format_kwargs": {}, "_format_type": None, "_split": None}
+        state |= {"_data_files": [{"filename": file} for file in files], "_fingerprint": secrets.token_hex(8)}
+        write_json(folder / _STREAM_STATE, {**state, "_output_all_columns": False})
+
+
 def _schema(pyarrow: Any, snapshot: Snapshot, columns: Columns) -> Any:
     kind = pyarrow.string() if snapshot.ids.kind == "strings" else pyarrow.int64()
     width = (snapshot.bits + 7) // 8
@@ -220,8 +254,11 @@ def _tables(pyarrow: Any, schema: Any, snapshot: Snapshot, bitorder: BitOrder, t
     for rows, ids in batches.of_snapshot(snapshot, bitorder, tell):
         buffers = [None, pyarrow.py_buffer(np.ascontiguousarray(rows))]
         codes = pyarrow.FixedSizeBinaryArray.from_buffers(schema.field(0).type, len(rows), buffers)
-        named = pyarrow.array(ids.tolist() if ids.dtype == object else ids, schema.field(1).type)
-        yield pyarrow.Table.from_arrays([codes, named], schema=schema)
+        yield pyarrow.Table.from_arrays([codes, _named(pyarrow, ids, schema.field(1))], schema=schema)
+
+
+def _named(pyarrow: Any, ids: Any, field: Any) -> Any:
+    return pyarrow.array(ids.tolist() if ids.dtype == object else ids, field.type)
 
 
 def _pyarrow(what: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from udsph.hamming.codes import BitOrder, reverse_bits
 from udsph.hamming.segments import Snapshot
@@ -50,10 +51,16 @@ class Source(NamedTuple):
 
 def of_snapshot(snapshot: Snapshot, bitorder: BitOrder, tell: Tell) -> Iterator[tuple[Any, Any]]:
     """Packed rows and ids of all codes; the share that is done is told."""
-    for begin in range(0, snapshot.n, BATCH):
-        positions = np.arange(begin, min(begin + BATCH, snapshot.n))
-        if snapshot.alive is not None:
-            positions = positions[snapshot.alive.at(positions)]
+    done = 0
+    for positions in positions_of(snapshot):
         rows = snapshot.read_positions(positions)
         yield rows if bitorder == "little" else reverse_bits(rows), snapshot.ids.at(positions)
-        tell(min(1.0, (begin + BATCH) / snapshot.n))
+        done += BATCH
+        tell(min(1.0, done / snapshot.n))
+
+
+def positions_of(snapshot: Snapshot) -> Iterator[NDArray[np.int64]]:
+    """Positions that hold a code, a batch at a time."""
+    for begin in range(0, snapshot.n, BATCH):
+        positions = np.arange(begin, min(begin + BATCH, snapshot.n))
+        yield positions if snapshot.alive is None else positions[snapshot.alive.at(positions)]

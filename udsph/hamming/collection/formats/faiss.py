@@ -7,8 +7,6 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from udsph.errors import InputError
 from udsph.files import replacing
 from udsph.hamming import faiss_files
@@ -39,17 +37,16 @@ def write(path: Path, snapshot: Snapshot, bitorder: BitOrder, columns: Columns, 
     n, width = len(snapshot), (snapshot.bits + 7) // 8
     if snapshot.ids.kind == "strings":
         raise InputError(f"{os.fspath(path)}: ids of FAISS are integers, those of this collection are strings")
+    if snapshot.bits % 8:
+        raise InputError(f"{os.fspath(path)}: codes of FAISS are whole bytes, these have {snapshot.bits} bits")
     named = not snapshot.ids.positional or snapshot.alive is not None
     with replacing(path) as file:
         for kind in [b"IBMp"] * named + [b"IBxF"]:
             file.write(faiss_files.HEADER.pack(kind, 8 * width, width, n, 1, 1))
         file.write(struct.pack("<Q", n * width))
-        all_ids = [np.empty(0, np.int64)]
-        for rows, ids in batches.of_snapshot(snapshot, bitorder, tell):
+        for rows, _ in batches.of_snapshot(snapshot, bitorder, tell):
             file.write(rows.data)
-            if named:
-                all_ids.append(ids)
         if named:
             file.write(struct.pack("<Q", n))
-            for ids in all_ids:
-                file.write(ids.astype("<i8", copy=False).data)
+            for positions in batches.positions_of(snapshot):
+                file.write(snapshot.ids.at(positions).astype("<i8", copy=False).data)

@@ -3,9 +3,11 @@
     python bench/gpu.py [--output FOLDER] [--only NAME ...] [--limit SECONDS]
 
 Builds for the card, runs the CUDA tests, compute-sanitizer on the smallest cases, and the tables. Each part is a
-process of its own with a limit of time: one that fails or takes too long loses nothing of the others. What a part
-printed goes to FOLDER/NAME.txt, and a summary is printed last, with the reason of whatever was left out. Where there is
-no GPU the library is built where nvcc is found, the kernels run on the host by emulation, and the exit status is 0.
+process of its own with a limit of time: one that fails, crashes or takes too long loses nothing of the others, and what
+it started ends with it. What a part printed goes to FOLDER/NAME.txt at once, the tables and how each part ended to
+FOLDER/summary.md and FOLDER/summary.json after each of them, so that a run that is cut off leaves all that was known.
+They are printed last, with the reason of whatever was left out. Where there is no GPU the library is built where nvcc
+is found, the kernels run on the host by emulation, with ten times as much time, and the exit status is 0.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +42,9 @@ SMALLEST = {  # of the tests, for the sanitizers
     "attention": ("tests/attention/test_on_a_gpu.py", "agreement and t2i"),
 }
 LIMITS = "limits.json"
+SECONDS = 460  # in all, on a machine with a GPU
+PATIENCE = 10  # times as much without one: nobody waits for it
+SEEN = 1 << 22  # bytes of what a part printed that are looked through
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,11 @@ class Part:
     modules: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tests(self) -> bool:
+        """Whether it runs tests."""
+        return "pytest" in self.command
 
     def missing(self, card: str | None) -> str | None:
         """Why it is left out here, or None."""
@@ -116,52 +129,100 @@ def card_here() -> tuple[str | None, str | None]:
 
 
 def run(part: Part, folder: Path, limit: float) -> tuple[str, float]:
-    """How a part ended, and its seconds; what it printed is in a file."""
+    """How a part ended, and its seconds; what it printed is in a file, as soon as it printed it."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, **part.environment}
+    said_at_once = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    environment = {**os.environ, **said_at_once, "PYTHONPATH": path, **part.environment}
     began = time.monotonic()
-    with (folder / f"{part.name}.txt").open("w", encoding="utf-8") as out:
+    with (folder / f"{part.name}.txt").open("wb") as out:
         try:
-            done = subprocess.run(
-                part.command,
-                cwd=ROOT,
-                env=environment,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                timeout=limit,
-                check=False,
+            process = subprocess.Popen(
+                part.command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
-            ended = "done" if done.returncode == 0 else f"failed with status {done.returncode}"
+        except OSError as error:
+            return f"failed: {error}", time.monotonic() - began
+        try:
+            ended = _of_status(process.wait(limit))
         except subprocess.TimeoutExpired:
             ended = f"stopped after {limit:.0f} s"
-        except OSError as error:
-            ended = f"failed: {error}"
+        finally:
+            _end_all(process)
     return ended, time.monotonic() - began
 
 
-def run_all(chosen: list[Part], folder: Path, card: str | None, limit: float) -> list[dict[str, object]]:
-    """A row for each part: how it ended and how long it took. Parts for which no time is left are left out."""
+def _of_status(status: int) -> str:
+    if status >= 0:
+        return "done" if status == 0 else f"failed with status {status}"
+    return f"failed: ended by {signal.Signals(-status).name}"
+
+
+def _end_all(process: subprocess.Popen[bytes]) -> None:
+    """End a part and whatever it started, which else would run on beside the parts that follow."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+    except (ProcessLookupError, PermissionError, subprocess.TimeoutExpired):  # gone; or stuck in a driver
+        pass
+
+
+def tested(part: Part, folder: Path, card: str | None, ended: str) -> str:
+    """How tests ended, with their numbers; on a card it is a failure if none ran."""
+    found = re.findall(r"^=*\s*((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s", printed(part.name, folder)[-2000:], re.MULTILINE)
+    if not found or ended != "done":
+        return ended if not found else f"{ended}: {found[-1]}"
+    if card is not None and "passed" not in found[-1]:
+        return f"failed: no test ran, {found[-1]}"
+    return f"done: {found[-1]}"
+
+
+def run_all(
+    chosen: list[Part],
+    folder: Path,
+    card: str | None,
+    limit: float,
+    tell: Callable[[list[dict[str, object]]], None] = lambda rows: None,
+) -> list[dict[str, object]]:
+    """A row for each part: how it ended and how long it took; ``tell`` is told whenever there is one more.
+
+    Parts for which no time is left are left out.
+    """
     began, rows = time.monotonic(), []
     for part in chosen:
         left = limit - (time.monotonic() - began)
         reason = part.missing(card) or ("no time is left" if left < 5 else None)
-        ended, seconds = (f"not run: {reason}", 0.0) if reason else run(part, folder, min(part.limit, left))
+        if reason:
+            ended, seconds = f"not run: {reason}", 0.0
+        else:
+            tell([*rows, {"part": part.name, "ended": "cut off", "seconds": 0.0}])
+            ended, seconds = run(part, folder, min(part.limit * (1 if card else PATIENCE), left))
+            ended = tested(part, folder, card, ended) if part.tests else ended
         rows.append({"part": part.name, "ended": ended, "seconds": round(seconds, 1)})
+        tell(rows)
         print(f"{part.name}: {ended}, {seconds:.0f} s", file=sys.stderr, flush=True)
     return rows
+
+
+def printed(name: str, folder: Path) -> str:
+    """What a part printed, the beginning and the end of it where it is very long."""
+    path = folder / f"{name}.txt"
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        begin, size = file.read(SEEN), path.stat().st_size
+        file.seek(max(len(begin), size - SEEN))
+        return (begin + file.read(SEEN)).decode("utf-8", "replace")
 
 
 def tables(rows: list[dict[str, object]], folder: Path) -> str:
     """The tables that the parts printed, and the summary last."""
     shown = []
     for row in rows:
-        path = folder / f"{row['part']}.txt"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        lines = printed(str(row["part"]), folder).splitlines()
         table = [line for line in lines if line.startswith("|") or line.startswith("batch ")]
         if table:
             shown += [f"{row['part']}:", *table, ""]
         elif str(row["ended"]).startswith(("failed", "stopped")):
-            shown += [f"{row['part']}, its end:", *lines[-15:], ""]
+            shown += [f"{row['part']}, its end:", *(line[:200] for line in lines[-15:]), ""]
     shown += ["| part | how it ended | s |", "| --- | --- | ---: |"]
     return "\n".join([*shown, *(f"| {row['part']} | {row['ended']} | {row['seconds']} |" for row in rows)])
 
@@ -170,7 +231,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("gpu-results"))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some parts")
-    parser.add_argument("--limit", type=float, default=460, help="seconds in all")
+    parser.add_argument("--limit", type=float, help=f"seconds in all: {SECONDS}, without a GPU {PATIENCE * SECONDS}")
     given = parser.parse_args()
     card, architecture = card_here()
     chosen = parts(architecture, given.output)
@@ -179,12 +240,24 @@ def main() -> int:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in chosen)}")
     chosen = [part for part in chosen if not given.only or part.name in given.only]
     given.output.mkdir(parents=True, exist_ok=True)
-    rows = run_all(chosen, given.output, card, given.limit)
     machine = (
         f"{card or 'no GPU'}; {platform.machine()}, Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}"
     )
-    (given.output / "summary.json").write_text(json.dumps({"machine": machine, "parts": rows}, indent=2) + "\n")
-    print(f"{tables(rows, given.output)}\n\n{machine}")
+    text = ""
+
+    def keep(rows: list[dict[str, object]]) -> None:
+        nonlocal text
+        text = f"{tables(rows, given.output)}\n\n{machine}\n"
+        summary = json.dumps({"machine": machine, "parts": rows}, indent=2) + "\n"
+        (given.output / "summary.json").write_text(summary, encoding="utf-8")
+        (given.output / "summary.md").write_text(text, encoding="utf-8")
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("cut off"))  # of `timeout` and the like: the part ends too
+    try:
+        rows = run_all(chosen, given.output, card, given.limit or SECONDS * (1 if card else PATIENCE), keep)
+    finally:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        print(text, end="", flush=True)
     return int(any(str(row["ended"]).startswith(("failed", "stopped")) for row in rows))
 
 

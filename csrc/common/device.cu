@@ -37,14 +37,14 @@ extern "C" {
 
 int udsph_cuda_device_count(int *count) {
   *count = 0;  // left as it was where there is no driver
-  return cudaGetDeviceCount(count);
+  return reported(cudaGetDeviceCount(count));
 }
 
 int udsph_cuda_shared_limit(int *bytes) {
   int device = 0;
   *bytes = 0;
   const cudaError_t code = cudaGetDevice(&device);
-  return code ? code : cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  return reported(code ? code : cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
 }
 
 int udsph_cuda_describe(char *name, int size, int *major, int *minor) {
@@ -52,7 +52,7 @@ int udsph_cuda_describe(char *name, int size, int *major, int *minor) {
   cudaDeviceProp properties;
   cudaError_t code = cudaGetDevice(&device);
   if (code == cudaSuccess) code = cudaGetDeviceProperties(&properties, device);
-  if (code != cudaSuccess) return code;
+  if (code != cudaSuccess) return reported(code);
   std::snprintf(name, static_cast<size_t>(size), "%s", properties.name);
   *major = properties.major;
   *minor = properties.minor;
@@ -62,7 +62,7 @@ int udsph_cuda_describe(char *name, int size, int *major, int *minor) {
 int udsph_cuda_versions(int *driver, int *library) {
   *driver = *library = 0;
   const cudaError_t code = cudaDriverGetVersion(driver);
-  return code ? code : cudaRuntimeGetVersion(library);
+  return reported(code ? code : cudaRuntimeGetVersion(library));
 }
 
 int udsph_cuda_current(int *device) { return reported(cudaGetDevice(device)); }

@@ -18,7 +18,7 @@ from .building import library as build
 
 __all__ = ["Array", "EmulatedLibrary", "can_compile", "emulate"]
 
-MODULES = ("arrays", "calls", "codes", "library", "memory", "segment")
+MODULES = ("arrays", "beside", "calls", "codes", "library", "memory", "segment")
 
 
 class EmulatedLibrary(library.Library):
@@ -35,6 +35,12 @@ class EmulatedLibrary(library.Library):
     def set(self, failure: int = 0, room: int = -1, shared: int = 227 << 10) -> None:
         """What launches and allocations return, bytes that can be allocated at once, and of a block's shared memory."""
         self.functions.udsph_emulate(failure, room, shared)
+
+    def use(self) -> tuple[int, int, int]:
+        """Bytes in use, the most since this was last asked, and how many copies and waits there were."""
+        found = [library._SIZE() for _ in range(3)]
+        self.functions.udsph_emulated_use(*map(library.ctypes.byref, found))
+        return tuple(number.value for number in found)
 
     def launch(self, name: str, *arguments: Any) -> None:
         super().launch(name, *arguments[:-1], self.threads)  # the stream is the number of threads
@@ -81,9 +87,6 @@ class OfEmulated(arrays._OfLibrary):
 
     def as_bytes(self, array):
         return np.ascontiguousarray(array).view(np.uint8)
-
-    def where(self, condition, one, other):
-        return np.where(condition, one, other).view(Array)
 
 
 def emulate(monkeypatch) -> EmulatedLibrary:

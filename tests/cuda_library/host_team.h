@@ -57,19 +57,35 @@ struct HostTeam {
   }
 };
 
-// Runs a block after the other. All bits of shared memory are set before each: what is read before it is written spoils the result.
+// A block's shared memory and barrier. All bits are set before it runs: what is read before it is written spoils the result.
+struct BlockPlace {
+  std::unique_ptr<void, decltype(&std::free)> shared;
+  Barrier barrier;
+
+  BlockPlace(int threads, int64_t shared_bytes) : shared(nullptr, &std::free), barrier(threads) {
+    const int64_t bytes = (shared_bytes + 128) / 128 * 128;
+    shared.reset(std::aligned_alloc(128, static_cast<size_t>(bytes)));
+    if (!shared) throw std::bad_alloc();
+    std::memset(shared.get(), 0xff, static_cast<size_t>(bytes));
+  }
+};
+
+// Runs blocks: of one thread each one after the other, of several some at once, as on a GPU, so that a thread sanitizer sees what two blocks
+// do to the same memory.
 template <class Run>
 void run_blocks(int64_t blocks, int threads, int64_t shared_bytes, const Run &run) {
-  const int64_t bytes = (shared_bytes + 128) / 128 * 128;
-  std::unique_ptr<void, decltype(&std::free)> shared(std::aligned_alloc(128, static_cast<size_t>(bytes)), &std::free);
-  if (!shared) throw std::bad_alloc();
-  Barrier barrier(threads);
-  for (int64_t block = 0; block < blocks; ++block) {
-    std::memset(shared.get(), 0xff, static_cast<size_t>(bytes));
-    const auto one = [&](int rank) { run(HostTeam{rank, threads, &barrier}, shared.get(), block); };
+  const int64_t at_once = threads == 1 ? 1 : 3;
+  for (int64_t first = 0; first < blocks; first += at_once) {
+    std::vector<std::unique_ptr<BlockPlace>> places;
     std::vector<std::thread> others;
-    for (int rank = 1; rank < threads; ++rank) others.emplace_back(one, rank);
-    one(0);
+    for (int64_t block = first; block < blocks && block < first + at_once; ++block) {
+      BlockPlace &place = *places.emplace_back(std::make_unique<BlockPlace>(threads, shared_bytes));
+      const auto one = [&run, &place, threads, block](int rank) {
+        run(HostTeam{rank, threads, &place.barrier}, place.shared.get(), block);
+      };
+      if (threads == 1) one(0);
+      for (int rank = 0; rank < threads && threads > 1; ++rank) others.emplace_back(one, rank);
+    }
     for (std::thread &other : others) other.join();
   }
 }

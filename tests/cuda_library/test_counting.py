@@ -55,6 +55,20 @@ def test_pieces_groups_of_queries_and_little_shared_memory(gpu, monkeypatch):
         same_counts(count(*given, shared=True, device="cuda"), expected)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_queries_are_counted_in_batches_whose_counts_have_room(gpu, monkeypatch, shared):
+    given = codes_of(70, 64, 1), codes_of(600, 64), labels_of(70, 40, 1), labels_of(600, 40)
+    given[2][:50] = 0  # a batch of queries without a label still has as many grades as all
+    room, told, on_cpu = 30_000, [], []
+    monkeypatch.setattr(counting, "_TABLE_BYTES", room)
+    held = gpu.use()[0]
+    found = count(*given, shared=shared, device="cuda", progress=lambda *pairs: told.append(pairs))
+    assert gpu.use()[1] <= held + max(room, 65 * 41 * 8) + 20_000
+    same_counts(found, count(*given, shared=shared, progress=lambda *pairs: on_cpu.append(pairs)))
+    assert told[-1] == on_cpu[-1] == (70 * 600, 70 * 600)
+    assert len(told) > 1 and told == sorted(told)
+
+
 @pytest.mark.parametrize("threads", [2, 5])
 def test_any_number_of_threads_of_a_block(gpu, threads):
     given = codes_of(6, 64, 1), codes_of(300, 64), labels_of(6, 9, 1), labels_of(300, 9)

@@ -10,7 +10,7 @@ import udsph.hamming as hamming
 from udsph.errors import InputError
 from udsph.hamming import FlatIndex
 
-from .emulated import Array, can_compile, emulate, on_gpu
+from .emulated import Array, OfEmulated, can_compile, emulate, on_gpu
 from .test_search import codes_of, pair, same
 
 pytestmark = pytest.mark.skipif(not can_compile, reason="needs a C++ compiler")
@@ -86,6 +86,62 @@ def test_unused_bits_are_not_looked_at(gpu):
     same_there([hamming.distances(*there, bits=13)], [hamming.distances(queries, codes, bits=13)])
 
 
+@pytest.mark.parametrize("ids", [None, 3 * np.arange(3000)[::-1]])
+def test_what_is_left_of_codes_that_were_removed(gpu, ids):
+    """Few, whose positions close up so that they are no ids, and most, beside places that hold no code."""
+    queries = codes_of(5, 64, 1)
+    for gone in (np.arange(0, 3000, 5), np.arange(100, 2500)):
+        index = FlatIndex(64)
+        index.add(codes_of(3000, 64), ids)
+        there = index.to("cuda")
+        gone = index.ids[gone]
+        for each in (index, there):
+            each.remove(gone)
+        mask = np.random.default_rng(0).random(len(index)) < 0.3
+        for where in (None, mask):
+            on_host = {} if where is None else {"where": where}
+            given = {} if where is None else {"where": on_gpu(where)}
+            same_there(there.search(on_gpu(queries), 9, **given), index.search(queries, 9, **on_host))
+            same_there(there.range_search(on_gpu(queries), 24, **given), index.range_search(queries, 24, **on_host))
+
+
+def test_radius_of_any_integer_type(gpu):
+    index, there = pair(64, 600)
+    queries = codes_of(5, 64, 1)
+    for radius in (np.int64(25), np.uint8(25), 10**9):
+        same_there(there.range_search(on_gpu(queries), radius), index.range_search(queries, radius))
+
+
+def test_a_second_search_copies_nothing_between_the_memories_and_waits_for_nothing(gpu, monkeypatch):
+    """Ids and the places of removed codes are there since the first."""
+    index = FlatIndex(64)
+    index.add(codes_of(3000, 64), 3 * np.arange(3000)[::-1])
+    there, queries = index.to("cuda"), codes_of(5, 64, 1)
+    gone = index.ids[::7]
+    for each in (index, there):
+        each.remove(gone)
+    mask = np.arange(len(index)) % 3 > 0
+    given = on_gpu(queries), 9, on_gpu(mask)
+    there.search(*given[:2], where=given[2])
+
+    def refused(*arguments):
+        raise AssertionError("copied")
+
+    for name in ("upload", "on_host"):
+        monkeypatch.setattr(OfEmulated, name, refused)
+    before = gpu.use()[2]
+    found = there.search(*given[:2], where=given[2]), there.search(*given[:2])
+    assert gpu.use()[2] == before
+    same_there(found[0], index.search(queries, 9, where=mask))
+    same_there(found[1], index.search(queries, 9))
+    held = gpu.use()[0]
+    there.add(codes_of(1, 64, 2), [10**6])
+    for each in (there.search(on_gpu(codes_of(1, 64, 2)), 1),):
+        monkeypatch.undo()
+        assert each.ids.tolist() == [[10**6]]
+    assert gpu.use()[0] <= held + 8 * 4  # the ids of the state before are gone
+
+
 class Elsewhere(Array):
     """On another GPU."""
 
@@ -124,6 +180,9 @@ def test_arrays_in_another_place(gpu):
         there.search(elsewhere(on_gpu(rows)), 1)
     with pytest.raises(InputError, match="queries is in host memory, others are on GPU 0: bring all to one place"):
         hamming.search(rows, on_gpu(rows), 1)
+    for call in (hamming.distances, lambda *both: hamming.search(*both, 1)):
+        with pytest.raises(InputError, match="codes is in host memory, others are on GPU 0: bring all to one place"):
+            call(on_gpu(rows), rows)
     with pytest.raises(InputError, match="queries is on GPU 1, others are on GPU 0: bring all to one GPU"):
         hamming.distances(elsewhere(on_gpu(rows)), on_gpu(rows))
     with pytest.raises(InputError, match="where is on GPU 1"):
@@ -137,10 +196,18 @@ def test_what_the_gpu_does_not_do(gpu):
     index.add(rows, [f"code {i}" for i in range(10)])
     with pytest.raises(InputError, match="ids that are strings cannot be on a GPU: bring the queries to the host"):
         index.search(there, 1)
+    index = FlatIndex(64, device="cuda")
+    index.add(rows)
     with pytest.raises(ValueError, match=r"where on a GPU must be a mask of bools of shape \(10,\), got int64"):
         index.search(there, 1, where=on_gpu(np.arange(10)))
     with pytest.raises(InputError, match="radius must be one int for queries on a GPU"):
         index.range_search(there, np.arange(10))
+    with pytest.raises(InputError, match="radius must be at least 0, got -1"):
+        index.range_search(there, -1)
+    with pytest.raises(TypeError, match="radius must be an int"):
+        index.range_search(there, True)
+    with pytest.raises(ValueError, match="k must be from 1 to 281474976710655"):
+        hamming.search(there, there, 1 << 60)
     with pytest.raises(ValueError, match="k must be from 1 to"):
         index.search(there, 0)
     with pytest.raises(InputError, match="metric='tanimoto' is not for codes on a GPU"):

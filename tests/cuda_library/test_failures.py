@@ -9,7 +9,7 @@ import pytest
 import udsph.cuda
 from udsph.errors import InputError
 from udsph.evaluation import evaluate
-from udsph.hamming import FlatIndex
+from udsph.hamming import Collection, FlatIndex, Index, SimilarityIndex
 from udsph.hamming.gpu import library as loaded
 
 from .emulated import can_compile, emulate
@@ -73,6 +73,26 @@ def test_there_is_no_such_gpu(gpu):
         with pytest.raises(InputError, match=r"device must be 'cpu', 'cuda' or 'cuda:NUMBER', got "):
             FlatIndex(64, device=device)
     same(FlatIndex(64, device="cpu").search(codes_of(3, 64), 1), FlatIndex(64).search(codes_of(3, 64), 1))
+
+
+@emulated
+def test_which_indexes_have_a_form_on_a_gpu(gpu, tmp_path):
+    rows = codes_of(300, 64)
+    index = Index(64)
+    index.add(rows)
+    with Collection.create(tmp_path / "codes", bits=64) as collection:
+        collection.add(rows)
+        for each in (index, collection):
+            moved = each.to("cuda")
+            assert type(moved) is FlatIndex
+            same(moved.search(rows[:5], 9), index.search(rows[:5], 9))
+    for each in (Index, SimilarityIndex):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'device'"):
+            each(64, device="cuda")
+    sets = SimilarityIndex(64)
+    sets.add(rows)
+    with pytest.raises(InputError, match="a SimilarityIndex is searched on the CPU: make a FlatIndex of its codes"):
+        sets.to("cuda")
 
 
 @pytest.mark.skipif(udsph.cuda.LIBRARY.exists(), reason="the CUDA library was built")

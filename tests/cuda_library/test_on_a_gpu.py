@@ -1,6 +1,7 @@
 """On a GPU: the kernels as they run, and what no emulation has: streams, graphs, torch's tensors, other processes."""
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -144,6 +145,38 @@ def test_another_stream(torch):
         found = there.search(queries, 10)
     stream.synchronize()
     same([array.cpu().numpy() for array in found], index.search(rows, 10))
+
+
+def test_a_search_in_a_graph_names_ids_and_leaves_out_removed_codes(torch):
+    """They are on the GPU since the first search; a mask there is one of the codes that are left."""
+    index = FlatIndex(64)
+    index.add(codes_of(50_000, 64), 3 * np.arange(50_000)[::-1])
+    there, rows = index.to("cuda"), codes_of(64, 64, 1)
+    gone = index.ids[::7]
+    for each in (index, there):
+        each.remove(gone)
+    mask = np.arange(len(index)) % 3 > 0
+    queries, where = torch.from_numpy(rows).cuda(), torch.from_numpy(mask).cuda()
+    there.search(queries, 10, where=where)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = there.search(queries, 10, where=where)
+    graph.replay()
+    same([array.cpu().numpy() for array in found], index.search(rows, 10, where=mask))
+
+
+def test_threads_with_indexes_that_take_different_shared_memory():
+    """200 and 256 bits have one kernel: how much shared memory it may have is the same for all who launch it."""
+    pairs = [pair(bits, 20_000) for bits in (200, 224, 256)]
+    expected = [index.search(codes_of(50, index.bits, 1), 10) for index, _ in pairs]
+
+    def search(which):
+        _, there = pairs[which]
+        for _ in range(100):
+            same(there.search(codes_of(50, there.bits, 1), 10), expected[which])
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(search, range(3)))
 
 
 def test_too_little_memory_loses_nothing():

@@ -173,6 +173,28 @@ def test_scratch_is_at_most_256_mib_where_that_holds_a_query(gpu, n, bits, k):
         assert least <= needed <= 256 << 20
 
 
+def test_memory_beside_the_index_is_bounded_however_much_is_found(gpu, monkeypatch):
+    """Queries and results come and go in steps; only what one query has found is in one piece."""
+    step = 400_000
+    monkeypatch.setattr(importlib.import_module("udsph.hamming.gpu.segment"), "_BYTES_PER_STEP", step)
+    index, there = pair(64, 3000)
+    queries = codes_of(200, 64, 1)
+    held = gpu.use()[0]
+    same(there.search(queries, 900), index.search(queries, 900))
+    least = gpu.size("scratch", 3000, 64, 200, 900)
+    assert gpu.use()[1] <= held + least + step
+    for radius in (30, 64):  # the latter finds all: 7 MB, for which candidates have no room
+        same(there.range_search(queries, radius), index.range_search(queries, radius))
+        assert gpu.use()[1] <= held + gpu.size("scratch", 3000, 64, 200, 1) + step
+    ids = np.arange(3000)
+    assert np.array_equal(there.reconstruct(ids), index.reconstruct(ids))
+    assert gpu.use()[1] <= held + step
+    more = index.to("cuda")
+    assert gpu.use()[1] <= 2 * held + step
+    same(there.search(queries[:2], 4000), index.search(queries[:2], 4000))
+    del more
+
+
 def test_codes_added_in_pieces_and_removed(gpu):
     rows = codes_of(9000, 48, centres=100)
     index, on_gpu = FlatIndex(48), FlatIndex(48, device="cuda")
@@ -198,7 +220,7 @@ def test_room_for_all_codes_is_taken_at_once(gpu, monkeypatch):
     segment = importlib.import_module("udsph.hamming.gpu.segment")
     codes = importlib.import_module("udsph.hamming.gpu.codes")
     taken: list[str] = []
-    monkeypatch.setattr(segment, "_ROWS_PER_STEP", 512)
+    monkeypatch.setattr(segment, "_BYTES_PER_STEP", 2 * 512 * 16)  # 512 codes
     monkeypatch.setattr(codes, "Buffer", lambda *given: taken.append(given[-1]) or memory.Buffer(*given))
     index, there = pair(64, 5000)
     other = FlatIndex(64, device="cuda")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from udsph.hamming.gpu.arrays import OnHost
 from udsph.hamming.gpu.library import Counting, library
 
 _PIECE_BYTES = 64 << 20  # codes and labels of a piece
+_TABLE_BYTES = 128 << 20  # counts of the queries that are counted together
 
 
 def usable(device: int, relevance: Any) -> int:
@@ -35,23 +37,37 @@ def usable(device: int, relevance: Any) -> int:
 
 def count(checked: Problem, shared: bool) -> Counts:
     """Joint counts of a problem whose relevance is by labels."""
-    assert checked.device is not None
-    levels, host, lib = max(2, grade_levels(checked)) if shared else 2, OnHost(checked.device), library()
-    shape = (checked.n_queries, checked.bins, levels)
+    levels = max(2, grade_levels(checked)) if shared else 2
+    step = max(1, _TABLE_BYTES // (8 * checked.bins * levels))
+    done, tables = 0, []
+    for batch in checked.batches(step):
+
+        def report(items: int, before: int = done, n_queries: int = batch.n_queries) -> None:
+            checked.report(before + items * n_queries)
+
+        tables.append(_table(batch, levels, report))
+        done += batch.n_queries * batch.n_items
+    found = tables[0] if len(tables) == 1 else np.concatenate(tables)
+    return Counts(found.sum(axis=2), found[:, :, 1:].sum(axis=2), found if shared else None)
+
+
+def _table(batch: Problem, levels: int, report: Callable[[int], None]) -> NDArray[np.int64]:
+    """Items of a batch of queries by distance and grade; ``report`` is told how many are counted."""
+    assert batch.device is not None
+    host, lib, shape = OnHost(batch.device), library(), (batch.n_queries, batch.bins, levels)
     table = host.upload(np.zeros(shape, np.int64), "counting")
-    queries = host.upload(checked.query, "counting")
-    labels, begin = (host.upload(part, "counting") for part in query_labels(checked))
-    width = checked.query.shape[1]
-    for items in _pieces(checked):
-        codes = host.upload(checked.database[items], "counting")
-        slices, classes = _labels_of(checked.relevance, items)
+    queries = host.upload(batch.query, "counting")
+    labels, begin = (host.upload(part, "counting") for part in query_labels(batch))
+    for items in _pieces(batch):
+        codes = host.upload(batch.database[items], "counting")
+        slices, classes = _labels_of(batch.relevance, items)
         held = [None if part is None else host.upload(part, "counting") for part in (slices, classes)]
         counting = Counting(
             queries=queries.pointer,
             codes=codes.pointer,
-            n_queries=checked.n_queries,
+            n_queries=batch.n_queries,
             n=items.stop - items.start,
-            bytes=width,
+            bytes=batch.query.shape[1],
             labels=labels.pointer,
             label_begin=begin.pointer,
             label_slices=held[0] and held[0].pointer,
@@ -62,9 +78,8 @@ def count(checked: Problem, shared: bool) -> Counts:
         with lib.on(host.device):
             lib.launch("count", ctypes.byref(counting), host.stream)
             lib.check(lib.functions.udsph_cuda_wait(host.stream))
-        checked.report(items.stop * checked.n_queries)
-    found = host.download(table, shape, np.int64)
-    return Counts(found.sum(axis=2), found[:, :, 1:].sum(axis=2), found if shared else None)
+        report(items.stop)
+    return host.download(table, shape, np.int64)
 
 
 def _pieces(checked: Problem) -> list[slice]:

@@ -11,7 +11,7 @@ from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.hamming import backend, gpu
 from udsph.hamming.codes import BitOrder, as_codes, as_pair, as_queries, check_bitorder, width_of
-from udsph.hamming.flat import FlatIndex
+from udsph.hamming.flat import MOST_NEIGHBOURS, FlatIndex
 from udsph.hamming.operations.similarity import SimilarityIndex, SimilarityResult, check_metric
 from udsph.hamming.results import SearchResult
 from udsph.threads import thread_count
@@ -126,7 +126,7 @@ def search(
     if gpu.on_device(codes) or gpu.on_device(queries):
         if metric != "hamming":
             raise InputError(f"metric={metric!r} is not for codes on a GPU: bring them to the host")
-        return gpu.direct(queries, codes, check_int(k, "k", 1), bits, bitorder)
+        return gpu.direct(queries, codes, check_int(k, "k", 1, MOST_NEIGHBOURS), bits, bitorder)
     width, order = width_of(codes, bits, "codes"), check_bitorder(bitorder)
     queries, codes = as_queries(queries, width, order), as_codes(codes, width, order, "codes")
     if metric == "hamming":

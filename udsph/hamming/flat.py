@@ -17,7 +17,7 @@ from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.segments import Snapshot
 from udsph.threads import ForkSafeLock
 
-_MOST_NEIGHBOURS = (1 << 48) - 1  # as many as an index can hold codes
+MOST_NEIGHBOURS = (1 << 48) - 1  # as many as an index can hold codes
 
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ class FlatIndex(Holder):
             Wrong dtype, dimension or width, k below 1, an unknown or repeated id or a mask of another length.
         """
         if type(queries) is not np.ndarray and gpu.on_device(queries):
-            return gpu.search(self, queries, check_int(k, "k", 1, _MOST_NEIGHBOURS), where, check_unknown(unknown))
+            return gpu.search(self, queries, check_int(k, "k", 1, MOST_NEIGHBOURS), where, check_unknown(unknown))
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot
-        if type(k) is not int or not 1 <= k <= _MOST_NEIGHBOURS:
-            k = check_int(k, "k", 1, _MOST_NEIGHBOURS)
+        if type(k) is not int or not 1 <= k <= MOST_NEIGHBOURS:
+            k = check_int(k, "k", 1, MOST_NEIGHBOURS)
         if unknown != "error":
             check_unknown(unknown)
         count = snapshot.threads(rows, threads)
@@ -197,7 +197,7 @@ class FlatIndex(Holder):
         if (k is None) == (radius is None):
             raise InputError("explain takes either k= or radius=")
         if k is not None:
-            wanted = {"k": check_int(k, "k", 1, _MOST_NEIGHBOURS)}
+            wanted = {"k": check_int(k, "k", 1, MOST_NEIGHBOURS)}
         else:
             wanted = {"radius": min(check_int(radius, "radius", 0), self.bits)}
         rows, snapshot = as_queries(queries, self.bits, self.bitorder), self._snapshot

@@ -30,8 +30,13 @@ template <class E, class T, bool Backward>
 cudaError_t launch(const UdsphAttention &problem, cudaStream_t stream) {
   const auto kernel = attention_kernel<E, T, Backward>;
   const size_t bytes = Shared<T>::bytes(Layout(problem.max_queries, problem.gram_width), Backward);
-  // More than 48 KiB must be asked for; more than the GPU has is refused here.
-  cudaError_t code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  // More than 48 KiB must be asked for: always as much as there is, for other threads launch the same kernel with other
+  // sizes meanwhile. More than the GPU has is refused here.
+  int device = 0, most = 0;
+  cudaError_t code = cudaGetDevice(&device);
+  if (code == cudaSuccess) code = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (code == cudaSuccess && bytes > static_cast<size_t>(most)) code = cudaErrorInvalidValue;
+  if (code == cudaSuccess) code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
   if (code == cudaSuccess) {
     const int64_t blocks = problem.chunks * problem.context_items;
     kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(problem);

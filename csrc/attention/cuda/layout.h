@@ -16,7 +16,7 @@ UDSPH_HD inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 UDSPH_HD inline int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 
 UDSPH_HD inline int64_t chunk_count(int64_t query_items, int64_t context_items) {
-  return larger(1, smaller(query_items, kEnoughBlocks / context_items));
+  return larger(1, smaller(query_items, kEnoughBlocks / larger(1, context_items)));
 }
 
 // A block owns one context item and takes runs of whole query items through shared memory. Arrays over context rows and

@@ -110,21 +110,41 @@ struct ReadRows {
   }
 };
 
-// A byte per code, 0 or not, as the words of a filter.
+// A byte per code, 0 or not, as the words of a filter. Where some of n positions hold no code, `alive` has a bit per position and
+// `before` the number of codes before each word; else both are null.
 struct PackMask {
   const uint8_t *mask;
   uint32_t *allowed;
   int64_t n;
+  const uint32_t *alive;
+  const int64_t *before;
 
   int64_t items() const { return up(n, LANES); }
 
   template <class Team>
   UDSPH_HD void operator()(const Team &team, void *, int64_t block, int64_t blocks) const {
     for (int64_t word = block * team.size() + team.rank(); word < up(n, LANES); word += blocks * team.size()) {
+      const uint8_t *next = mask + (alive == nullptr ? word * LANES : before[word]);
       uint32_t lanes = 0;
-      for (int i = 0; i < LANES && word * LANES + i < n; i++) lanes |= static_cast<uint32_t>(mask[word * LANES + i] != 0) << i;
+      for (uint32_t left = lanes_within(word, 0, n, alive); left != 0; left &= left - 1)
+        lanes |= static_cast<uint32_t>(*next++ != 0) << lowest_bit(left);
       allowed[word] = lanes;
     }
+  }
+};
+
+// Ids in place of positions; -1, a missing one, stays.
+struct NamePositions {
+  const int64_t *ids;
+  int64_t *positions;
+  int64_t n;
+
+  int64_t items() const { return n; }
+
+  template <class Team>
+  UDSPH_HD void operator()(const Team &team, void *, int64_t block, int64_t blocks) const {
+    for (int64_t i = block * team.size() + team.rank(); i < n; i += blocks * team.size())
+      if (positions[i] >= 0) positions[i] = ids[positions[i]];
   }
 };
 

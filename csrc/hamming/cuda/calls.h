@@ -146,7 +146,7 @@ inline Division range_division(const UdsphCodes &codes, int64_t n_queries, int64
 }
 
 struct CopyCounts {
-  const uint32_t *from;
+  const int64_t *from;
   int64_t *to;
   int64_t n;
 
@@ -155,6 +155,20 @@ struct CopyCounts {
     for (int64_t i = block * team.size() + team.rank(); i < n; i += blocks * team.size()) to[i] = from[i];
   }
 };
+
+// The queries [first, first + n) of a batch.
+inline Batch part_of(Batch batch, int64_t first, int64_t n) {
+  Scratch &scratch = batch.scratch;
+  batch.rows += first * up(batch.codes.bits, 8);
+  batch.n = n;
+  scratch.info += first;
+  scratch.lists += first * list_width(batch.codes.bits);
+  scratch.candidates.keys += first * scratch.candidates.capacity;
+  scratch.candidates.counts += first;
+  scratch.candidates.limits += first;
+  scratch.candidates.bounds += first;
+  return batch;
+}
 
 template <class Launcher>
 int range_count(const UdsphCodes &codes, const UdsphQueries &queries, int64_t radius, int64_t *counts, Launcher &launcher) {
@@ -169,10 +183,10 @@ int range_count(const UdsphCodes &codes, const UdsphQueries &queries, int64_t ra
 }
 
 template <class Launcher>
-int range_fetch(const UdsphCodes &codes, const UdsphQueries &queries, const int64_t *offsets, int32_t *distances, int64_t *positions,
-                Launcher &launcher) {
+int range_fetch(const UdsphCodes &codes, const UdsphQueries &queries, int64_t first, int64_t n, const int64_t *offsets, int32_t *distances,
+                int64_t *positions, Launcher &launcher) {
   const Division division = range_division(codes, queries.n, queries.scratch_bytes);
-  const Batch batch = batch_of(codes, queries, division, 0);
+  const Batch batch = part_of(batch_of(codes, queries, division, 0), first, n);
   const Finish finish = {batch.scratch.candidates, batch.n, 0, offsets, distances, positions};
   const int code = launcher.run(finish, batch.n, Finish::shared_bytes());
   return code ? code : walk_in_order(batch, 0, offsets, distances, positions, launcher);
@@ -192,6 +206,18 @@ int add_rows(uint32_t *tiles, int64_t bits, int64_t first, const uint8_t *rows, 
 template <class Launcher>
 int read_rows(const UdsphCodes &codes, const int64_t *positions, int64_t n, uint8_t *rows, Launcher &launcher) {
   const ReadRows program = {codes_of(codes), positions, n, rows};
+  return n == 0 ? 0 : launcher.run(program, up(program.items(), THREADS), 0);
+}
+
+template <class Launcher>
+int name_positions(const int64_t *ids, int64_t *positions, int64_t n, Launcher &launcher) {
+  const NamePositions program = {ids, positions, n};
+  return n == 0 ? 0 : launcher.run(program, up(program.items(), THREADS), 0);
+}
+
+template <class Launcher>
+int pack_mask(const uint8_t *mask, int64_t n, const uint32_t *alive, const int64_t *before, uint32_t *allowed, Launcher &launcher) {
+  const PackMask program = {mask, allowed, n, alive, before};
   return n == 0 ? 0 : launcher.run(program, up(program.items(), THREADS), 0);
 }
 

@@ -15,8 +15,8 @@ struct DeviceTeam {
   __device__ static int rows() { return blockDim.x / LANES; }
   __device__ static void sync() { __syncthreads(); }
   __device__ static uint32_t add(uint32_t *to, uint32_t n) { return atomicAdd(to, n); }
-  __device__ static void add(int64_t *to, int64_t n) {
-    atomicAdd(reinterpret_cast<unsigned long long *>(to), static_cast<unsigned long long>(n));
+  __device__ static int64_t add(int64_t *to, int64_t n) {
+    return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long *>(to), static_cast<unsigned long long>(n)));
   }
 };
 
@@ -44,7 +44,8 @@ class Launcher {
     const auto run = kernel<Program>;
     constexpr int threads = threads_of<Program>;
     const int bytes = static_cast<int>(shared_bytes);
-    if (bytes > 48 << 10) code_ = cudaFuncSetAttribute(run, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    // Always as much as there is: other threads launch the same kernel with other sizes meanwhile.
+    if (bytes > 48 << 10) code_ = cudaFuncSetAttribute(run, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_limit_);
     int held = 1;
     if (!code_) code_ = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&held, run, threads, static_cast<size_t>(bytes));
     if (code_) {

@@ -50,10 +50,14 @@ int udsph_hamming_add(void *tiles, int64_t bits, int64_t first, const uint8_t *r
 // Packed rows of the codes at these positions.
 int udsph_hamming_read(const UdsphCodes *codes, const int64_t *positions, int64_t n, uint8_t *rows, void *stream);
 
-// A byte per code, 0 or not, as the bits of a filter, (n + 31) / 32 words.
-int udsph_hamming_pack_mask(const uint8_t *mask, int64_t n, uint32_t *allowed, void *stream);
+// Ids in place of n positions, those of each; -1 stays.
+int udsph_hamming_name(const int64_t *ids, int64_t *positions, int64_t n, void *stream);
 
-// Bytes of scratch with which queries are searched all at once, at most 256 MiB; and the least with which they are searched at all.
+// A byte per code, 0 or not, as the bits of a filter of n positions, (n + 31) / 32 words. Where codes were removed, `alive` has a bit for
+// each position that holds one, and `before` the number of codes before each of its words; else both are null.
+int udsph_hamming_pack_mask(const uint8_t *mask, int64_t n, const uint32_t *alive, const int64_t *before, uint32_t *allowed, void *stream);
+
+// Bytes of scratch with which queries are searched all at once, at most 192 MiB; and the least with which they are searched at all.
 int64_t udsph_hamming_scratch(int64_t n, int64_t bits, int64_t n_queries, int64_t k);
 int64_t udsph_hamming_least_scratch(int64_t n, int64_t bits, int64_t n_queries, int64_t k);
 
@@ -61,12 +65,12 @@ int64_t udsph_hamming_least_scratch(int64_t n, int64_t bits, int64_t n_queries, 
 int udsph_hamming_search(const UdsphCodes *codes, const UdsphQueries *queries, int64_t k, int32_t *distances, int64_t *positions,
                          void *stream);
 
-// Codes within a radius, in two steps: how many each query has, in counts [n]; and, with the place of each query's first, offsets [n], the
-// results. So many queries are searched at once: call both for them before the next.
+// Codes within a radius, in two steps: how many each query has, in counts [n]; and the results of the queries [first, first + n) of them,
+// with the place of each one's first, offsets [n]. So many queries are searched at once: call both for them before the next.
 int64_t udsph_hamming_range_batch(const UdsphCodes *codes, int64_t n_queries, int64_t scratch_bytes);
 int udsph_hamming_range_count(const UdsphCodes *codes, const UdsphQueries *queries, int64_t radius, int64_t *counts, void *stream);
-int udsph_hamming_range_fetch(const UdsphCodes *codes, const UdsphQueries *queries, const int64_t *offsets, int32_t *distances,
-                              int64_t *positions, void *stream);
+int udsph_hamming_range_fetch(const UdsphCodes *codes, const UdsphQueries *queries, int64_t first, int64_t n, const int64_t *offsets,
+                              int32_t *distances, int64_t *positions, void *stream);
 
 // Distances of packed rows, [n_queries][n].
 int udsph_hamming_distances(const uint8_t *queries, int64_t n_queries, const uint8_t *codes, int64_t n, int64_t bytes, int32_t *out,

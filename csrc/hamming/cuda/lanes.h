@@ -19,7 +19,8 @@ UDSPH_HD inline Lanes<W> load_lanes(const uint32_t *from) {
 }
 
 // Slices a constant number of bytes apart in shared memory. On a GPU the address of one is a single multiplication and addition, which
-// the unit that does the logic has no part in; a pointer would cost that unit an instruction more.
+// the unit that does the logic has no part in; a pointer would cost that unit an instruction more. "memory": no load is moved over the
+// barrier behind which others have written.
 template <int W, int Stride>
 struct SharedSlices {
 #if defined(__CUDA_ARCH__)
@@ -30,11 +31,14 @@ struct SharedSlices {
     const uint32_t at = first + slice * Stride;
     Lanes<W> x;
     if constexpr (W == 4) {
-      asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.v[0]), "=r"(x.v[1]), "=r"(x.v[2]), "=r"(x.v[3]) : "r"(at));
+      asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(x.v[0]), "=r"(x.v[1]), "=r"(x.v[2]), "=r"(x.v[3])
+                   : "r"(at)
+                   : "memory");
     } else if constexpr (W == 2) {
-      asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(x.v[0]), "=r"(x.v[1]) : "r"(at));
+      asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(x.v[0]), "=r"(x.v[1]) : "r"(at) : "memory");
     } else {
-      asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x.v[0]) : "r"(at));
+      asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x.v[0]) : "r"(at) : "memory");
     }
     return x;
   }

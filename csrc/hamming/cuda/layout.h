@@ -71,7 +71,7 @@ UDSPH_HD constexpr int list_width(int64_t bits) { return static_cast<int>(up(bit
 // What a batch of queries has found.
 struct Candidates {
   uint64_t *keys;    // [n][capacity]
-  uint32_t *counts;  // [n] found, more than capacity where some were lost
+  int64_t *counts;   // [n] found, more than capacity where some were lost
   uint32_t *limits;  // [n] only codes closer than this are wanted
   uint32_t *bounds;  // [n] of those whose candidates were lost: the k nearest are closer than this; 0: none were lost
   int64_t capacity;
@@ -110,7 +110,7 @@ struct Scratch {
     info = room.take<QueryInfo>(batch);
     lists = room.take<uint16_t>(batch * larger(list_width(bits), 8));
     candidates.keys = room.take<uint64_t>(batch * capacity);
-    candidates.counts = room.take<uint32_t>(batch);
+    candidates.counts = room.take<int64_t>(batch);
     candidates.limits = room.take<uint32_t>(batch);
     candidates.bounds = room.take<uint32_t>(batch);
     candidates.capacity = capacity;
@@ -121,7 +121,8 @@ struct Scratch {
   int64_t bytes;
 };
 
-enum : int64_t { MOST_SCRATCH = int64_t{256} << 20, FEW_QUERIES = 8, LEAST_CAPACITY = 2048, FEW_CAPACITY = 65536, MOST_CAPACITY = 1 << 24 };
+// Of the 256 MiB that a search takes beside the index, results that are brought to the host need some.
+enum : int64_t { MOST_SCRATCH = int64_t{192} << 20, FEW_QUERIES = 8, LEAST_CAPACITY = 2048, FEW_CAPACITY = 65536, MOST_CAPACITY = 1 << 24 };
 
 // How a search is divided. Depends on sizes alone.
 struct Division {

@@ -159,7 +159,7 @@ struct Scan {
     int n = 0;
     UDSPH_UNROLL
     for (int w = 0; w < W; w++) n += popcount(near.v[w]);
-    uint32_t slot = team.add(found.counts + q, static_cast<uint32_t>(n));
+    int64_t slot = team.add(found.counts + q, int64_t{n});
     uint64_t *keys = found.keys + q * found.capacity;
     UDSPH_UNROLL
     for (int w = 0; w < W; w++)

@@ -65,10 +65,6 @@ class _OfLibrary:
         """The library's copy in host memory."""
         raise NotImplementedError
 
-    def take(self, table: NDArray[Any], places: Any) -> Any:
-        """Entries of a table in host memory."""
-        return self.upload(table)[places]
-
     def upload(self, array: NDArray[Any], what: str = "a search") -> Any:
         """A copy on the GPU."""
         raise NotImplementedError
@@ -125,10 +121,6 @@ class OfTorch(_OfLibrary):
         """The bytes of a tensor of integers, contiguous."""
         return array.detach().contiguous().view(self._torch.uint8)
 
-    def where(self, condition: Any, one: Any, other: Any) -> Any:
-        """Of each entry one or the other."""
-        return self._torch.where(condition, one, other)
-
 
 class OfCupy(_OfLibrary):
     """Arrays of CuPy."""
@@ -177,10 +169,6 @@ class OfCupy(_OfLibrary):
     def as_bytes(self, array: Any) -> Any:
         """The bytes of an array of integers, contiguous."""
         return self._cupy.ascontiguousarray(array).view(np.uint8)
-
-    def where(self, condition: Any, one: Any, other: Any) -> Any:
-        """Of each entry one or the other."""
-        return self._cupy.where(condition, one, other)
 
 
 _LIBRARIES = {"torch": OfTorch, "cupy": OfCupy}

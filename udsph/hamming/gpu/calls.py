@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from udsph.checks import check_int
 from udsph.errors import InputError
 from udsph.hamming.codes import BitOrder, check_bitorder, check_bits
-from udsph.hamming.filters import Bitmap, words_of_positions
+from udsph.hamming.filters import words_of_positions
+from udsph.hamming.gpu import beside
 from udsph.hamming.gpu import codes as operations
 from udsph.hamming.gpu.arrays import maker_of, on_device
 from udsph.hamming.gpu.codes import DeviceCodes
 from udsph.hamming.gpu.library import library
 from udsph.hamming.gpu.rows import check_same_device, device_rows, without_unused_bits
 from udsph.hamming.gpu.segment import DeviceSegment
-from udsph.hamming.results import NO_ID, RangeResult, SearchResult
+from udsph.hamming.results import RangeResult, SearchResult
 from udsph.hamming.where import Few
 
 
 def search(index: Any, queries: Any, k: int, where: Any, unknown: Any) -> SearchResult:
     """The k nearest codes of queries on a GPU, of an index that is on the same."""
-    snapshot, maker = index._snapshot, maker_of(queries, "queries")
+    snapshot, maker = _state(index), maker_of(queries, "queries")
     segment = _segment(snapshot, maker)
     rows, single = _rows(index, queries, maker)
     allowed = _allowed(snapshot, where, unknown, maker)
@@ -32,22 +35,30 @@ def search(index: Any, queries: Any, k: int, where: Any, unknown: Any) -> Search
 
 def range_search(index: Any, queries: Any, radius: Any, where: Any, unknown: Any) -> RangeResult:
     """All codes within a radius of queries on a GPU; waits once for each batch of them, for how many there are."""
-    if not isinstance(radius, int):
+    if isinstance(radius, (list, tuple)) or getattr(radius, "ndim", None):
         raise InputError("radius must be one int for queries on a GPU")
-    snapshot, maker = index._snapshot, maker_of(queries, "queries")
+    radius = min(check_int(radius, "radius", 0), index.bits)
+    snapshot, maker = _state(index), maker_of(queries, "queries")
     segment = _segment(snapshot, maker)
     rows, _ = _rows(index, queries, maker)
     allowed = _allowed(snapshot, where, unknown, maker)
-    offsets, parts = segment.codes.range_search(rows, rows.shape[0], radius, allowed, maker)
+    counts = [np.zeros(1, np.int64)]
+    parts: list[tuple[Any, Any]] = []
+    for found, *arrays in segment.codes.range_search(rows, rows.shape[0], radius, allowed, maker):
+        counts.append(found)
+        parts.append((arrays[0], arrays[1]))
     if not parts:
         parts = [(maker.empty((0,), np.int32), maker.empty((0,), np.int64))]
-    near, positions = (maker.concatenate(list(part)) for part in zip(*parts, strict=True))
+    near, positions = parts[0]
+    if len(parts) > 1:
+        near, positions = (maker.concatenate(list(part)) for part in zip(*parts, strict=True))
+    offsets = np.cumsum(np.concatenate(counts))
     return RangeResult(maker.upload(offsets), near, _ids(snapshot, positions, maker))
 
 
 def direct(queries: Any, codes: Any, k: int, bits: int | None, bitorder: BitOrder) -> SearchResult:
     """The k nearest of codes on a GPU without an index; sorted by (distance, row of the codes)."""
-    maker, bits = maker_of(codes, "codes"), _width(codes, bits)
+    maker, bits = _maker_of_both(queries, codes), _width(codes, bits)
     library().serves(maker.device)
     rows = device_rows(codes, bits, check_bitorder(bitorder), "codes", maker)
     single = getattr(queries, "ndim", 2) == 1 and str(queries.dtype).endswith("int8")
@@ -59,13 +70,21 @@ def direct(queries: Any, codes: Any, k: int, bits: int | None, bitorder: BitOrde
 
 def distances(queries: Any, codes: Any, bits: int | None, bitorder: BitOrder) -> Any:
     """All distances between queries and codes on a GPU, (nq, n) int32."""
-    maker, bits = maker_of(codes, "codes"), _width(codes, bits)
+    maker, bits = _maker_of_both(queries, codes), _width(codes, bits)
     library().serves(maker.device)
     both = [
         without_unused_bits(device_rows(rows, bits, check_bitorder(bitorder), name, maker), bits, maker)
         for rows, name in ((queries, "queries"), (codes, "codes"))
     ]
     return operations.distances(both[0], both[0].shape[0], both[1], both[1].shape[0], both[1].shape[1], maker)
+
+
+def _maker_of_both(queries: Any, codes: Any) -> Any:
+    """What makes arrays like queries and codes, which are on one GPU."""
+    maker = maker_of(codes, "codes") if on_device(codes) else maker_of(queries, "queries")
+    for values, name in ((queries, "queries"), (codes, "codes")):
+        check_same_device(values, maker, name)
+    return maker
 
 
 def _width(codes: Any, bits: int | None) -> int:
@@ -75,6 +94,14 @@ def _width(codes: Any, bits: int | None) -> int:
     if len(codes.shape) != 2:
         raise TypeError(f"codes of shape {tuple(codes.shape)} need bits=")
     return check_bits(8 * codes.dtype.itemsize * codes.shape[1])
+
+
+def _state(index: Any) -> Any:
+    """A state of an index whose ids a GPU can hold."""
+    snapshot = index._snapshot
+    if snapshot.ids.kind == "strings":
+        raise InputError("ids that are strings cannot be on a GPU: bring the queries to the host")
+    return snapshot
 
 
 def _segment(snapshot: Any, maker: Any) -> DeviceSegment:
@@ -106,32 +133,32 @@ def _allowed(snapshot: Any, where: Any, unknown: Any, maker: Any) -> Any:
                 f"where on a GPU must be a mask of bools of shape ({len(snapshot)},), got {where.dtype} of shape "
                 f"{tuple(where.shape)}"
             )
-        if snapshot.alive is None:
-            return _packed(where, maker)
-        where = Bitmap.from_mask(np.asarray(where.tolist(), np.bool_))
+        return _packed(where, snapshot, maker)
+    if where is None:
+        return None if snapshot.alive is None else beside.alive(snapshot, maker.device).words
     allowed = snapshot.allowed(where, unknown)
-    if allowed is None:
-        return None
     if isinstance(allowed, Few):
         allowed = words_of_positions(allowed.positions, snapshot.n)
     return maker.upload(allowed.view(np.int64))
 
 
-def _packed(mask: Any, maker: Any) -> Any:
-    lib, n = library(), int(mask.shape[0])
+def _packed(mask: Any, snapshot: Any, maker: Any) -> Any:
+    """A mask of the codes there are as a bit per position."""
+    lib, n = library(), snapshot.n
     given, words = maker.as_bytes(mask), maker.empty(((n + 31) // 32,), np.int32)
+    held = None if snapshot.alive is None else beside.alive(snapshot, maker.device)
+    alive = (None, None) if held is None else (held.words.pointer, held.before.pointer)
     with lib.on(maker.device):
-        lib.launch("pack_mask", maker.pointer(given), n, maker.pointer(words), maker.stream)
+        lib.launch("pack_mask", maker.pointer(given), n, *alive, maker.pointer(words), maker.stream)
     return words
 
 
 def _ids(snapshot: Any, positions: Any, maker: Any) -> Any:
-    """The ids of positions on the GPU."""
-    if snapshot.ids.positional:
+    """The ids of positions on the GPU, in their place."""
+    if snapshot.ids.positional or len(snapshot) == 0:
         return positions
-    if snapshot.ids.kind != "integers":
-        raise InputError(f"ids that are {snapshot.ids.kind} cannot be on a GPU: bring the queries to the host")
-    if len(snapshot) == 0:
-        return positions
-    found = positions >= 0
-    return maker.where(found, maker.take(snapshot.ids.column().values, positions * found), NO_ID)
+    lib, names = library(), beside.ids(snapshot, maker.device)
+    with lib.on(maker.device):
+        count = math.prod(positions.shape)
+        lib.launch("name", names.pointer, maker.pointer(positions), count, maker.stream)
+    return positions

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from udsph.hamming.filters import BLOCK
 from udsph.hamming.gpu import library as interface
@@ -13,6 +15,9 @@ from udsph.hamming.gpu.library import library
 from udsph.hamming.gpu.memory import Buffer
 from udsph.threads import ForkSafeLock
 
+Counts = NDArray[np.int64]
+
+_RESULTS = "results of a range search"
 _SPARE = 16  # one part in so many is taken beyond the demand, so that codes can be added in place
 
 
@@ -81,32 +86,33 @@ class DeviceCodes:
         return distances, positions
 
     def range_search(
-        self, rows: Any, n_queries: int, radius: int, allowed: Any, maker: Any
-    ) -> tuple[np.ndarray[Any, Any], list[tuple[Any, Any]]]:
-        """Offsets (nq + 1) on the host; distances and positions of one batch of queries after the other.
+        self, rows: Any, n_queries: int, radius: int, allowed: Any, maker: Any, most: int | None = None
+    ) -> Iterator[tuple[Counts, Any, Any]]:
+        """How many results each query has, on the host, distances and positions: of some queries after the others.
 
+        They are as many as a search takes at once, or fewer, so that the results are at most ``most``, or one query's.
         Waits for every batch: the caller's stream knows how large its results are.
         """
         lib, width = library(), (self.bits + 7) // 8
         scratch, size = self._scratch(n_queries, 1, maker)
         step = lib.size("range_batch", self._struct(), n_queries, size)
-        found, offsets = [], [np.zeros(1, np.int64)]
         for first in range(0, n_queries, step):
             count = min(step, n_queries - first)
             queries = _queries(rows, count, allowed, scratch, size, maker)
             queries.rows += first * width
             counts = maker.empty((count,), np.int64)
+            given = self._struct(), ctypes.byref(queries)
             with lib.on(self.device):
-                given = self._struct(), ctypes.byref(queries)
                 lib.launch("range_count", *given, radius, maker.pointer(counts), maker.stream)
-                here = np.concatenate([[0], np.cumsum(maker.download(counts, (count,), np.int64))]).astype(np.int64)
-                starts, total = maker.upload(here), (int(here[-1]),)
-                near, positions = maker.empty(total, np.int32), maker.empty(total, np.int64)
-                results = maker.pointer(near), maker.pointer(positions)
-                lib.launch("range_fetch", *given, maker.pointer(starts), *results, maker.stream)
-            found.append((near, positions))
-            offsets.append(offsets[-1][-1] + here[1:])
-        return np.concatenate(offsets), found
+            found = maker.download(counts, (count,), np.int64)
+            for begin, end in _groups(found, most):
+                here = found[begin:end]
+                starts, total = maker.upload(np.cumsum(here) - here), (int(here.sum()),)
+                near, positions = maker.empty(total, np.int32, _RESULTS), maker.empty(total, np.int64, _RESULTS)
+                places = maker.pointer(starts), maker.pointer(near), maker.pointer(positions)
+                with lib.on(self.device):
+                    lib.launch("range_fetch", *given, begin, end - begin, *places, maker.stream)
+                yield here, near, positions
 
     def _scratch(self, n_queries: int, k: int, maker: Any) -> tuple[Any, int]:
         """Memory for a search, and how much: at most 256 MiB, and what one query takes where there is too little."""
@@ -148,8 +154,19 @@ class _Room:
             return free
 
 
+def _groups(counts: Counts, most: int | None) -> Iterator[tuple[int, int]]:
+    """Runs of queries, [begin, end), of at most so many results together, or of one query."""
+    begin, held = 0, 0
+    for query, count in enumerate(counts.tolist()):
+        if most is not None and query > begin and held + count > most:
+            yield begin, query
+            begin, held = query, 0
+        held += count
+    yield begin, len(counts)
+
+
 def _queries(rows: Any, n: int, allowed: Any, scratch: Any, size: int, maker: Any) -> interface.Queries:
-    mask = None if allowed is None else maker.pointer(allowed)
+    mask = None if allowed is None else allowed.pointer if isinstance(allowed, Buffer) else maker.pointer(allowed)
     return interface.Queries(maker.pointer(rows), n, mask, maker.pointer(scratch), size)
 
 

@@ -60,10 +60,11 @@ _SIZES = {
 _LAUNCHES = {
     "add": (_POINTER, _SIZE, _SIZE, _POINTER, _SIZE, _POINTER),
     "read": (_CODES, _POINTER, _SIZE, _POINTER, _POINTER),
-    "pack_mask": (_POINTER, _SIZE, _POINTER, _POINTER),
+    "name": (_POINTER, _POINTER, _SIZE, _POINTER),
+    "pack_mask": (_POINTER, _SIZE, _POINTER, _POINTER, _POINTER, _POINTER),
     "search": (_CODES, _QUERIES, _SIZE, _POINTER, _POINTER, _POINTER),
     "range_count": (_CODES, _QUERIES, _SIZE, _POINTER, _POINTER),
-    "range_fetch": (_CODES, _QUERIES, _POINTER, _POINTER, _POINTER, _POINTER),
+    "range_fetch": (_CODES, _QUERIES, _SIZE, _SIZE, _POINTER, _POINTER, _POINTER, _POINTER),
     "distances": (_POINTER, _SIZE, _POINTER, _SIZE, _SIZE, _POINTER, _POINTER),
     "count": (ctypes.POINTER(Counting), _POINTER),
 }

@@ -7,6 +7,9 @@ import os
 import weakref
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from udsph import memory
 from udsph.hamming.gpu.library import Library, library
 
@@ -43,6 +46,16 @@ class Borrowed:
 
     def __init__(self, size: int, device: int, stream: int, what: str) -> None:
         _hold(self, size, device, what, ("borrow", "give_back"), stream)
+
+
+def copied(array: NDArray[Any], device: int, what: str) -> Buffer:
+    """A copy of an array on the GPU, which is there when this returns."""
+    array, lib = np.ascontiguousarray(array), library()
+    buffer = Buffer(array.nbytes, device, what)
+    with lib.on(device):
+        lib.check(lib.functions.udsph_cuda_copy(buffer.pointer, array.ctypes.data, array.nbytes, 0))
+        lib.check(lib.functions.udsph_cuda_wait(0))
+    return buffer
 
 
 def _hold(owner: Any, size: int, device: int, what: str, names: tuple[str, str], *stream: int) -> None:

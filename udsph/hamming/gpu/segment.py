@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udsph.cuda import device_number
+from udsph.errors import InputError
 from udsph.hamming import backend
 from udsph.hamming.filters import BLOCK, Words
 from udsph.hamming.gpu.arrays import OnHost
 from udsph.hamming.gpu.codes import DeviceCodes
 from udsph.hamming.gpu.library import library
+from udsph.hamming.results import NO_DISTANCE, NO_ID
 
 if TYPE_CHECKING:
     from udsph.hamming.flat import FlatIndex
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 Rows = NDArray[np.uint8]
 Positions = NDArray[np.int64]
 
-_ROWS_PER_STEP = 1 << 20  # codes that are copied between the memories at a time
+# Of the 256 MiB that may be taken beside an index: codes that are copied between the memories at a time, and results.
+# The rest is for searching (MOST_SCRATCH of csrc/hamming/cuda/layout.h).
+_BYTES_PER_STEP = 60 << 20
+_BYTES_OF_RESULT = 12
 
 
 class DeviceSegment:
@@ -55,8 +60,9 @@ class DeviceSegment:
     def extended(self, rows: Rows, ahead: int = 0) -> DeviceSegment:
         """A segment with more codes at its end, and at best room for those that are ahead."""
         codes, host = self.codes, self._host
-        for first in range(0, len(rows), _ROWS_PER_STEP):
-            part = rows[first : first + _ROWS_PER_STEP]
+        step = _rows_per_step(self.bits)
+        for first in range(0, len(rows), step):
+            part = rows[first : first + step]
             given = host.upload(part, "adding codes")
             codes = codes.extended(given.pointer, len(part), host.stream, len(rows) - first - len(part) + ahead)
             with library().on(codes.device):
@@ -65,24 +71,33 @@ class DeviceSegment:
 
     def search(self, queries: Rows, k: int, allowed: Words | None, threads: int) -> tuple[NDArray[np.int32], Positions]:
         """Distances and positions of the k nearest, (nq, k), sorted by (distance, position) and padded."""
-        rows, host = np.atleast_2d(queries), self._host
-        given, mask = host.upload(rows), self._filter(allowed)
-        shape = (len(rows), k) if queries.ndim == 2 else (k,)
-        near, positions = self.codes.search(given, len(rows), k, mask, host)
-        return host.download(near, shape, np.int32), host.download(positions, shape, np.int64)
+        rows, host, mask = np.atleast_2d(queries), self._host, self._filter(allowed)
+        near = np.full((len(rows), k), NO_DISTANCE, np.int32)
+        positions = np.full((len(rows), k), NO_ID, np.int64)
+        most = max(1, min(k, len(self)))  # there are no more
+        step = max(1, _BYTES_PER_STEP // (_BYTES_OF_RESULT * most + rows.shape[1]))
+        for first in range(0, len(rows), step):
+            some = rows[first : first + step]
+            found, shape = self.codes.search(host.upload(some), len(some), most, mask, host), (len(some), most)
+            near[first : first + step, :most] = host.download(found[0], shape, np.int32)
+            positions[first : first + step, :most] = host.download(found[1], shape, np.int64)
+        return (near, positions) if queries.ndim == 2 else (near[0], positions[0])
 
     def range_search(
         self, queries: Rows, radius: int, allowed: Words | None, threads: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], Positions]:
         """Offsets, distances and positions of all codes within the radius."""
-        rows, host = np.atleast_2d(queries), self._host
-        given, mask = host.upload(rows), self._filter(allowed)
-        offsets, parts = self.codes.range_search(given, len(rows), radius, mask, host)
-        near, positions = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
-        for distances, places in parts:
-            near.append(host.download(distances, (distances.size // 4,), np.int32))
-            positions.append(host.download(places, (places.size // 8,), np.int64))
-        return offsets, np.concatenate(near), np.concatenate(positions)
+        rows, host, mask = np.atleast_2d(queries), self._host, self._filter(allowed)
+        counts, near, positions = [np.zeros(1, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        step, most = _rows_per_step(self.bits), _BYTES_PER_STEP // 2 // _BYTES_OF_RESULT
+        for first in range(0, len(rows), step):
+            some = rows[first : first + step]
+            for found, *results in self.codes.range_search(host.upload(some), len(some), radius, mask, host, most):
+                total = (int(found.sum()),)
+                counts.append(found)
+                near.append(host.download(results[0], total, np.int32))
+                positions.append(host.download(results[1], total, np.int64))
+        return np.cumsum(np.concatenate(counts)), np.concatenate(near), np.concatenate(positions)
 
     def read(self, positions: Positions) -> Rows:
         """Packed rows at positions."""
@@ -90,8 +105,9 @@ class DeviceSegment:
             raise IndexError("a position is beyond the codes")
         width, host = (self.bits + 7) // 8, self._host
         parts = [np.empty((0, width), np.uint8)]
-        for first in range(0, len(positions), _ROWS_PER_STEP):
-            some = positions[first : first + _ROWS_PER_STEP]
+        step = _rows_per_step(self.bits)
+        for first in range(0, len(positions), step):
+            some = positions[first : first + step]
             rows = host.empty((len(some), width), np.uint8, "reading codes")
             self.codes.read(host.upload(some), len(some), rows, host)
             parts.append(host.download(rows, (len(some), width), np.uint8))
@@ -115,6 +131,11 @@ class DeviceSegment:
         return self._host.upload(allowed)
 
 
+def _rows_per_step(bits: int) -> int:
+    """Codes, with their positions, that are copied at a time, in whole blocks."""
+    return max(1, _BYTES_PER_STEP // 2 // ((bits + 7) // 8 + 8) // BLOCK) * BLOCK
+
+
 def empty(bits: int, device: Any) -> Any:
     """A segment without codes on a device.
 
@@ -136,18 +157,21 @@ def moved(index: Any, device: Any) -> FlatIndex:
     Raises
     ------
     InputError
-        The device cannot be used: with the reason.
+        The device cannot be used: with the reason; the index is searched by similarities.
     MemoryError
         It has too little memory.
     """
     from udsph.hamming.flat import FlatIndex
     from udsph.hamming.segments import Snapshot, extended
 
+    if not isinstance(index, FlatIndex):
+        raise InputError(f"a {type(index).__name__} is searched on the CPU: make a FlatIndex of its codes for a GPU")
     snapshot = index._snapshot
     new = FlatIndex(index.bits, bitorder=index.bitorder, multi=index.multi, device=device)
     segments: Any = ()
-    for first in range(0, snapshot.n, _ROWS_PER_STEP):
-        rows = snapshot.read_positions(np.arange(first, min(first + _ROWS_PER_STEP, snapshot.n)))
+    step = _rows_per_step(index.bits)
+    for first in range(0, snapshot.n, step):
+        rows = snapshot.read_positions(np.arange(first, min(first + step, snapshot.n)))
         if not segments and isinstance(new._snapshot.empty, DeviceSegment):
             segments = (new._snapshot.empty.extended(rows, snapshot.n - len(rows)),)
         else:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import os
 import subprocess
 import sys
@@ -184,9 +183,8 @@ def runs_of(cases: Sequence[str], variants: Sequence[str], bits: Sequence[int], 
                     yield Run(name, variant, length, seed)
 
 
-@functools.lru_cache(maxsize=1)
 def dataset_of(name: str, root: str | None, output: Path | None = None) -> Any:
-    """The dataset of a case, kept for the next run of the same process; ``output`` keeps what has to be assembled."""
+    """The dataset of a case; ``output`` keeps what has to be assembled."""
     from udsph.data import load
 
     case = CASES[name]
@@ -206,14 +204,13 @@ def assemble(script: Path, arguments: Sequence[str], folder: Path) -> Path:
     return path
 
 
-def make(run: Run, root: str | None, output: Path, extra: Mapping[str, str]) -> dict[str, Any]:
+def make(run: Run, dataset: Any, extra: Mapping[str, str]) -> dict[str, Any]:
     """Train, score, and say what it took."""
     import torch
 
     from udsph.training import UDSPH, Config, evaluate
 
     case = CASES[run.case]
-    dataset = dataset_of(run.case, root, output)
     settings = {"bits": run.bits, "seed": run.seed, **case.training, **VARIANTS[run.variant], **extra}
     wall, work = time.perf_counter(), time.process_time()
     model = UDSPH(config=Config.from_settings(settings)).fit(dataset, progress=False)
@@ -235,9 +232,12 @@ class Work:
     root: str | None
     output: Path
     extra: Mapping[str, str]
+    kept: tuple[str, Any] | None = None  # the dataset of the last run, which is mostly that of the next
 
     def __call__(self, run: Run) -> dict[str, Any]:
-        return make(run, self.root, self.output, self.extra)
+        if self.kept is None or self.kept[0] != run.case:
+            self.kept = run.case, dataset_of(run.case, self.root, self.output)
+        return make(run, self.kept[1], self.extra)
 
 
 def conduct(

@@ -1,11 +1,14 @@
-"""Jobs and encodings on a cluster leave what they leave on one machine."""
+"""Jobs on a cluster leave what they leave on one machine."""
 
 from __future__ import annotations
 
-import numpy as np
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.experiments.work import Square, numbers
+from tests.experiments.work import NotHere, Square, numbers
 from udsph.errors import InputError
 from udsph.experiments import Runner, check_processes, jobs
 
@@ -25,47 +28,44 @@ def test_jobs_on_a_cluster_leave_the_rows_of_processes(cluster, tmp_path):
     assert {value: row.get("square") for value, row in rows.items()} == {1: 1, 2: None, 3: None, 4: 16, 5: 25}
     assert rows[3]["error"] == jobs.KILLED
     assert rows[2]["error"].startswith("ValueError: no square of 2")
+    (tmp_path / "other").mkdir()
+    ((_, row),) = Runner(tmp_path / "other", NotHere(), "ray", threads=1).run(numbers(1))
+    assert row["error"].startswith("ValueError: invalid literal for int()")
     runner = Runner(tmp_path, Square(), "ray")
     assert runner.missing(numbers(1, 2, 3, 4, 5)) == numbers(2, 3)
     assert sorted(row["square"] for _, row in runner.run(numbers(1, 2, 3))) == [4, 9]
 
 
 @pytest.mark.cluster
-def test_encoding_on_a_cluster_gives_the_codes_of_one_process_and_goes_on(cluster, tmp_path, monkeypatch):
-    from PIL import Image
+def test_a_comparison_on_a_cluster_has_the_figures_of_one_process(cluster, tmp_path):
+    from udsph.baselines.comparison import Comparison, ComparisonFolder
+
+    given = {"data": "scenes", "root": None, "settings": {"pairs": "60"}, "names": ("random", "cvh"), "bits": (16,)}
+    given |= {"seeds": 1, "deep_seeds": None, "epochs": 0, "precision": "32-true"}
+    found = []
+    for processes in ("ray", 0):
+        rows = ComparisonFolder(Comparison(**given), tmp_path / str(processes), processes).run()
+        found.append({row["method"]: (row["image_to_text"], row["text_to_image"]) for row in rows})
+    assert found[0] == found[1] and set(found[0]) == {"random", "cvh"}
+
+
+@pytest.mark.cluster
+def test_the_study_makes_its_runs_on_a_cluster(cluster, tmp_path, monkeypatch):
+    import ray
 
     from tests.training.conftest import QUICK
-    from udsph import data
-    from udsph.distributed import encode, encoding
-    from udsph.encoding import Hasher, encode_file
-    from udsph.hamming import Collection
-    from udsph.training import UDSPH
 
-    monkeypatch.setattr(encoding, "IMAGES", 64)
-    UDSPH(**(QUICK | {"epochs": 1})).fit(data.load("scenes", pairs=80, workers=1), progress=False).save(
-        tmp_path / "run"
-    )
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (130, 20, 20, 3), dtype=np.uint8)
-    for number, picture in enumerate(pixels):
-        Image.fromarray(picture).save(folder / f"{number:03}.png")
-    (folder / "001.png").write_bytes(b"no picture")
-    tally = encode_file(Hasher.load(tmp_path / "run"), folder, tmp_path / "c.npy", modality="image", on_error="skip")
-    with pytest.raises(InputError, match=r"001.png .*on_error=skip leaves such items out"):
-        encode(tmp_path / "run", folder, tmp_path / "codes", modality="image", workers=1)
-    assert not (tmp_path / "codes").exists()
-    told = []
-    found = encode(
-        tmp_path / "run", folder, tmp_path / "codes", modality="image", on_error="skip", workers=1,
-        report=lambda *pair: told.append(pair),
-    )  # fmt: skip
-    assert (found.encoded, found.left_out) == (tally.encoded, tally.left_out) and found.encoded == 129
-    assert told[-1] == (130, 130)
-    collection = Collection.open(tmp_path / "codes")
-    names = (tmp_path / "c.items.txt").read_text().split()
-    assert collection.ids.tolist() == names
-    np.testing.assert_array_equal(collection.reconstruct(names), np.load(tmp_path / "c.npy"))
-    assert not (tmp_path / "codes.parts").exists()
-    with pytest.raises(InputError, match="is there already; choose another output"):
-        encode(tmp_path / "run", folder, tmp_path / "codes", modality="image")
+    bench = Path(__file__).parents[2] / "bench"
+    monkeypatch.syspath_prepend(str(bench))
+    spec = importlib.util.spec_from_file_location("study", bench / "study.py")
+    study = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "study", study)
+    spec.loader.exec_module(study)
+    for module in (study, sys.modules["benchmarks.common"]):  # as of a script, which nodes cannot import either
+        ray.cloudpickle.register_pickle_by_value(module)
+    study.CASES["tiny"] = study.Case("Tiny", "scenes", (16,), 2, settings={"pairs": 60})
+    extra = {key: str(value) for key, value in (QUICK | {"epochs": 1}).items() if key != "bits"}
+    runs = list(study.runs_of(["tiny"], ["full"], [], 0))
+    assert study.conduct(runs, tmp_path / "s", None, "ray", extra) == 0
+    rows = study.Runner(tmp_path / "s", None).rows()
+    assert [row["seed"] for row in rows] == [0, 1] and all(row["database"]["n_query"] for row in rows)

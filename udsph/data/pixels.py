@@ -11,11 +11,12 @@ What is decided here, once:
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -39,9 +40,9 @@ def pixels_of(item: Any, size: int | tuple[int, int], what: str = "image") -> np
 
     Parameters
     ----------
-    item : path, PIL.Image.Image or array
-        A file; an opened picture of any mode; or whole numbers 0 to 255 of shape ``(h, w, 3)`` in RGB order,
-        ``(h, w, 4)`` with an alpha channel, ``(h, w)`` or ``(h, w, 1)`` grey.
+    item : path, bytes, PIL.Image.Image or array
+        A file, or what is in one; an opened picture of any mode; or whole numbers 0 to 255 of shape ``(h, w, 3)`` in
+        RGB order, ``(h, w, 4)`` with an alpha channel, ``(h, w)`` or ``(h, w, 1)`` grey.
     size : int or (height, width)
         Of the result; one number is the side of a square.
     what : str
@@ -59,8 +60,11 @@ def pixels_of(item: Any, size: int | tuple[int, int], what: str = "image") -> np
     height, width = (size, size) if isinstance(size, int | np.integer) else size
     if isinstance(item, str | os.PathLike):
         path = Path(item)
-        with open_image(path.parent, path.name) as image:
+        with open_image(path.parent, path.name, os.fspath(item)) as image:
             return _stretched(as_rgb(image, os.fspath(item), least=2 * max(height, width)), height, width)
+    if isinstance(item, bytes):
+        image = _read(io.BytesIO(item), what)
+        return _stretched(as_rgb(image, what, least=2 * max(height, width)), height, width)
     if hasattr(item, "convert") and hasattr(item, "getbands"):  # without importing Pillow for an array
         return _stretched(as_rgb(item, what), height, width)
     if isinstance(item, np.ndarray) or hasattr(item, "__array__"):
@@ -102,18 +106,28 @@ def decode(root: Path, name: str, size: int) -> np.ndarray:
 
 
 @contextmanager
-def open_image(root: Path, name: str) -> Iterator[Any]:
-    """The file's header, read and understood; the pixels come with :func:`as_rgb`."""
-    pillow = _pillow()
+def open_image(root: Path, name: str, called: str = "") -> Iterator[Any]:
+    """The file's header, read and understood; the pixels come with :func:`as_rgb`. An error calls it ``called``."""
+    called = called or name
     with ExitStack() as stack:
         try:
             # Not by its name: Pillow would map some TIFF files, and mixes up the rows of those that a camera turned.
-            image = pillow.open(stack.enter_context((root / name).open("rb")))
+            file = stack.enter_context((root / name).open("rb"))
         except FileNotFoundError:
-            raise DamagedImage(f"{name} does not exist") from None
-        except Exception as error:  # Pillow's plug-ins answer damage with anything: SyntaxError, struct.error
-            raise DamagedImage(f"{name} is no whole image ({reason_of(error)})") from error
-        yield image
+            raise DamagedImage(f"{called} does not exist") from None
+        except Exception as error:
+            raise DamagedImage(f"{called} is no whole image ({reason_of(error)})") from error
+        yield _read(file, called)
+
+
+def _read(file: BinaryIO, name: str) -> Any:
+    """The header of a picture."""
+    pillow = _pillow()
+    try:
+        return pillow.open(file)
+    except Exception as error:  # Pillow's plug-ins answer damage with anything: SyntaxError, struct.error
+        reason = reason_of(error).partition(" <_io.")[0]  # what follows is the file object
+        raise DamagedImage(f"{name} is no whole image ({reason})") from error
 
 
 def as_rgb(image: Any, name: str, least: int | None = None) -> Any:

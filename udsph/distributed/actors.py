@@ -7,30 +7,50 @@ twice alike.
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from udsph.distributed.calls import Merge, Missing
 from udsph.distributed.cluster import Node, nodes, ray
 from udsph.distributed.errors import ShardError
-from udsph.distributed.shard import Facts, Keeper
+from udsph.distributed.shard import Facts, Keeper, NotOpen
 from udsph.distributed.source import Spec
 
 _AHEAD = 3  # batches that a shard has at a time
 _FAN = 8  # parts that are merged in one step
-_INLINE = 1 << 15  # bytes of an argument that goes with the call
+_INLINE = 1 << 15  # bytes of an argument or an answer that goes with the call
 _SENT_AGAIN = 8  # times that Ray sends a call to a process that ended, and then we
 _PAUSE = 0.5  # seconds before a call is sent anew
 _OVERTAKE = 1.0  # seconds after which a replica is asked too where no other shard says how long it takes
 _LIGHT = 4  # short calls that a shard answers beside a search
 
 
+_GROUPS = {"ask": "search", "ask_aside": "light", "merge": "light"}
+
+
+class _Given(NamedTuple):
+    """In place of an argument that comes from the object store."""
+
+    number: int
+
+
 class _Actor(Keeper):
-    """A keeper in a process of its own."""
+    """A keeper in a process of its own. Small things come and go as bytes, since Ray takes its time with arrays."""
+
+    def ask(self, packed: bytes, spec: Any, *given: Any) -> Any:
+        """Call a method of the shard; what is packed says which one, and with what."""
+        version, method, arguments = pickle.loads(packed)
+        whole = [given[value.number] if isinstance(value, _Given) else value for value in arguments]
+        return _small(self.call(version, spec, method, *whole))
+
+    def ask_aside(self, packed: bytes, spec: Any, *given: Any) -> Any:
+        """The same for short calls, which do not wait for searches."""
+        return self.ask(packed, spec, *given)
 
     def fetched(self, spec: Any) -> Spec:
         """What the reference in a list stands for."""
@@ -38,7 +58,18 @@ class _Actor(Keeper):
 
     def merge(self, merge: Merge, bases: Sequence[int], *parts: Any) -> Any:
         """Answers of several shards as one."""
-        return merge(parts, bases)
+        return _small(merge([_whole(part) for part in parts], bases))
+
+
+def _small(answer: Any) -> Any:
+    """The answer itself or, of few plain arrays, bytes."""
+    plain = isinstance(answer, tuple) and all(isinstance(a, np.ndarray) and a.dtype != object for a in answer)
+    return pickle.dumps(answer, 5) if plain and sum(a.nbytes for a in answer) <= _INLINE else answer
+
+
+def _whole(answer: Any) -> Any:
+    """What ``_small`` was given."""
+    return pickle.loads(answer) if isinstance(answer, bytes) else answer
 
 
 class Pool:
@@ -78,6 +109,8 @@ class Pool:
 
 def _started(engine: Any, node: Node, threads: int) -> Any:
     strategy = engine.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node.id, soft=True)
+    for name, group in _GROUPS.items():
+        engine.method(concurrency_group=group)(getattr(_Actor, name))
     made = engine.remote(
         num_cpus=0,
         max_restarts=-1,
@@ -99,8 +132,8 @@ class _Call:
     def __init__(self, shard: int, arguments: tuple[Any, ...]) -> None:
         self.shard, self.arguments = shard, arguments
         self.began, self.tried = time.monotonic(), 0
-        self.running: set[Any] = set()
-        self.replica = 0
+        self.running: dict[Any, int] = {}  # what stands for answers, and the replicas that they come from
+        self.replica = 0  # the last that was asked, then the one that answered
         self.done = False
         self.answer: Any = None
         self.winner: Any = None  # what stands for the answer
@@ -115,6 +148,7 @@ class RayCalls:
         pool.grow(len(specs))
         self.pool, self.specs, self.version = pool, specs, pool.version
         self._references = [ray().put(spec) for spec in specs]
+        self._told: set[tuple[int, int]] = set()  # shards and replicas that were given their specs
 
     def open(self) -> list[Facts]:
         """Open all shards at all replicas."""
@@ -167,7 +201,8 @@ class RayCalls:
             kept = [call for call in calls if call.winner is not None]
             try:
                 return self._tree(kept, merge, [bases[call.shard] for call in kept])
-            except ray().exceptions.RayError:  # an answer was lost after it was given
+            except ray().exceptions.RayError:  # an answer was lost after it was given, or is an error
+                self._told.clear()
                 for call in kept:
                     self._send(call, method, "search", self._replica())
                 calls = kept
@@ -188,15 +223,13 @@ class RayCalls:
             parts = [
                 (
                     parts[group.start][0],
-                    parts[group.start][0]
-                    .merge.options(concurrency_group="light")
-                    .remote(merge, bases[group], *(part for _, part in parts[group])),
+                    parts[group.start][0].merge.remote(merge, bases[group], *(part for _, part in parts[group])),
                 )
                 for group in groups
             ]
             bases = [0] * len(parts)  # merged parts count from where the first of all begins
             engine.wait([part for _, part in parts], num_returns=len(parts), fetch_local=False)
-        return merge(engine.get([part for _, part in parts]), bases)
+        return merge([_whole(part) for part in engine.get([part for _, part in parts])], bases)
 
     def _replica(self) -> int:
         """Replicas are asked in turns."""
@@ -207,9 +240,23 @@ class RayCalls:
         call.tried += 1
         call.replica, call.done, call.error = replica, False, None
         actor = self.pool.actors[call.shard][replica]
-        handle = actor.call.options(concurrency_group=group)
-        spec = [self._references[call.shard]]  # in a list, so that it is not fetched with every call
-        call.running.add(handle.remote(self.version, spec, method, *call.arguments))
+        known = (call.shard, replica) in self._told
+        spec = None if known else [self._references[call.shard]]  # in a list, so that it is fetched when it is needed
+        ask = actor.ask if group == "search" else actor.ask_aside
+        packed, given = self._packed(method, call.arguments)
+        call.running[ask.remote(packed, spec, *given)] = replica
+
+    def _packed(self, method: str, arguments: tuple[Any, ...]) -> tuple[bytes, list[Any]]:
+        """A call as bytes, and what of it is in the object store."""
+        given: list[Any] = []
+        whole: list[Any] = []
+        for value in arguments:
+            if isinstance(value, ray().ObjectRef):
+                whole.append(_Given(len(given)))
+                given.append(value)
+            else:
+                whole.append(value)
+        return pickle.dumps((self.version, method, whole), 5), given
 
     # -- answers, however they come --------------------------------------------------------------------------------
 
@@ -224,8 +271,9 @@ class RayCalls:
                 answers = engine.get(references, timeout=self.pool.timeout)
                 for call, reference in zip(calls, references, strict=True):
                     call.winner, call.done = reference, True
+                    self._told.add((call.shard, call.replica))
                 self.pool.last = time.monotonic() - began
-                return answers
+                return [_whole(answer) for answer in answers]
             except (engine.exceptions.RayError, ShardError):
                 pass
         self._attend(calls, method, group, fetch)
@@ -268,14 +316,19 @@ class RayCalls:
 
     def _take(self, call: _Call, reference: Any, method: str, group: str, fetch: bool) -> None:
         """An answer, or why there is none."""
-        errors = ray().exceptions
-        call.running.discard(reference)
+        errors, replica = ray().exceptions, call.running.pop(reference)
         try:
             # An error is seen where it is fetched: it is small, as its answer may not be.
-            call.answer = ray().get(reference) if fetch else None
-            call.winner, call.done = reference, True
+            call.answer = _whole(ray().get(reference)) if fetch else None
+            call.winner, call.replica, call.done = reference, replica, True
+            self._told.add((call.shard, replica))
         except errors.RayTaskError as error:
             cause = error.cause
+            if isinstance(cause, NotOpen):
+                self._told.discard((call.shard, replica))
+                call.tried -= 1
+                self._send(call, method, group, replica)
+                return
             if not isinstance(cause, ShardError):
                 raise cause if isinstance(cause, Exception) else error from None
             if call.running or (call.tried < self.pool.replicas and self._again(call, method, group)):

@@ -6,35 +6,32 @@ end all codes become a collection under the items' names.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import io
-import itertools
 import os
+import platform
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from udsph.data import Modality
-from udsph.data.lines import check_encoding, raw_lines, read_each_line
-from udsph.data.pixels import DamagedImage, pixels_of
 from udsph.distributed import cluster
+from udsph.distributed.chunks import WHOLE, Chunk, Reader, chunks_of
+from udsph.distributed.errors import ClusterError
 from udsph.distributed.rows import Parts
 from udsph.encoding import Hasher
 from udsph.encoding.collapse import Collapse
-from udsph.encoding.items import as_modality, takes
-from udsph.encoding.streaming import BATCH, SUFFIXES, Batch, Tally, list_images, read_images
+from udsph.encoding.streaming import Tally
 from udsph.errors import InputError
 from udsph.files import read_json, replacing, write_json
-from udsph.hamming.collection.formats import arrow
 
-IMAGES, LINES = 16 * BATCH, 64 * BATCH  # items of a chunk
 PLAN = "plan.json"
+SKIP = "on_error=skip leaves such items out and counts them"
 
 Report = Callable[[int, int | None], None]
-Read = tuple[Modality | None, list[Any], list[str]]  # items, their ids, the faults of others
 
 
 def encode(
@@ -49,7 +46,7 @@ def encode(
     device: str = "auto",
     precision: str = "32-true",
     column: str | None = None,
-    id_column: str = "id",
+    id_column: str | None = None,
     report: Report | None = None,
     address: str | None = None,
 ) -> Tally:
@@ -61,10 +58,13 @@ def encode(
         Folder of a trained run or of a shared model, which every node must see.
     source : path, or Ray Dataset
         A folder of images, with its sub-folders; a text file, one text a line; ``.npy``, an array of what the model
-        takes; ``.parquet`` or a Dataset with a column of pictures (files as bytes, or paths) or of texts.
+        takes; ``.parquet``, a folder of such, or a Dataset, with a column of texts or of pictures: contents of files,
+        paths (from the table's folder on, of a Dataset from the working folder), arrays of pixels.
     output : path
         A new folder, which becomes a collection. Its ids are the images' paths below the folder, the lines' numbers
-        from 1, the rows' numbers from 0, or the column of ids of a table.
+        from 1, the rows' numbers from 0, or the column of ids of a table. Beside it, ``OUTPUT.parts`` keeps what is
+        done until all is: the same call goes on there. It does with the pictures' names and the files' times and sizes
+        as they were; of a Dataset it goes on with the rows that the first call was given.
     modality : {"image", "text"}
     on_error : {"stop", "skip"}
         A bad item is an error, or left out and counted.
@@ -72,8 +72,9 @@ def encode(
         Processes that hold the model: by default one for each GPU of the cluster, else one for each processor.
     encoding, device, precision
         As for ``udsph.encoding.encode_file``.
-    column, id_column : str
-        Of a table: its items, by default "image" or "text", and its ids, if it has such a column.
+    column, id_column : str, optional
+        Of a table: its items, by default "image" or "text", and its ids, by default "id" if it has such a column; ""
+        for none.
     report : callable, optional
         Called with the number of items done, and of all.
     address : str, optional
@@ -88,6 +89,8 @@ def encode(
     ------
     InputError
         The model does not take such items, an item is bad and ``on_error`` is "stop", or the output is there already.
+    ClusterError
+        A process of the pool could not be kept running.
     """
     if modality not in ("image", "text"):
         raise InputError(f"modality={modality}: expected image or text")
@@ -99,97 +102,84 @@ def encode(
         raise InputError(f"{target} is there already; choose another output")
     trained, tally = Hasher.load(place, "cpu"), Tally()
     cluster.connect(address)
-    parts.mkdir(parents=True, exist_ok=True)
+    files, root, what = source, os.getcwd(), "the Dataset"
     if hasattr(source, "write_parquet"):
-        source = _written(source, parts / "source")
-    chunks = list(_chunks(trained, source, modality, encoding, column or modality, id_column, tally))
-    _check_plan(parts, [place, str(source), modality, precision, len(chunks)])
-    total = sum(chunk["count"] for chunk in chunks)
-    waiting = [chunk for chunk in chunks if not (parts / f"{chunk['number']:08}.json").exists()]
-    done = total - sum(chunk["count"] for chunk in waiting)
-    for count in _run(waiting, (place, device, modality, precision, str(parts), on_error), workers):
-        done += count
-        if report is not None:
-            report(done, total)
-    _gather(trained, modality, parts, len(chunks), target, tally)
+        files = _written(source, parts / "source")
+    else:
+        what = os.fspath(source)
+        root = os.path.abspath(source if os.path.isdir(source) else os.path.dirname(source))
+    try:
+        chunks = list(chunks_of(trained, files, modality, encoding, column or modality, id_column, root, tally))
+        if not chunks:
+            raise InputError(f"{what}: no item could be encoded")
+    except InputError as error:
+        if files is source:
+            raise
+        if not (parts / PLAN).exists():
+            shutil.rmtree(parts)
+        raise InputError(re.sub(rf"{re.escape(str(files))}\S*", what, str(error))) from None
+    parts.mkdir(parents=True, exist_ok=True)
+    _check_plan(parts, [_mark(trained), modality, precision, chunks, _states(chunks)])
+    total, waiting, done = sum(chunk["count"] for chunk in chunks), [], 0
+    for chunk in chunks:
+        about = parts / f"{chunk['number']:08}.json"
+        if about.exists() and not (on_error == "stop" and read_json(about)["faults"]):
+            done += chunk["count"]
+        else:
+            waiting.append(chunk)
+    if done and report is not None:
+        report(done, total)
+    settings = (place, device, modality, precision, str(parts), on_error)
+    with contextlib.closing(_run(waiting, settings, workers)) as counts:
+        for count in counts:
+            done += count
+            if report is not None:
+                report(done, total)
+    _gather(trained, modality, what, parts, len(chunks), target, tally)
     shutil.rmtree(parts)
     return tally
 
 
 def _written(dataset: Any, folder: Path) -> Path:
-    """The files of a Dataset, which has none of its own that a second call would find again."""
-    if not (folder / "whole").exists():
+    """The files of a Dataset, in its order; it has none of its own that a second call would find again."""
+    import ray.data
+
+    if not (folder / WHOLE).exists():
         shutil.rmtree(folder, ignore_errors=True)
-        dataset.write_parquet(str(folder))
-        (folder / "whole").touch()
+        context = ray.data.DataContext.get_current()
+        before, context.execution_options.preserve_order = context.execution_options.preserve_order, True
+        try:
+            dataset.write_parquet(str(folder))
+        finally:
+            context.execution_options.preserve_order = before
+        folder.mkdir(parents=True, exist_ok=True)  # of no rows there is no file
+        (folder / WHOLE).touch()
     return folder
 
 
+def _mark(model: Hasher) -> str:
+    """What tells a model from others, wherever it lies."""
+    mark = hashlib.sha256(repr((model.model.description.as_json(), model.inputs.as_json())).encode())
+    for name, tensor in sorted(model.tensors().items()):
+        mark.update(name.encode())
+        mark.update(np.ascontiguousarray(tensor.detach().cpu().contiguous().view(-1).numpy()).tobytes())
+    return mark.hexdigest()
+
+
+def _states(chunks: list[Chunk]) -> list[tuple[str, int, int]]:
+    """Sizes and times of the files that hold the items; of a folder of images the names are all that is kept."""
+    found = dict.fromkeys(chunk["place"] for chunk in chunks if chunk["kind"] != "images")
+    return [(place, (state := os.stat(place)).st_size, state.st_mtime_ns) for place in found]
+
+
 def _check_plan(parts: Path, plan: list[Any]) -> None:
-    mark = hashlib.sha256(repr(plan).encode()).hexdigest()
+    mark = hashlib.sha256(repr(plan).encode(errors="surrogatepass")).hexdigest()
     if (parts / PLAN).exists() and read_json(parts / PLAN) != mark:
         raise InputError(f"{parts} holds an unfinished encoding of other items or by another model; remove it first")
     write_json(parts / PLAN, mark)
 
 
-def _chunks(
-    model: Hasher, source: Any, modality: str, encoding: str, column: str, id_column: str, tally: Tally
-) -> Iterator[dict[str, Any]]:
-    """What each chunk is of. All of it that a process needs goes with it, but for what lies in files."""
-    place, spec, inputs = Path(os.path.abspath(source)), model.model.spec(modality), model.inputs
-    if not place.exists():
-        raise InputError(f"'{place}' does not exist")
-    tables = sorted(place.glob("*.parquet")) if place.is_dir() else [place] * (place.suffix == ".parquet")
-    if place.suffix == ".npy" and not place.is_dir():
-        n = len(np.load(place, mmap_mode="r", allow_pickle=False))
-        for number, begin in enumerate(range(0, n, LINES)):
-            count = min(LINES, n - begin)
-            yield {"number": number, "kind": "rows", "place": str(place), "begin": begin, "count": count}
-        return
-    if (modality == "text" and not inputs.vocabulary) or (modality == "image" and spec.kind != "pixels"):
-        raise InputError(f"'{place.name}': the model takes {takes(spec, inputs)}; give a .npy file of such")
-    if tables:
-        yield from _row_groups(tables, column, id_column)
-    elif modality == "image":
-        if not place.is_dir():
-            raise InputError(f"'{place.name}' is neither a folder of images, nor a .npy or .parquet file")
-        names, others, _ = list_images(place)
-        if others:
-            tally.remarks.append(f"{others:,} files have no image's suffix and were not read")
-        if not names:
-            raise InputError(f"'{place}' holds no images ({', '.join(SUFFIXES)})")
-        for number, begin in enumerate(range(0, len(names), IMAGES)):
-            part = names[begin : begin + IMAGES]
-            yield {"number": number, "kind": "images", "place": str(place), "names": part, "count": len(part)}
-    else:
-        if place.is_dir():
-            raise InputError(f"'{place}' is a folder; texts come in a file, one a line")
-        check_encoding(encoding)
-        count, base = sum(1 for _ in raw_lines(place, encoding)), 0
-        for number in range(-(-count // LINES)):
-            n = min(LINES, count - base)
-            where = {"place": str(place), "begin": base, "count": n}
-            yield {"number": number, "kind": "lines", **where, "encoding": encoding}
-            base += n
-
-
-def _row_groups(tables: list[Path], column: str, id_column: str) -> Iterator[dict[str, Any]]:
-    number = base = 0
-    for path in tables:
-        with arrow._pyarrow("Parquet").parquet.ParquetFile(path) as file:
-            if column not in file.schema_arrow.names:
-                raise InputError(f"{path} has no column {column!r}, it has {', '.join(file.schema_arrow.names)}")
-            ids = id_column if id_column in file.schema_arrow.names else None
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                yield {
-                    "number": number, "kind": "table", "place": str(path), "group": group, "column": column,
-                    "ids": ids, "begin": base, "count": count,
-                }  # fmt: skip
-                number, base = number + 1, base + count
-
-
-def _run(chunks: list[dict[str, Any]], settings: tuple[Any, ...], workers: int | None) -> Iterator[int]:
+def _run(chunks: list[Chunk], settings: tuple[Any, ...], workers: int | None) -> Generator[int, None, None]:
     """Encode chunks in a pool; yields the number of items of each as it is done."""
     if not chunks:
         return
@@ -201,24 +191,32 @@ def _run(chunks: list[dict[str, Any]], settings: tuple[Any, ...], workers: int |
     ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items([{"chunk": chunk} for chunk in chunks], override_num_blocks=len(chunks))
     encoded = dataset.map_batches(
-        _Encoder,
+        Encoder,
         fn_constructor_args=settings,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(count, len(chunks))),
         num_cpus=1,
         num_gpus=min(1, gpus),
     )
-    for row in encoded.iter_rows():
-        if row["error"]:
-            raise InputError(row["error"])
-        yield int(row["count"])
+    try:
+        found: Any = iter(encoded.iter_rows())
+        with contextlib.closing(found) as rows:  # which ends the pool, however this ends
+            for row in rows:
+                if row["error"]:
+                    raise InputError(row["error"])
+                yield int(row["count"])
+    except engine.exceptions.RayError as error:
+        raise ClusterError(f"encoding ended on the cluster: {' '.join(str(error).split())[-500:]}") from error
 
 
-def _gather(model: Hasher, modality: str, parts: Path, chunks: int, target: Path, tally: Tally) -> None:
+def _gather(model: Hasher, modality: str, what: str, parts: Path, chunks: int, target: Path, tally: Tally) -> None:
     """All chunks as a collection, and what became of the items."""
     from udsph.distributed.build import build
 
     rows = Parts([parts / f"{number:08}" for number in range(chunks)], model.bits)
+    if not rows.n:
+        shutil.rmtree(parts)
+        raise InputError(f"{what}: no item could be encoded")
     tally.encoded, cut, unknown = rows.n, 0, 0
     collapse = Collapse(modality, len(model.classes), model.bits)
     for number in range(chunks):
@@ -226,8 +224,6 @@ def _gather(model: Hasher, modality: str, parts: Path, chunks: int, target: Path
         tally.left_out += about["faults"]
         cut, unknown = cut + about["cut"], unknown + about["unknown"]
         collapse.add(np.load(parts / f"{number:08}.npy"))
-    if not rows.n:
-        raise InputError(f"{parts}: no item could be encoded")
     tally.remarks += [*model.inputs.remarks(cut, unknown), *collapse.remarks()]
     build(
         rows, target, shards=None, bits=model.bits, bitorder="little", ids=None, multi=False, keep=1,
@@ -235,98 +231,44 @@ def _gather(model: Hasher, modality: str, parts: Path, chunks: int, target: Path
     )  # fmt: skip
 
 
-# -- in a process of the pool ------------------------------------------------------------------------------------------
-
-
-class _Encoder:
-    """Holds the model, and encodes chunks."""
+class Encoder:
+    """In a process of the pool: holds the model, and encodes chunks."""
 
     def __init__(self, model: str, device: str, modality: str, precision: str, parts: str, on_error: str) -> None:
-        self._hasher = Hasher.load(model, device)
+        self._model, self._device = model, device
         self._modality, self._precision = modality, precision
         self._parts, self._on_error = Path(parts), on_error
+        self._hasher: Hasher | None = None
+        self._reader: Reader | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Encode a chunk; what is wrong with it is said, and no error that Ray would wrap in others."""
         chunk = batch["chunk"][0]
+        try:
+            error = self._encode(chunk)
+        except InputError as found:
+            error = str(found)
+        except OSError as found:
+            error = f"{found} (on {platform.node()})"
+        return {"count": np.array([chunk["count"]]), "error": np.array([error])}
+
+    def _encode(self, chunk: Chunk) -> str:
+        if self._hasher is None:
+            self._hasher = Hasher.load(self._model, self._device)
+            self._reader = Reader(self._hasher, self._modality)
+        assert self._reader is not None
         names: list[Any] = []
-        codes: list[np.ndarray] = []
-        about: dict[str, Any] = {"faults": [], "cut": 0, "unknown": 0}
-        for items, ids, faults in self._batches(chunk, about):
-            about["faults"] += faults
+        left_out: list[str] = []
+        codes = [np.empty((0, -(-self._hasher.bits // 8)), np.uint8)]
+        for items, ids, faults in self._reader.batches(chunk):
             if faults and self._on_error == "stop":
-                error = f"{faults[0]}; on_error=skip leaves such items out and counts them"
-                return {"count": np.array([0]), "error": np.array([error])}
+                return f"{faults[0]}; {SKIP}"
+            left_out += faults
             if items is not None:
                 codes.append(self._hasher.codes_of(self._modality, items, precision=self._precision))
                 names += ids
-        width = -(-self._hasher.bits // 8)
         with replacing(self._parts / f"{chunk['number']:08}.npy") as file:
-            np.save(file, np.concatenate(codes) if codes else np.empty((0, width), np.uint8))
-        write_json(self._parts / f"{chunk['number']:08}.json", about | {"ids": names})  # last: now the chunk is done
-        return {"count": np.array([chunk["count"]]), "error": np.array([""])}
-
-    def _batches(self, chunk: dict[str, Any], about: dict[str, Any]) -> Iterator[Read]:
-        spec, inputs, kind = self._hasher.model.spec(self._modality), self._hasher.inputs, chunk["kind"]
-        if kind == "images":
-            for names in _some(chunk["names"], BATCH):
-                batch = read_images(Path(chunk["place"]), names, (spec.shape[0], spec.shape[1]))
-                yield batch.items, batch.names, batch.faults
-        elif kind == "lines":
-            lines = read_each_line(Path(chunk["place"]), chunk["encoding"])
-            for part in _some(itertools.islice(lines, chunk["begin"], chunk["begin"] + chunk["count"]), 4 * BATCH):
-                name = Path(chunk["place"]).name
-                faults = [f"{name}, line {line.number}, {line.fault}" for line in part if line.fault]
-                whole = [line for line in part if not line.fault]
-                yield self._texts([line.text for line in whole], about), [line.number for line in whole], faults
-        elif kind == "rows":
-            items, _ = as_modality(np.load(chunk["place"], mmap_mode="r"), self._modality, spec, inputs)
-            for rows in _some(range(chunk["begin"], chunk["begin"] + chunk["count"]), 4 * BATCH):
-                yield items.take(np.array(rows)), list(rows), []
-        else:
-            yield from self._table(chunk, about)
-
-    def _table(self, chunk: dict[str, Any], about: dict[str, Any]) -> Iterator[Read]:
-        wanted = [name for name in (chunk["column"], chunk["ids"]) if name]
-        with arrow._pyarrow("Parquet").parquet.ParquetFile(chunk["place"]) as file:
-            table = file.read_row_group(chunk["group"], columns=wanted)
-        values = table.column(chunk["column"]).to_pylist()
-        base = chunk["begin"]
-        ids = table.column(chunk["ids"]).to_pylist() if chunk["ids"] else list(range(base, base + len(values)))
-        for part in _some(zip(ids, values, strict=True), BATCH if self._modality == "image" else 4 * BATCH):
-            if self._modality == "image":
-                batch = self._pictures(part)
-                yield batch.items, batch.names, batch.faults
-            else:
-                kept = [(id, text) for id, text in part if isinstance(text, str) and text.strip()]
-                there = {id for id, _ in kept}
-                faults = [f"item {id!r} has no text" for id, _ in part if id not in there]
-                yield self._texts([text for _, text in kept], about), [id for id, _ in kept], faults
-
-    def _pictures(self, part: list[Any]) -> Batch:
-        from PIL import Image
-
-        spec = self._hasher.model.spec("image")
-        pixels, kept, faults = [], [], []
-        for id, value in part:
-            try:
-                item = Image.open(io.BytesIO(value)) if isinstance(value, bytes) else value
-                pixels.append(pixels_of(item, (spec.shape[0], spec.shape[1]), f"item {id!r}"))
-                kept.append(id)
-            except (DamagedImage, OSError, TypeError) as error:
-                faults.append(f"item {id!r}: {error}")
-        return Batch(Modality("pixels", np.stack(pixels)) if pixels else None, kept, faults)
-
-    def _texts(self, texts: list[str], about: dict[str, Any]) -> Modality | None:
-        if not texts:
-            return None
-        tokens, longer, strange = self._hasher.inputs.tokens(texts)
-        about["cut"] += longer
-        about["unknown"] += strange
-        return tokens
-
-
-def _some(items: Any, count: int) -> Iterator[list[Any]]:
-    """Lists of so many of the items."""
-    rest = iter(items)
-    while part := list(itertools.islice(rest, count)):
-        yield part
+            np.save(file, np.concatenate(codes))
+        about = {"faults": left_out, "cut": self._reader.cut, "unknown": self._reader.unknown, "ids": names}
+        write_json(self._parts / f"{chunk['number']:08}.json", about)  # last: now the chunk is done
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -14,16 +15,22 @@ Row = dict[str, Any]
 class _Worker:
     """A process that does jobs. What the work keeps on itself serves the later ones."""
 
-    def __init__(self, work: Any, row_of: Callable[[Any, Any], Row]) -> None:
-        self.work, self.row_of = work, row_of
+    def __init__(self) -> None:
+        self.work: Any = None
 
-    def do(self, job: Any) -> Row:
-        """One job."""
-        return self.row_of(self.work, job)
+    def do(self, work: Any, job: Any, row_of: Callable[[Any, Any], Row]) -> Row:
+        """One job. Work that cannot be read here is a failure of the job, like any other."""
+
+        def done(job: Any) -> Any:
+            if self.work is None:
+                self.work = pickle.loads(cluster.ray().get(work[0]))
+            return self.work(job)
+
+        return row_of(done, job)
 
 
 def run_all(
-    work: Any, jobs: Sequence[J], threads: int, row_of: Callable[[Any, J], Row], lost: Callable[[J], Row]
+    work: Any, jobs: Sequence[J], threads: int, row_of: Callable[[Any, J], Row], failed: Callable[[J, str], Row]
 ) -> Iterator[tuple[J, Row]]:
     """Do jobs, as many at once as the cluster has room for; yields each with its row as it is done.
 
@@ -35,21 +42,21 @@ def run_all(
         Processors of each worker. Where the cluster has GPUs, each worker has one too, and there are no more than GPUs.
     row_of : callable
         Takes the work and a job and returns its row, also that of a failure.
-    lost : callable
-        Gives the row of a job whose worker was killed.
+    failed : callable
+        Gives the row of a job whose worker was killed, with "", or could not read it, with the reason.
     """
     cluster.connect()
     engine, waiting = cluster.ray(), list(jobs)
     gpus = int(engine.cluster_resources().get("GPU", 0))
     room = gpus or max(1, sum(node.cpus // threads for node in cluster.nodes()))
     made = engine.remote(num_cpus=threads, num_gpus=min(1, gpus), max_restarts=-1)(_Worker)
-    shared = engine.put(work)
-    workers = [made.remote(shared, row_of) for _ in range(min(room, len(waiting)))]
+    shared = [engine.put(engine.cloudpickle.dumps(work))]  # read in the worker, where an error can be told
+    workers = [made.remote() for _ in range(min(room, len(waiting)))]
     running: dict[Any, tuple[Any, J]] = {}
 
     def begin(worker: Any) -> None:
         job = waiting.pop(0)
-        running[worker.do.remote(job)] = worker, job
+        running[worker.do.remote(shared, job, row_of)] = worker, job
 
     try:
         for worker in workers:
@@ -60,7 +67,9 @@ def run_all(
             try:
                 row = engine.get(done)
             except engine.exceptions.RayActorError:
-                row = lost(job)
+                row = failed(job, "")
+            except engine.exceptions.RayTaskError as error:
+                row = failed(job, f"{type(error.cause).__name__}: {error.cause}")
             if waiting:
                 begin(worker)
             yield job, row

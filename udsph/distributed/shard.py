@@ -240,6 +240,10 @@ class Shard:
         return between(found.snapshot, run.begin, run.end)
 
 
+class NotOpen(Exception):
+    """A call came without a spec, and the process does not know the version: it is a new one, or has newer versions."""
+
+
 class Keeper:
     """What a process holds: the newest versions of one shard, each opened when it is first asked for."""
 
@@ -249,8 +253,16 @@ class Keeper:
         self._lock = threading.Lock()
 
     def call(self, version: int, spec: Any, method: str, *arguments: Any) -> Any:
-        """Call a method of the shard of a spec; a spec in a list is fetched first."""
+        """Call a method of the shard of a spec; a spec in a list is fetched first, None is for a version that is open.
+
+        Raises
+        ------
+        NotOpen
+            There is no spec and the version is not open.
+        """
         shard = self._shards.get(version)
+        if shard is None and spec is None:
+            raise NotOpen
         if shard is None:
             shard = self._open(version, spec)
         shard.look()

@@ -152,7 +152,7 @@ class Runner(Generic[J]):
         if self.processes == RAY:
             from udsph.distributed.jobs import run_all
 
-            return run_all(self.work, jobs, int(self.threads), _row_of, lambda job: _failed(job, KILLED))
+            return run_all(self.work, jobs, int(self.threads), _row_of, lambda job, why: _failed(job, why or KILLED))
         assert isinstance(self.processes, int)
         return self._elsewhere(jobs, self.processes) if self.processes else self._here(jobs)
 

@@ -30,11 +30,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = {  # on a card, what runs on it; without one, the emulation
     "tests-hamming": ("tests/cuda_library/test_on_a_gpu.py",),
-    "tests-attention": ("tests/attention/test_on_a_gpu.py", "tests/attention/test_backends.py"),
+    "tests-attention": ("tests/attention/test_on_a_gpu.py",),
+    "tests-backends": ("tests/attention/test_backends.py",),
 }
 EMULATED_TESTS = {
     "tests-hamming": ("tests/cuda_library",),
-    "tests-attention": ("tests/attention/test_cuda.py", "tests/attention/test_backends.py"),
+    "tests-attention": ("tests/attention/test_cuda.py",),
+    "tests-backends": ("tests/attention/test_backends.py",),
 }
 SEARCHES = ("64", "one", "selection", "counting", "256", "1024")
 SMALLEST = {  # of the tests, for the sanitizers

@@ -28,3 +28,7 @@ fi
 UDSPH_STRESS_SECONDS=${UDSPH_STRESS_SECONDS:-10} "${run[@]}" env LD_PRELOAD="$preload" "$python" -m pytest -q -s -p no:cacheprovider \
     tests/hamming/test_concurrency.py tests/hamming/test_threads.py tests/hamming/test_views.py -k \
     'not numba and not numpy and not fork and not processes and not joblib and not ctrl_c and not interrupt and not spawn'
+
+# The programs of the CUDA kernels on the host, several threads a block and several blocks at once: a missing barrier is a race.
+UDSPH_CFLAGS=$flags "${run[@]}" env LD_PRELOAD="$preload" "$python" -m pytest -q -s -p no:cacheprovider \
+    tests/cuda_library/test_search.py tests/cuda_library/test_counting.py -k threads

@@ -55,6 +55,26 @@ def test_searches(gpu, ids):
     same_there(there.search(every, 5), index.search(queries, 5))
 
 
+def test_strided_tensors_and_tensors_that_begin_anywhere(gpu):
+    index = FlatIndex(104)
+    index.add(codes_of(900, 104))
+    there, queries, mask = index.to("cuda"), codes_of(9, 104, 1), np.arange(900) % 3 > 0
+    rows = torch.from_numpy(queries)
+    wide = torch.full((27, 31), 255, dtype=torch.uint8)
+    wide[1:19:2, 5:31:2] = rows
+    shifted = torch.cat([torch.zeros(3, dtype=torch.uint8), rows.flatten()])[3:].view(9, 13)
+    whole = torch.nn.functional.pad(rows, (0, 3), value=0).view(torch.int64)  # 104 bits in two words
+    words = torch.stack([whole, whole], 2)[:, :, 0]
+    masks = torch.from_numpy(np.stack([mask, ~mask], 1))
+    for form in (wide[1:19:2, 5:31:2], shifted, words):
+        found = there.search(form, 5, where=masks[:, 0])
+        same_there(found, index.search(queries, 5, where=mask))
+        same_there(there.range_search(form, 40), index.range_search(queries, 40))
+    codes = torch.from_numpy(index.reconstruct(np.arange(900)))
+    for form in (wide[1:19:2, 5:31:2], shifted):
+        same_there(hamming.search(form, codes.T.contiguous().T, 5, bits=104), index.search(queries, 5))
+
+
 def test_without_an_index_and_with_bits_the_other_way_round(gpu):
     codes, queries = codes_of(300, 13), codes_of(4, 13, 1)
     there = torch.from_numpy(queries), torch.from_numpy(codes)

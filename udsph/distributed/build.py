@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class _claimed:
     def __init__(self, place: str, bits: int, order: BitOrder, multi: bool, keep: int) -> None:
         self._place = place
         self._writer: Writer | None = None
-        self._first = Manifest(0, bits, order, multi, "positions", 0, keep, 0, (), None)
+        self._first = Manifest(0, bits, order, multi, "positions", 0, keep, 0, (), None, secrets.token_hex(8))
 
     def __enter__(self) -> Manifest:
         if places.is_uri(self._place):
@@ -93,7 +94,8 @@ class _claimed:
         folder = new_folder(self._place)
         self._writer = Writer(folder, durable=True)
         try:
-            self._writer.make(self._first.bits, self._first.bitorder, self._first.multi, self._first.keep)
+            first = self._first
+            self._first = self._writer.make(first.bits, first.bitorder, first.multi, first.keep).manifest
         except BaseException:
             self._writer.release()
             raise

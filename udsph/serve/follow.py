@@ -86,7 +86,8 @@ class Place:
 
     def mark(self) -> Hashable:
         if self._path.is_dir():
-            newest: Hashable = max((n for n in os.listdir(self._path) if n.endswith(".manifest")), default="")
+            name = max((n for n in os.listdir(self._path) if n.endswith(".manifest")), default="")
+            newest: Hashable = name, _signature(self._path / name)  # one that was taken back leaves its name to another
         else:
             newest = _signature(self._path)
         return newest, _signature(self._beside), _signature(self._table)

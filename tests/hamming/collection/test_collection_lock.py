@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import socket
 import stat
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,18 +133,64 @@ def test_paths_of_every_kind(tmp_path, name, monkeypatch):
     assert relative.refresh() and len(relative) == 1302  # whatever the working directory has become
 
 
+@pytest.fixture
+def bounded():
+    """A folder that another user may enter, and that user, where the tests are run by one who may do anything."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        try:
+            if root:
+                os.seteuid(65534)
+            yield Path(folder)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
 @unix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_read(tmp_path):
-    make(tmp_path / "c")
-    os.chmod(tmp_path / "c", 0o500)
+def test_a_read_only_folder_is_read(bounded):
+    make(bounded / "c")
+    os.chmod(bounded / "c", 0o500)
     try:
-        reader = Collection.open(tmp_path / "c", verify=True)
+        reader = Collection.open(bounded / "c", verify=True)
         assert len(reader) == 1300 and not reader.refresh()
-        with pytest.raises(PermissionError):
-            Collection.open(tmp_path / "c", "a").add(codes_of([1]))
+        with Collection.open(bounded / "c", "a") as writer:  # the lock file is there and may be written to
+            writer.add(codes_of([1]))
+            with pytest.raises(PermissionError, match="segment"):
+                writer.commit()
+            assert len(Collection.open(bounded / "c")) == 1300
+            os.chmod(bounded / "c", 0o700)
+            assert writer.commit() == 2
+        os.unlink(bounded / "c" / "lock")
+        os.chmod(bounded / "c", 0o500)
+        with pytest.raises(PermissionError, match="lock"):
+            Collection.open(bounded / "c", "a")
     finally:
-        os.chmod(tmp_path / "c", 0o700)
+        os.chmod(bounded / "c", 0o700)
+
+
+@unix
+def test_paths_without_permission_are_named(bounded):
+    (bounded / "closed").mkdir()
+    for path in (make(bounded / "closed" / "c"), make(bounded / "c")):
+        file = next(iter(path.glob("*.segment")))
+        for forbidden, mode, named in ((path, 0o700, path.name), (file, 0o600, file.name)):
+            os.chmod(forbidden, 0)
+            try:
+                for open_mode in ("r", "a"):
+                    with pytest.raises(PermissionError, match=named):
+                        Collection.open(path, open_mode)
+            finally:
+                os.chmod(forbidden, mode)
+        Collection.open(path, "a").close()
+    os.chmod(bounded / "closed", 0)
+    try:
+        for call in (Collection.open, lambda path: Collection.create(path, 64)):
+            with pytest.raises(PermissionError, match="closed/c"):
+                call(bounded / "closed" / "c")
+    finally:
+        os.chmod(bounded / "closed", 0o700)
 
 
 def test_reading_writes_nothing(tmp_path):

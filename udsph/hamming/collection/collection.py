@@ -12,7 +12,7 @@ from udsph.hamming.collection import folder as names
 from udsph.hamming.collection import state
 from udsph.hamming.collection.exchange import Exchange
 from udsph.hamming.collection.handle import dead
-from udsph.hamming.collection.manifest import read_manifest
+from udsph.hamming.collection.manifest import is_read, read_manifest
 from udsph.hamming.collection.tables import check_tables
 from udsph.hamming.collection.writer import Tell, Writer
 from udsph.hamming.filters import BLOCK
@@ -118,11 +118,8 @@ class Collection(Exchange):
         OSError
             The disk is full or fails.
         """
-        writer = self._check_writer()
         with self._changes.here:
-            if self.changed:
-                anew = self._snapshot.closings != self._state.snapshot.closings
-                self._commit(writer, self._snapshot, anew=anew)
+            self._commit_changes(self._check_writer())
             return self.generation
 
     def compact(self, progress: Progress | bool | None = None, *, tables: bool | None = None) -> int:
@@ -154,8 +151,9 @@ class Collection(Exchange):
         InputError, OSError
             As for ``commit``.
         """
-        writer, tell = self._check_writer(), listener(progress)
+        tell = listener(progress)
         with self._changes.here:
+            writer = self._check_writer()
             files, segments = self._state.files.values(), self._snapshot.segments
             if tables is None:
                 tables = any(isinstance(segment, Multi) for segment in segments)
@@ -190,8 +188,8 @@ class Collection(Exchange):
 
     def rollback(self) -> None:
         """Give up the changes since the last commit."""
-        self._check_writer()
         with self._changes.here:
+            self._check_writer()  # a thread may have closed it while this one waited
             self._snapshot = self._state.snapshot
 
     def refresh(self) -> bool:
@@ -207,12 +205,16 @@ class Collection(Exchange):
         FormatError, OSError
             As for ``open``: what was seen stays.
         """
-        self._check_open()
-        if self._writer is not None:
-            return False
         with self._changes.here:
-            if names.generations(self.path)[-1:] == [self.generation]:
+            self._check_open()  # a thread may have closed it while this one waited
+            if self._writer is not None:
                 return False
+            seen = self._state.manifest
+            with contextlib.suppress(FileNotFoundError):
+                if names.generations(self.path)[-1:] == [seen.generation] and is_read(
+                    self.path / names.manifest_name(seen.generation), seen
+                ):
+                    return False
             before, now = self._state, state.open_newest(self.path, self._state)
             if (now.manifest.bits, now.manifest.bitorder) != (self.bits, self.bitorder):
                 raise FormatError(f"{os.fspath(self.path)} is another collection now, of {now.manifest.bits} bits")
@@ -253,7 +255,8 @@ class Collection(Exchange):
     def stats(self) -> dict[str, Any]:
         """Numbers: generation, codes, those removed but still in files, files and bytes, bits, ids, stored tables."""
         self._check_open()
-        manifest, snapshot = self._state.manifest, self._snapshot
+        generation = self._state
+        manifest, snapshot = generation.manifest, self._snapshot if self.mode == "a" else generation.snapshot
         return {
             "generation": manifest.generation,
             "bits": self.bits,
@@ -264,7 +267,7 @@ class Collection(Exchange):
             "files": len(manifest.entries),
             "bytes": sum(entry.size for entry in manifest.entries),
             "codes_in_files": [entry.codes for entry in manifest.entries],
-            "codes_in_tables": sum(len(file.tables) for file in self._state.files.values() if file.tables is not None),
+            "codes_in_tables": sum(len(file.tables) for file in generation.files.values() if file.tables is not None),
         }
 
     def close(self) -> None:
@@ -272,9 +275,10 @@ class Collection(Exchange):
 
         Give changes up with ``rollback`` first. Arrays and copies that came from here stay.
         """
-        if self._writer is not None and not self._closed and os.getpid() == self._writer.pid:
-            self.commit()
-        self._end()
+        with self._changes.here:  # not while another thread writes: the lock is given back
+            if self._writer is not None and not self._closed and os.getpid() == self._writer.pid:
+                self._commit_changes(self._writer)
+            self._end()
 
     def __enter__(self: _Self) -> _Self:
         self._check_open()
@@ -287,7 +291,13 @@ class Collection(Exchange):
             if kind is None:
                 self.close()
         finally:
-            self._end()
+            with self._changes.here:
+                self._end()
+
+    def _commit_changes(self, writer: Writer) -> None:
+        if self.changed:
+            anew = self._snapshot.closings != self._state.snapshot.closings
+            self._commit(writer, self._snapshot, anew=anew)
 
     def _commit(
         self,

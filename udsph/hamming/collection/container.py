@@ -25,6 +25,7 @@ _HEADER = struct.Struct("<8sII8sQQIIIIII")
 _ENTRY = struct.Struct("<16sQQIIQ")  # name, offset, length, checksum, flags, reserved
 _REQUIRED = 1  # a reader that does not know this section must refuse the file
 _MOST_SECTIONS = 64
+HEADER_BYTES = _HEADER.size
 _LEAST_CHUNK, _MOST_CHUNK = 1 << 12, 1 << 26
 
 Image = NDArray[np.uint8]
@@ -106,6 +107,11 @@ class Writer:
     def _write(self, data: Any) -> None:
         self._file.write(data)
         self._place += len(data)
+
+
+def mark_of(start: bytes) -> int | None:
+    """The mark in a header, which is not checked; None: it is not whole."""
+    return _HEADER.unpack(start)[8] if len(start) == HEADER_BYTES else None
 
 
 def parse(image: Image, name: str, kind: str, known: Iterable[str]) -> Container:

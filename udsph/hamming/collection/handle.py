@@ -41,7 +41,7 @@ class Handle(Index):
     mode: Mode
     _writer: Writer | None
     _state: State
-    _closed: bool
+    _closed: bool = True  # until it is whole
 
     _seen: Any  # the snapshot that ``_snapshot`` gives
     _looked: float = 0.0  # when the files were looked at
@@ -187,11 +187,12 @@ class Handle(Index):
     @classmethod
     def _opened(cls: type[_Self], folder: Path, found: State, writer: Writer | None) -> _Self:
         self = cls.__new__(cls)
-        self._state, self._writer, self._closed = found, writer, False
+        self.path, self.mode = folder, "r" if writer is None else "a"
+        self._state, self._writer = found, writer
         self._take(Contents(found.manifest.bitorder, found.snapshot))
         if any(file.tables is not None for file in found.files.values()):
             self._why = "its tables are stored"
-        self.path, self.mode = folder, "r" if writer is None else "a"
+        self._closed = False
         return self
 
     @property
@@ -207,7 +208,7 @@ class Handle(Index):
         return _numbers(self._seen) != _numbers(self._state.snapshot)
 
     def __del__(self) -> None:
-        if "_closed" in self.__dict__ and not self._closed:
+        if not self._closed:
             if self.changed and self._writer is not None and os.getpid() == self._writer.pid:
                 message = f"{self!r} was dropped with changes that were not committed"
                 warnings.warn(message, ResourceWarning, stacklevel=2)
@@ -255,10 +256,9 @@ class Handle(Index):
 
     def _end(self) -> None:
         if not self._closed:
-            self._closed = True
-            self._seen = _Closed(self.path)
             if self._writer is not None:
-                self._writer.release()
+                self._writer.release()  # first: after Ctrl-C in it one can close again
+            self._seen, self._closed = _Closed(self.path), True
 
     def _check_open(self) -> None:
         if self._closed:

@@ -33,6 +33,7 @@ class WriterLock:
                 f"{os.fspath(path)} was left by {before[0]}, another machine; if that process has ended, open the "
                 "collection with takeover=True"
             )
+        _of_children.add(self)
         self._stack.enter_context(locked(path))
         self._token = secrets.token_hex(8)
         try:
@@ -41,7 +42,6 @@ class WriterLock:
         except BaseException:
             self._stack.close()
             raise
-        _of_children.add(self)
 
     def check(self) -> None:
         """Raise if the lock is no longer this writer's."""

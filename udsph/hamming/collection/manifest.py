@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ MOST_CODES = 1 << 48  # of an index
 _SECTIONS = ("manifest", "removed", "alive")
 _MOST_BYTES = 1 << 24  # of the text
 MOST_KEPT = 1 << 16
+_TOKEN = re.compile("[0-9a-f]{0,32}")
 
 Positions = NDArray[np.int64]
 
@@ -44,6 +46,8 @@ class Manifest(NamedTuple):
 
     ids : "positions" (none is stored), "own" (positions that closed up), or those of the caller
     epoch : counts how often positions closed up; within one, a position keeps its code
+    token : tells the collection from others, which may be made in its place; of early ones empty
+    mark : of the file that was read, which tells it from others of its name
     """
 
     generation: int
@@ -56,6 +60,8 @@ class Manifest(NamedTuple):
     epoch: int
     entries: tuple[Entry, ...]
     alive: Alive | None
+    token: str = ""
+    mark: int = 0
 
     @property
     def positions(self) -> int:
@@ -68,6 +74,7 @@ def write_manifest(path: Path, manifest: Manifest, *, durable: bool) -> None:
     alive, n = manifest.alive, manifest.positions
     text = {
         "format": "udsph collection",
+        "collection": manifest.token,
         "generation": manifest.generation,
         "bits": manifest.bits,
         "bitorder": manifest.bitorder,
@@ -120,7 +127,13 @@ def read_manifest(path: Path) -> Manifest:
         }
     contents.section("manifest")
     manifest, codes = _Reader(parts["manifest"], name).manifest()
-    return manifest._replace(alive=_read_alive(parts, manifest, name, codes))
+    return manifest._replace(alive=_read_alive(parts, manifest, name, codes), mark=contents.mark)
+
+
+def is_read(path: Path, manifest: Manifest) -> bool:
+    """Whether a file is the one that a manifest was read from: one that was taken back is followed by another."""
+    with open(path, "rb") as file:
+        return container.mark_of(file.read(container.HEADER_BYTES)) == manifest.mark
 
 
 def _read_alive(parts: dict[str, bytes], manifest: Manifest, name: str, codes: int) -> Alive | None:
@@ -157,6 +170,9 @@ class _Reader:
     def manifest(self) -> tuple[Manifest, int]:
         """The manifest but for what was removed, and the number of codes that were not."""
         values = self._values
+        token = values.get("collection", "")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise self._wrong("collection", token)
         needs = values.get("requires", [])
         if needs != []:
             raise FormatError(f"{self._name} requires {needs!r:.200} of a later release, which reads it")
@@ -175,6 +191,7 @@ class _Reader:
             self._integer(values, "epoch", 0, MAX_ID),
             entries,
             None,
+            token,
         )
         n = manifest.positions
         if n > MOST_CODES or self._integer(values, "positions", 0, MAX_ID) != n:

@@ -119,7 +119,8 @@ def _closings(manifest: Manifest, before: State | None) -> int:
     """How often positions closed up, as the process sees it that had another generation."""
     if before is None:
         return 0
-    return before.snapshot.closings + (before.manifest.epoch != manifest.epoch)
+    one, other = before.manifest, manifest
+    return before.snapshot.closings + ((one.token, one.epoch) != (other.token, other.epoch))
 
 
 def _check(file: SegmentFile, entry: Entry, manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Writer:
         """Write the first generation, without codes."""
         if not names.is_vacant(self._folder):
             raise InputError(f"{os.fspath(self._folder)} was made a collection by another process meanwhile")
-        first = Manifest(0, bits, bitorder, multi, "positions", 0, keep, 0, (), None)
+        first = Manifest(0, bits, bitorder, multi, "positions", 0, keep, 0, (), None, secrets.token_hex(8))
         try:
             changes.publish(self._folder, first, durable=self._durable)
             if self._durable:
@@ -112,10 +113,12 @@ class Writer:
             if self._durable:
                 self._sync(before.manifest, manifest)
             changes.publish(self._folder, manifest, durable=self._durable)
+            self._published = now
         except BaseException:
-            changes.take_back(self._folder, manifest, before.manifest)
+            published = self._published
+            if published is None or published.manifest is not manifest:
+                changes.take_back(self._folder, manifest, before.manifest)
             raise
-        self._published = now
         return now
 
     def settled(self, before: State) -> State:

@@ -102,9 +102,13 @@ def test_folders_and_files_of_texts_are_encoded(place, hasher, codes, tmp_path):
     assert tally.remarks[0] == "texts without a word of the vocabulary: 1; they share one code"
 
 
-def test_what_classes_looked_at_lies_over_the_cells(place, hasher):
+def test_what_classes_looked_at_lies_over_cells_and_words(place, hasher):
     seen = hasher.attended("image", paths(place)[:2])
     assert seen.grid == (4, 4) and seen.weights.shape == (2, 3, 16)
+    seen = hasher.attended("text", ["a red star, zebra", "box"])
+    assert seen.words == (("a", "red", "star"), ("box",)) and seen.lengths.tolist() == [3, 1]
+    stored = data.load("features", root=place / "features").text.take(np.arange(2))
+    assert hasher.attended("text", stored).words is None, "features alone do not say of which words"
 
 
 def test_photographs_are_indexed_and_found_by_words(place, capsys, tmp_path):

@@ -116,17 +116,25 @@ class Extractors:
 
     def read(self, texts: Sequence[str]) -> Modality:
         """The features of texts as written."""
-        extractor, words = self.texts, self.described["text"].get("words")
-        if extractor.reads == "captions":
-            values, lengths = extractor(texts)
-        elif words is None:
+        extractor = self.texts
+        values, lengths = extractor(texts if extractor.reads == "captions" else self._split(texts))
+        return Modality(extractor.form, values, lengths)
+
+    def words(self, texts: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
+        """The words that are the regions of texts as written; None where regions are something else."""
+        kept = getattr(self.texts, "kept", None)
+        if kept is None or self.texts.form != "regions":
+            return None
+        return tuple(tuple(kept(words)) for words in self._split(texts))
+
+    def _split(self, texts: Sequence[str]) -> list[list[str]]:
+        words = self.described["text"].get("words")
+        if words is None:
             raise InputError(
                 "texts: the folder of features was written before it said how words are split; extract it again"
             )
-        else:
-            split = splitter(words)
-            values, lengths = extractor([split(text) for text in texts])
-        return Modality(extractor.form, values, lengths)
+        split = splitter(words)
+        return [split(text) for text in texts]
 
     def store(self, folder: Path) -> None:
         """Copy what they learnt into a model's folder."""

@@ -22,7 +22,7 @@ from udsph.encoding.collapse import Collapse
 from udsph.encoding.config import Config
 from udsph.encoding.device import device_of
 from udsph.encoding.inputs import Inputs
-from udsph.encoding.items import as_modality, takes
+from udsph.encoding.items import as_modality, holds_text, takes
 from udsph.encoding.model import Description, Model
 from udsph.errors import InputError
 
@@ -154,8 +154,12 @@ class Hasher:
             raise InputError(f"name={name!r}: expected {' or '.join(MODALITIES)}")
         modality, _ = as_modality(items, name, self.model.spec(name), self.inputs)
         found = attended(self.model, name, modality, batch_size)
-        grid = self.inputs.extractors.grid if name == "image" else None
-        return found if found.grid is not None or grid is None else dataclasses.replace(found, grid=grid)
+        if name not in self.inputs.extractors or modality.kind != "regions":
+            return found
+        if name == "image":
+            return dataclasses.replace(found, grid=self.inputs.extractors.grid)
+        texts = list(items) if holds_text(items) else None
+        return found if texts is None else dataclasses.replace(found, words=self.inputs.extractors.words(texts))
 
     def codes_of(self, name: str, modality: Modality, batch_size: int = 256, precision: str = "32-true") -> np.ndarray:
         """Codes of rows that :func:`udsph.encoding.items.as_modality` gave, without remarks."""

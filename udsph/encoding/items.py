@@ -90,7 +90,7 @@ def as_modality(items: Any, name: str, spec: ModalitySpec, inputs: Inputs) -> tu
         return _pictures(items, what, spec, inputs), []
     if name == "image" and name in inputs.extractors and _holds_pictures(items):
         return _extracted(items, what, spec, inputs), []
-    if _holds_text(items):
+    if holds_text(items):
         if not inputs.take(name, spec.kind) and spec.kind != "tokens":
             raise _unfit(what, "text", spec, inputs)
         return _texts(items, what, spec, inputs)
@@ -129,7 +129,7 @@ def _none(spec: ModalitySpec) -> Modality:
     return Modality(spec.kind, np.empty((0, *spec.shape), np.uint8))  # type: ignore[arg-type]
 
 
-def _holds_text(items: Any) -> bool:
+def holds_text(items: Any) -> bool:
     """Whether a list, an array or a table's column is of strings."""
     if isinstance(items, list):
         return isinstance(items[0], str)

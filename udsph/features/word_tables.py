@@ -78,6 +78,10 @@ class WordTable:
                 found[row] = np.mean(vectors, axis=0)
         return found, (lengths if self.form == "regions" else None)
 
+    def kept(self, words: Sequence[str]) -> list[str]:
+        """The words of a text of which there are vectors, as far as it is read: what the regions stand for."""
+        return [word for word in words if self._remembered(word) is not None][: self.longest]
+
     def _remembered(self, word: str) -> np.ndarray | None:
         if word not in self._known:
             self._known[word] = self._vector(word)

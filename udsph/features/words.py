@@ -94,6 +94,10 @@ class Word2Vec:
                 found[row] = self.vectors[places].mean(0)
         return found, (lengths if self.form == "regions" else None)
 
+    def kept(self, words: Words) -> list[str]:
+        """The words of a text of which there are vectors, as far as it is read: what the regions stand for."""
+        return [word for word in words if word in self._place][: self.longest]
+
     def describe(self) -> dict[str, Any]:
         settings = {"weights": self.weights} if self.weights else {"dims": self.dims, "seed": self.seed}
         return {"extractor": "word2vec", "form": self.form, "longest": self.longest, **settings}

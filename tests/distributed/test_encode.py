@@ -19,8 +19,9 @@ import pyarrow.parquet  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from tests.encoding.conftest import model, scenes  # noqa: E402, F401
+from tests.encoding.test_extractors import CAPTIONS, extracted  # noqa: E402, F401
 from udsph.distributed import chunks, encode, encoding, overlap  # noqa: E402
-from udsph.encoding import encode_file  # noqa: E402
+from udsph.encoding import Hasher, encode_file  # noqa: E402
 from udsph.errors import InputError  # noqa: E402
 from udsph.hamming import Collection  # noqa: E402
 
@@ -140,6 +141,15 @@ def test_a_text_file(run, model, texts, tmp_path, code):  # noqa: F811
     theirs = as_one(model, place, tmp_path, **options)
     assert theirs[2].left_out == ["texts.txt, line 5, is empty"] and bool(theirs[2].remarks) == remarked
     alike(found(run, place, tmp_path / "c", **options), theirs)
+
+
+def test_photographs_and_texts_for_a_model_of_features(extracted, tmp_path):  # noqa: F811
+    hasher, photos, lines = Hasher.load(extracted / "run"), extracted / "photos", tmp_path / "texts.txt"
+    lines.write_text("\n".join([*CAPTIONS, "zebra"]) + "\n")
+    for source, modality in ((photos, "image"), (lines, "text")):
+        theirs = as_one(hasher, source, tmp_path, modality=modality)
+        alike(found(extracted / "run", source, tmp_path / modality, modality=modality), theirs)
+        assert theirs[2].remarks
 
 
 def test_lines_are_read_wherever_a_process_goes_on(run, model, texts, tmp_path):  # noqa: F811

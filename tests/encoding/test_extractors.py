@@ -24,25 +24,25 @@ CAPTIONS = [f"a {WORDS[k % 3]} {WORDS[3 + k // 3 % 3]}, {WORDS[k % 3]}" for k in
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs, weights, features and a run of them."""
-    place = tmp_path_factory.mktemp("features")
-    (place / "photos").mkdir()
+    extracted = tmp_path_factory.mktemp("features")
+    (extracted / "photos").mkdir()
     rows = ["image,caption,labels,split"]
     for k, caption in enumerate(CAPTIONS):
         pixels = np.zeros((40, 50, 3), np.uint8)
         pixels[:, :, k % 3] = 255
         pixels[k : k + 12, 2 * k :] = 9 * k
-        Image.fromarray(pixels).save(place / "photos" / f"{k:02}.png")
+        Image.fromarray(pixels).save(extracted / "photos" / f"{k:02}.png")
         rows.append(f'{k:02}.png,"{caption}",{caption.split()[1]},{"query" if k < 4 else "train"}')
-    (place / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
+    (extracted / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
     doubled = {name: value * (2 if value.ndim == 4 else 1) for name, value in random_weights().items()}
-    torch.save(doubled, place / "w.pth")  # at their usual size random weights make every picture the same
-    photos = data.load("folder", root=place / "photos", size=224)
-    images = image_extractor("efficientnet-lite0", weights=str(place / "w.pth"), form="regions", dims=3)
+    torch.save(doubled, extracted / "w.pth")  # at their usual size random weights make every picture the same
+    photos = data.load("folder", root=extracted / "photos", size=224)
+    images = image_extractor("efficientnet-lite0", weights=str(extracted / "w.pth"), form="regions", dims=3)
     texts = text_extractor("word2vec", form="regions", dims=8)
-    extract(photos, place / "features", image=images, text=texts)
-    features = data.load("features", root=place / "features")
+    extract(photos, extracted / "features", image=images, text=texts)
+    features = data.load("features", root=extracted / "features")
     settings: dict[str, Any] = {
         "bits": 16,
         "epochs": 12,
@@ -51,49 +51,49 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "width": 64,
         "device": "cpu",
     }
-    UDSPH(**settings).fit(features, output=place / "run", progress=False)
-    return place
+    UDSPH(**settings).fit(features, output=extracted / "run", progress=False)
+    return extracted
 
 
 @pytest.fixture(scope="module")
-def hasher(place: Path) -> Hasher:
-    moved = place / "moved"  # a run goes on without the folder that it was trained on
-    shutil.copytree(place / "run", moved)
+def hasher(extracted: Path) -> Hasher:
+    moved = extracted / "moved"  # a run goes on without the folder that it was trained on
+    shutil.copytree(extracted / "run", moved)
     return Hasher.load(moved)
 
 
 @pytest.fixture(scope="module")
-def codes(place: Path) -> dict[str, np.ndarray]:
+def codes(extracted: Path) -> dict[str, np.ndarray]:
     """Of the stored features."""
-    features, model = data.load("features", root=place / "features"), Hasher.load(place / "run")
+    features, model = data.load("features", root=extracted / "features"), Hasher.load(extracted / "run")
     found = {"image": model.encode_image(features.image), "text": model.encode_text(features.text)}
     assert min(len(np.unique(rows, axis=0)) for rows in found.values()) > 2
     return found
 
 
-def paths(place: Path) -> list[Path]:
-    return sorted((place / "photos").glob("*.png"))
+def paths(extracted: Path) -> list[Path]:
+    return sorted((extracted / "photos").glob("*.png"))
 
 
-def test_pictures_and_texts_have_the_codes_of_their_features(place, hasher, codes):
+def test_pictures_and_texts_have_the_codes_of_their_features(extracted, hasher, codes):
     np.testing.assert_array_equal(hasher.encode_text(CAPTIONS), codes["text"])
-    np.testing.assert_array_equal(hasher.encode_image(paths(place)), codes["image"])
-    opened = [Image.open(path) for path in paths(place)[:3]]
-    np.testing.assert_array_equal(hasher.encode_image([opened[0], np.asarray(opened[1]), str(paths(place)[2])]),
+    np.testing.assert_array_equal(hasher.encode_image(paths(extracted)), codes["image"])
+    opened = [Image.open(path) for path in paths(extracted)[:3]]
+    np.testing.assert_array_equal(hasher.encode_image([opened[0], np.asarray(opened[1]), str(paths(extracted)[2])]),
                                   codes["image"][:3])  # fmt: skip
-    array = np.stack([np.asarray(Image.open(path)) for path in paths(place)])
+    array = np.stack([np.asarray(Image.open(path)) for path in paths(extracted)])
     np.testing.assert_array_equal(hasher.encode_image(array), codes["image"])
     assert "paths, PIL images or arrays of pixels, through efficientnet-lite0, or arrays of regions" in repr(hasher)
 
 
-def test_arrays_of_features_are_read_as_before(place, hasher, codes):
-    stored = np.load(place / "features" / "image.npy")
+def test_arrays_of_features_are_read_as_before(extracted, hasher, codes):
+    stored = np.load(extracted / "features" / "image.npy")
     np.testing.assert_array_equal(hasher.encode_image(stored), codes["image"])
     np.testing.assert_array_equal(hasher.encode_image(list(stored)), codes["image"])
 
 
-def test_folders_and_files_of_texts_are_encoded(place, hasher, codes, tmp_path):
-    tally = encode_file(hasher, place / "photos", tmp_path / "i.npy", modality="image")
+def test_folders_and_files_of_texts_are_encoded(extracted, hasher, codes, tmp_path):
+    tally = encode_file(hasher, extracted / "photos", tmp_path / "i.npy", modality="image")
     assert tally.encoded == 24 and "1 files have no image's suffix" in tally.remarks[0]
     np.testing.assert_array_equal(np.load(tmp_path / "i.npy"), codes["image"])
     (tmp_path / "texts.txt").write_text("\n".join(CAPTIONS) + "\nzebra\n")
@@ -102,25 +102,25 @@ def test_folders_and_files_of_texts_are_encoded(place, hasher, codes, tmp_path):
     assert tally.remarks[0] == "texts without a word of the vocabulary: 1; they share one code"
 
 
-def test_what_classes_looked_at_lies_over_cells_and_words(place, hasher):
-    seen = hasher.attended("image", paths(place)[:2])
+def test_what_classes_looked_at_lies_over_cells_and_words(extracted, hasher):
+    seen = hasher.attended("image", paths(extracted)[:2])
     assert seen.grid == (4, 4) and seen.weights.shape == (2, 3, 16)
     seen = hasher.attended("text", ["a red star, zebra", "box"])
     assert seen.words == (("a", "red", "star"), ("box",)) and seen.lengths.tolist() == [3, 1]
-    stored = data.load("features", root=place / "features").text.take(np.arange(2))
+    stored = data.load("features", root=extracted / "features").text.take(np.arange(2))
     assert hasher.attended("text", stored).words is None, "features alone do not say of which words"
 
 
-def test_photographs_are_indexed_and_found_by_words(place, capsys, tmp_path):
+def test_photographs_are_indexed_and_found_by_words(extracted, capsys, tmp_path):
     index = tmp_path / "photos.index"
-    assert main(["index", str(place / "run"), str(place / "photos"), "--output", str(index), "--quiet"]) == 0
-    assert main(["search", str(place / "run"), str(index), "--text", CAPTIONS[5], "-k", "2", "--json"]) == 0
+    assert main(["index", str(extracted / "run"), str(extracted / "photos"), "--output", str(index), "--quiet"]) == 0
+    assert main(["search", str(extracted / "run"), str(index), "--text", CAPTIONS[5], "-k", "2", "--json"]) == 0
     assert ".png" in capsys.readouterr().out
 
 
-def test_another_extractor_is_refused_by_name(place, tmp_path):
+def test_another_extractor_is_refused_by_name(extracted, tmp_path):
     run = tmp_path / "run"
-    shutil.copytree(place / "run", run)
+    shutil.copytree(extracted / "run", run)
     content = json.loads((run / "inputs.json").read_text())
     content["extractors"]["text"]["longest"] = 7
     (run / "inputs.json").write_text(json.dumps(content))
@@ -128,20 +128,20 @@ def test_another_extractor_is_refused_by_name(place, tmp_path):
         Hasher.load(run).encode_text(["a red star"])
     shutil.rmtree(run / "extractors")
     with pytest.raises(InputError, match="images: what efficientnet-lite0 learnt from the training items is missing"):
-        Hasher.load(run).encode_image(paths(place))
+        Hasher.load(run).encode_image(paths(extracted))
     content["extractors"] = {"text": {"kind": "regions"}}
     (run / "inputs.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"inputs.json does not describe the extractors"):
         Hasher.load(run)
 
 
-def test_a_shared_model_keeps_extractors_that_others_can_make(place, hasher, codes, tmp_path):
+def test_a_shared_model_keeps_extractors_that_others_can_make(extracted, hasher, codes, tmp_path):
     hasher.share(tmp_path / "shared")
     shared = Hasher.load(tmp_path / "shared")
     np.testing.assert_array_equal(shared.encode_text(CAPTIONS), codes["text"])
-    assert str(place) not in (tmp_path / "shared" / "config.json").read_text()
+    assert str(extracted) not in (tmp_path / "shared" / "config.json").read_text()
     with pytest.raises(InputError, match="images: values of type object given, the model takes arrays of regions"):
-        shared.encode_image(paths(place))
+        shared.encode_image(paths(extracted))
 
 
 def test_a_model_of_features_of_ones_own_takes_no_pictures(tmp_path):

@@ -14,7 +14,7 @@ from udsph.data import Modality
 from udsph.data.lines import Line, check_encoding, raw_lines, read_each_line
 from udsph.data.pixels import DamagedImage, pixels_of
 from udsph.encoding import Hasher
-from udsph.encoding.items import as_modality, takes
+from udsph.encoding.items import as_modality, from_pixels, picture_size, takes
 from udsph.encoding.streaming import BATCH, SUFFIXES, Batch, Tally, list_images, read_images
 from udsph.errors import InputError
 from udsph.hamming.collection.formats import arrow
@@ -62,8 +62,10 @@ def chunks_of(
             yield {"number": number, "kind": "rows", "place": str(place), "begin": begin, "count": count}
         return
     given = "a folder" if place.is_dir() else f"'{place.name}'"
-    if (modality == "text" and not inputs.vocabulary) or (modality == "image" and spec.kind != "pixels"):
-        raise InputError(f"{given}: the model takes {takes(spec, inputs)}; give a .npy file of such (udsph extract)")
+    if not inputs.take(modality, spec.kind):
+        raise InputError(
+            f"{given}: the model takes {takes(spec, inputs, modality)}; give a .npy file of such (udsph extract)"
+        )
     tables = sorted(place.glob("*.parquet")) if place.is_dir() else [place] * (place.suffix == ".parquet")
     if tables or (place / WHOLE).exists():
         yield from _row_groups(tables, column, id_column, root)
@@ -150,7 +152,7 @@ class Reader:
         kind, place = chunk["kind"], Path(chunk["place"])
         if kind == "images":
             for names in _some(chunk["names"], BATCH):
-                batch = read_images(place, names, self._size)
+                batch = read_images(place, names, self._size, self._prepared)
                 yield batch.items, batch.names, batch.faults
         elif kind == "lines":
             for part in _some(self._lines_of(chunk), 4 * BATCH):
@@ -167,7 +169,10 @@ class Reader:
 
     @property
     def _size(self) -> tuple[int, int]:
-        return self._spec.shape[0], self._spec.shape[1]
+        return picture_size(self._spec, self._inputs)
+
+    def _prepared(self, pixels: np.ndarray) -> Modality:
+        return from_pixels(pixels, self._spec, self._inputs)
 
     def _lines_of(self, chunk: Chunk) -> Iterator[Line]:
         """Lines of a chunk. A file is read from its start, but on from the chunk before if this one comes later."""
@@ -219,14 +224,14 @@ class Reader:
             except (DamagedImage, InputError, TypeError) as error:
                 named = "" if str(error).startswith("item") else f"item {id!r}: "
                 faults.append(f"{named}{error}")
-        return Batch(Modality("pixels", np.stack(pixels)) if pixels else None, kept, faults)
+        return Batch(self._prepared(np.stack(pixels)) if pixels else None, kept, faults)
 
     def _texts(self, texts: list[str]) -> Modality | None:
         if not texts:
             return None
-        tokens, cut, unknown = self._inputs.tokens(texts)
+        read, cut, unknown = self._inputs.texts(texts)
         self.cut, self.unknown = self.cut + cut, self.unknown + unknown
-        return tokens
+        return read
 
 
 def _some(items: Iterable[Any], count: int) -> Iterator[list[Any]]:

@@ -97,7 +97,7 @@ def as_modality(items: Any, name: str, spec: ModalitySpec, inputs: Inputs) -> tu
     return _numbers(items, what, spec, inputs), []
 
 
-def takes(spec: ModalitySpec, inputs: Inputs, name: str = "") -> str:
+def takes(spec: ModalitySpec, inputs: Inputs, name: str) -> str:
     """What the network of a modality takes, in words."""
     numbers = _takes(spec, inputs)
     if name not in inputs.extractors or spec.kind == "pixels":

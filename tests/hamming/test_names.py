@@ -293,3 +293,22 @@ def test_memory_of_ascending_ids_is_theirs_alone():
     index.add(np.zeros((100_000, 1), np.uint8), np.arange(100_000) * 3)
     assert 299_997 in index and 299_998 not in index
     assert index.nbytes < 100_000 * 9.2
+
+
+@pytest.mark.parametrize("kind", ["integers", "strings"])
+def test_a_range_of_a_column_is_the_subset_of_its_places(kind):
+    column = make(kind, 50)._snapshot.column()
+    for begin, end in [(0, 50), (0, 0), (7, 8), (50, 50), (13, 49)]:
+        part, same = column.between(begin, end), column.subset(np.arange(begin, end))
+        assert len(part) == end - begin and part.tolist() == same.tolist() == ids_of(range(begin, end), kind)
+        assert part.between(0, len(part)).tolist() == part.tolist()
+
+
+@pytest.mark.parametrize(("place", "wrong"), [(3, -1), (3, 2**62), (4, 0)])
+def test_a_range_of_damaged_strings_is_refused(place, wrong):
+    column = make("strings", 9)._snapshot.column()
+    offsets = column.offsets.copy()
+    offsets[place] = wrong
+    with pytest.raises(hamming.FormatError, match="the file of these ids is damaged"):
+        names.Strings(offsets, column.data).between(2, 6)
+    assert names.Strings(offsets, column.data).between(5, 9).tolist() == ids_of(range(5, 9), "strings")

@@ -68,6 +68,10 @@ class Integers:
         """A column of the ids at places."""
         return Integers(self.values[places])
 
+    def between(self, begin: int, end: int) -> Integers:
+        """A column of the ids from one place to another, in the memory of this one."""
+        return Integers(self.values[begin:end])
+
     def column(self) -> Integers:
         """The ids in memory of their own."""
         return Integers(self.values.copy())
@@ -157,6 +161,13 @@ class Strings:
             data[here] = self.data[here + moves]
             begin = end
         return Strings(offsets, data)
+
+    def between(self, begin: int, end: int) -> Strings:
+        """A column of the strings from one place to another, in the memory of this one."""
+        offsets = self.offsets[begin : end + 1]
+        if offsets[0] < 0 or offsets[-1] > len(self.data) or bool((offsets[1:] < offsets[:-1]).any()):
+            raise _damaged()
+        return Strings(offsets - offsets[0], self.data[offsets[0] : offsets[-1]])
 
     def text(self, place: int) -> str:
         """The string at a place."""

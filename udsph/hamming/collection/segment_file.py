@@ -195,7 +195,7 @@ def write_segment(
         base = 0
         for column in () if snapshot.ids.positional else snapshot.ids.columns():
             for first in range(max(0, begin - base), len(column), _STEP):
-                yield column.subset(np.arange(first, min(first + _STEP, len(column))))
+                yield column.between(first, min(first + _STEP, len(column)))
             base += len(column)
 
     named = not snapshot.ids.positional
@@ -227,7 +227,10 @@ def write_compacted(
         base = 0
         for column in snapshot.ids.columns():
             for positions in _living(snapshot, base, base + len(column)):
-                yield column.subset(positions - base)
+                if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
+                    yield column.between(int(positions[0]) - base, int(positions[-1]) - base + 1)
+                else:
+                    yield column.subset(positions - base)
             base += len(column)
 
     named, ordered = not snapshot.ids.positional or snapshot.alive is not None, not snapshot.ids.multi

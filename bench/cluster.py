@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import resource
@@ -26,11 +27,11 @@ import numpy as np
 
 from udsph import evaluation, files
 from udsph.distributed import ShardedIndex, connect, evaluate
-from udsph.hamming import FlatIndex, load
+from udsph.hamming import FlatIndex, Index, load
 
 STORE = 300 << 20
 _AFTER = 20  # batches in which the loss of a node is looked for
-CASES = ("overhead", "scaling", "one", "shards", "evaluate", "kills", "large")
+CASES = ("overhead", "scaling", "one", "tables", "shards", "evaluate", "kills", "large")
 
 
 def codes_of(n: int, seed: int, bits: int = 64) -> np.ndarray:
@@ -101,6 +102,8 @@ def scaling(folder: Path, small: bool) -> dict[str, Any]:
     ):
         calls = {"1 shard": lambda: one.search(queries, 10), "2 shards": lambda: two.search(queries, 10)}
         calls |= {f"{n} threads": lambda n=n: index.search(queries, 10, threads=n) for n in (1, 2)}
+        halves = [load(path, verify=False) for path in paths]  # each begins without a limit, which costs something
+        calls |= {"1 thread, half after half": lambda: [half.search(queries, 10, threads=1) for half in halves]}
         return seconds(calls, 5) | {"equal": equal(one.search(queries, 10), two.search(queries, 10))}
 
 
@@ -118,6 +121,44 @@ def one(folder: Path, small: bool) -> dict[str, Any]:
         for shard in shards:
             shard.close()
         return found
+
+
+def tables(folder: Path, small: bool) -> dict[str, Any]:
+    """One query whose neighbours are near, over 4 shards with tables, as whoever asks one by one has them.
+
+    Codes come in groups of 25 that differ by a few bits, and queries are some of them. Beside it: each shard by itself,
+    one process with tables, and one that scans.
+    """
+    n = 25 * (2_000 if small else 100_000)  # codes of a file
+    paths, rng, whole = [], np.random.default_rng(91), Index(64)
+    for number in range(4):
+        rows = np.repeat(codes_of(n // 25, 90 + number), 25, axis=0)
+        for _ in range(3):
+            rows[np.arange(n), rng.integers(0, 8, n)] ^= (1 << rng.integers(0, 8, n)).astype(np.uint8)
+        part = FlatIndex(64)
+        part.add(rows)
+        paths.append(folder / f"tables-{number}.udsph")
+        part.save(paths[-1])
+        whole.add(rows)
+    queries, scan = rows[rng.integers(0, n, 64)], merged(paths)
+    whole.optimize(threads=2)
+    asked = itertools.cycle(queries)
+    with ShardedIndex.open(paths, threads=1, verify=False) as index:
+        begin = time.perf_counter()
+        index.optimize()
+        built = time.perf_counter() - begin
+        alone = [ShardedIndex.open(path, threads=1, verify=False) for path in paths]
+        for shard in alone:
+            shard.optimize()
+        calls: dict[str, Callable[[], Any]] = {"4 shards": lambda: index.search(next(asked), 10)}
+        calls |= {f"shard {n}": lambda s=s: s.search(next(asked), 10) for n, s in enumerate(alone, 1)}
+        calls |= {"one process": lambda: whole.search(next(asked), 10, threads=1)}
+        calls |= {"one process, scan": lambda: scan.search(next(asked), 10, threads=2)}
+        found = seconds(calls, 64)
+        alike = equal(index.search(queries, 10), scan.search(queries, 10))
+        for shard in alone:
+            shard.close()
+        return found | {"codes": len(index), "seconds to build": built, "equal": alike}
 
 
 def shards(folder: Path, small: bool) -> dict[str, Any]:
@@ -218,6 +259,7 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     folder = arguments.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     made = Cluster(
@@ -226,7 +268,8 @@ def main() -> None:
     )
     known = files.read_json(arguments.output) if arguments.output and arguments.output.exists() else {}
     work = {
-        "overhead": overhead, "scaling": scaling, "one": one, "shards": shards, "evaluate": evaluating, "large": large,
+        "overhead": overhead, "scaling": scaling, "one": one, "tables": tables, "shards": shards,
+        "evaluate": evaluating, "large": large,
     }  # fmt: skip
     try:
         connect(made.address)

@@ -23,6 +23,9 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     os.environ.setdefault("RAY_worker_niceness", "0")  # else processes of the cluster wait for all others
+    # Else threads of Ray Data format tracebacks of what they cannot reach, and pytest may be rewriting a module then:
+    # in Python 3.11 two of these at once end in "AST constructor recursion depth mismatch".
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     made = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False},

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from udsph import hamming
 from udsph.distributed import ShardedIndex, ShardError
 from udsph.hamming import Collection
 
+from .conftest import STORE
 from .sources import all_alike, codes_of, collection_of, files_of, ids_of, index_of, same
 
 pytestmark = pytest.mark.cluster
@@ -216,20 +220,37 @@ def test_refresh_switches_all_shards_to_one_generation(cluster, tmp_path, codes,
         same(index.search(queries, 10), truth.search(queries, 10))
 
 
-def test_close_leaves_no_process(cluster, files):
-    index = ShardedIndex.open(files)
-    known = processes(index)
-    index.close()
+def shard_processes() -> set[int]:
+    """Processes of shards on this machine, which has no other cluster in its process table."""
+    found = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"_Actor" in (place / "cmdline").read_bytes():
+                found.add(int(place.name))
+    return found
+
+
+def none_but(known: set[int]) -> bool:
+    """Whether no other shard's process is left, for which they are given some seconds."""
     for _ in range(500):
-        if not any(os.path.exists(f"/proc/{process}") for process in known):
-            break
+        if shard_processes() <= known:
+            return True
         time.sleep(0.02)
-    assert not [process for process in known if os.path.exists(f"/proc/{process}")]
+    return False
+
+
+def test_close_leaves_no_process(cluster, files):
+    before = shard_processes()
+    index = ShardedIndex.open(files)
+    assert set(processes(index)) <= shard_processes() - before
+    index.close()
+    assert none_but(before)
     with pytest.raises(ValueError, match="closed"):
         index.search(codes_of(1, 64), 1)
 
 
 def test_what_does_not_go_together_is_one_error_and_leaves_no_process(cluster, tmp_path):
+    before = shard_processes()
     files = files_of(tmp_path, codes_of(1200, 64), np.arange(1200), 64, [600])
     hamming.FlatIndex(32).save(tmp_path / "narrow.udsph")
     with pytest.raises(ValueError, match=r"has bits 64, .*narrow.udsph has 32; shards must be alike"):
@@ -239,3 +260,27 @@ def test_what_does_not_go_together_is_one_error_and_leaves_no_process(cluster, t
     twice.save(tmp_path / "twice.udsph")
     with pytest.raises(ValueError, match=r"the id 700 is in .*01.udsph and in .*twice.udsph"):
         ShardedIndex.open([*files, tmp_path / "twice.udsph"])
+    content = bytearray(files[0].read_bytes())
+    content[5000] ^= 255
+    files[0].write_bytes(content)
+    with pytest.raises(ShardError, match=r"shard 1 of 2 \(00.udsph\): .*00.udsph.*damaged"):
+        ShardedIndex.open(files)
+    assert none_but(before)
+
+
+def test_what_is_larger_than_the_object_store_is_asked_in_pieces(cluster, tmp_path, codes):
+    collection_of(tmp_path / "c", codes, None, 64)
+    truth = index_of(codes, None, 64)
+    many = np.tile(codes_of(40, 64, 5), (30, 1))
+    assert 12 * len(many) * len(codes) > STORE
+    with ShardedIndex.open(tmp_path / "c", shards=2) as index:
+        same(index.search(many, len(codes)), truth.search(many, len(codes)))
+
+
+def test_another_release_of_ray_on_the_nodes_is_one_error(cluster):
+    script = "import sys, ray, udsph.distributed as d; ray.__version__ = '1.9.0'; d.connect(sys.argv[1])"
+    found = subprocess.run([sys.executable, "-c", script, cluster.address], capture_output=True, text=True)
+    last = found.stderr.strip().splitlines()[-1]
+    assert found.returncode == 1
+    assert last.startswith(f"udsph.distributed.errors.ClusterError: address='{cluster.address}': Version mismatch")
+    assert "1.9.0" in last

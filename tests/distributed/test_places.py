@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 
 import numpy as np
 import pytest
 
 from udsph.distributed import ShardError, places, source
+from udsph.errors import MissingExtra
 from udsph.hamming import FormatError
 
 from .sources import codes_of, collection_of, files_of, ids_of, index_of, opened, same
@@ -84,6 +86,29 @@ def test_a_folder_without_codes_and_a_damaged_file_are_named(tmp_path):
     (tmp_path / "a.udsph").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"a.udsph is not an index"):
         source.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("bits", "options", "message"),
+    [
+        (32, {}, r"00.udsph has bits 64, .*b/00.udsph has 32; shards must be alike"),
+        (64, {"bitorder": "big"}, r"00.udsph has bitorder little, .*b/00.udsph has big; shards must be alike"),
+        (64, {"multi": True}, r"00.udsph has multi False, .*b/00.udsph has True; shards must be alike"),
+    ],
+)
+def test_files_that_are_not_alike_are_named(tmp_path, bits, options, message):
+    one = files_of(tmp_path, codes_of(600, 64), np.arange(600), 64, [])
+    (tmp_path / "b").mkdir()
+    two = files_of(tmp_path / "b", codes_of(600, bits), np.arange(600, 1200), bits, [], **options)
+    with pytest.raises(ValueError, match=message):
+        source.find([*one, *two])
+
+
+def test_without_fsspec_the_extra_is_named(monkeypatch):
+    for name in ("fsspec", "fsspec.core"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtra, match=r"a source by URI needs the extra 'distributed'"):
+        source.find("memory://codes")
 
 
 def test_kinds_of_ids_that_do_not_go_together_are_named(tmp_path):

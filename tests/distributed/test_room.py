@@ -54,6 +54,19 @@ def test_no_cluster_at_an_address_is_one_error(monkeypatch, address, error, mess
         connect(address)
 
 
+def test_where_a_cluster_does_not_talk_the_token_is_named(monkeypatch):
+    monkeypatch.setattr(cluster, "ray", lambda: NoRay(ConnectionError("Failed to connect")))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        for mode, said in ((None, True), ("token", False)):
+            monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+            if mode is not None:
+                monkeypatch.setenv("RAY_AUTH_MODE", mode)
+            with pytest.raises(ClusterError, match=rf"address='{address}': no Ray cluster answers there") as error:
+                connect(address)
+            assert ("set RAY_AUTH_MODE=token and have its ~/.ray/auth_token here" in str(error.value)) == said
+
+
 def test_a_cluster_that_ended_without_a_word_is_not_waited_for(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

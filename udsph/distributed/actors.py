@@ -17,7 +17,7 @@ import numpy as np
 
 from udsph.distributed.calls import Merge, Missing
 from udsph.distributed.cluster import Node, nodes, ray
-from udsph.distributed.errors import ShardError
+from udsph.distributed.errors import ClusterError, ShardError
 from udsph.distributed.shard import Facts, Keeper, NotOpen
 from udsph.distributed.source import Spec
 
@@ -160,7 +160,13 @@ class RayCalls:
 
     def shared(self, value: Any, size: int) -> Any:
         """The value itself or, of more than a few bytes, a reference to the object store."""
-        return value if size <= _INLINE else ray().put(value)
+        if size <= _INLINE:
+            return value
+        try:
+            return ray().put(value)
+        except (ray().exceptions.ObjectStoreFullError, ray().exceptions.OutOfDiskError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ClusterError(f"the object store of this node has no room for {size:,} bytes: {reason}") from error
 
     def each(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
         """Answers of a short call; None to those that are not asked."""

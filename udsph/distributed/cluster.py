@@ -88,7 +88,10 @@ def _join(engine: Any, address: str, options: dict[str, Any]) -> None:
         if address == "auto":
             message = "no Ray cluster runs on this machine: start one with 'ray start --head', or say address='local'"
             raise ClusterError(f"address='auto': {message}") from None
-        raise ClusterError(f"address={address!r}: no Ray cluster answers there ({_short(error)})") from None
+        message = f"address={address!r}: no Ray cluster answers there ({_short(error)})"
+        if os.environ.get("RAY_AUTH_MODE") is None:  # Ray looks for a token by itself at "auto" alone
+            message += "; of one that asks for a token, set RAY_AUTH_MODE=token and have its ~/.ray/auth_token here"
+        raise ClusterError(message) from None
     except RuntimeError as error:
         raise ClusterError(f"address={address!r}: {_short(error)}") from None
 

@@ -1,5 +1,6 @@
 """Codes from and to files of other programs."""
 
+import contextlib
 import csv
 import json
 import os
@@ -377,6 +378,10 @@ def test_what_an_index_of_others_cannot_hold_is_refused_by_name(tmp_path, monkey
             named.export_codes(tmp_path / "a.usearch")
         with pytest.raises(InputError, match="code_column and id_column are both 'id'"):
             named.export_codes(tmp_path / "a.parquet", code_column="id")
+        with monkeypatch.context() as full:
+            full.setattr(usearch_files, "beside", lambda path: contextlib.nullcontext(tmp_path / "none" / "a.usearch"))
+            with pytest.raises(OSError, match=r"a\.usearch cannot be written: "):
+                odd.export_codes(tmp_path / "a.usearch")
         monkeypatch.setattr(usearch_files.memory, "available", lambda: 1000)
         with pytest.raises(MemoryError, match=r"the graph of USearch takes some 1.1 kB, but 1.0 kB are free"):
             odd.export_codes(tmp_path / "a.usearch")

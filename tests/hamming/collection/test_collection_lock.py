@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import socket
 import stat
 import tempfile
@@ -246,6 +247,25 @@ def test_wrong_settings_make_no_folder(tmp_path, settings, error, message):
     make(tmp_path / "c")
     with pytest.raises(InputError, match="mode must be 'r' or 'a', got 'w'"):
         Collection.open(tmp_path / "c", "w")
+
+
+@unix
+def test_pipes_and_folders_under_the_names_of_files_are_refused(tmp_path):
+    """A pipe would be waited for for ever."""
+    path = make(tmp_path / "c")
+    (segment,) = path.glob("*.segment")
+    for name in (segment.name, "000000000099.manifest"):
+        shutil.copytree(path, tmp_path / "d")
+        (tmp_path / "d" / name).unlink(missing_ok=True)
+        os.mkfifo(tmp_path / "d" / name)
+        for mode in ("r", "a"):
+            with pytest.raises(hamming.FormatError, match=f"{name} is not a regular file"):
+                Collection.open(tmp_path / "d", mode)
+        os.unlink(tmp_path / "d" / name)
+        os.mkdir(tmp_path / "d" / name)
+        with pytest.raises(IsADirectoryError, match=name):
+            Collection.open(tmp_path / "d")
+        shutil.rmtree(tmp_path / "d")
 
 
 @unix

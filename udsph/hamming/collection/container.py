@@ -6,9 +6,12 @@ compared with the file's size and, for what steers the reading, with a checksum.
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -107,6 +110,21 @@ class Writer:
     def _write(self, data: Any) -> None:
         self._file.write(data)
         self._place += len(data)
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file for reading; what is none is refused, such as a pipe, which would wait for ever.
+
+    Raises
+    ------
+    FormatError, OSError
+        It is no regular file; it cannot be opened.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FormatError(f"{os.fspath(path)} is not a regular file")
+    return file
 
 
 def mark_of(start: bytes) -> int | None:

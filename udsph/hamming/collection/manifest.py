@@ -119,7 +119,7 @@ def read_manifest(path: Path) -> Manifest:
         It is damaged, of a later version, not what ``write_manifest`` leaves, or cannot be read.
     """
     name = os.fspath(path)
-    with open(path, "rb") as file:
+    with container.opened(path) as file:
         image = np.frombuffer(file.read(), np.uint8)
         contents = container.parse(image, name, KIND, _SECTIONS)
         parts = {
@@ -132,7 +132,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def is_read(path: Path, manifest: Manifest) -> bool:
     """Whether a file is the one that a manifest was read from: one that was taken back is followed by another."""
-    with open(path, "rb") as file:
+    with container.opened(path) as file:
         return container.mark_of(file.read(container.HEADER_BYTES)) == manifest.mark
 
 

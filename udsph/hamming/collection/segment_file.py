@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,7 +97,7 @@ class SegmentFile:
         OSError
             The file cannot be read, or is gone.
         """
-        with open(self.path, "rb") as file:
+        with container.opened(self.path) as file:
             if os.fstat(file.fileno()).st_size != self.contents.size:
                 raise FormatError(f"{self.name} is truncated or was changed since it was opened")
             for section in self.contents.sections.values():
@@ -169,11 +168,8 @@ def map_segment(path: Path) -> SegmentFile:
     FormatError, OSError
         As ``container.parse`` says; the file cannot be read.
     """
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FormatError(f"{os.fspath(path)} is not a regular file")
-        image = storage.mapped(file, status.st_size)
+    with container.opened(path) as file:
+        image = storage.mapped(file, os.fstat(file.fileno()).st_size)
     return SegmentFile(path, image, container.parse(image, os.fspath(path), KIND, _SECTIONS))
 
 

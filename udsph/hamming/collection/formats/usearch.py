@@ -122,6 +122,8 @@ def write(path: Path, snapshot: Snapshot, bitorder: BitOrder, columns: Columns, 
         The graph, which is built in memory, needs more than there is.
     MissingExtra
         USearch is not installed.
+    OSError
+        The file cannot be written.
     """
     if snapshot.ids.kind == "strings":
         raise InputError(f"{os.fspath(path)}: keys of USearch are integers, the ids of this collection are strings")
@@ -137,7 +139,10 @@ def write(path: Path, snapshot: Snapshot, bitorder: BitOrder, columns: Columns, 
                 theirs.add(ids[part].astype(np.uint64), rows[part], threads=thread_count(None))
                 done += len(rows[part])
                 tell(done / len(snapshot))
-        theirs.save(os.fspath(temporary))
+        try:
+            theirs.save(os.fspath(temporary))
+        except RuntimeError as error:  # of a full disk, say, which USearch does not name
+            raise OSError(f"{os.fspath(path)} cannot be written: {error}") from None
 
 
 def _usearch() -> Any:

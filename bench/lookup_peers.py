@@ -3,14 +3,15 @@
     python bench/lookup_peers.py [--n 1_000_000] [--k 10] [--kinds clustered learned]
 
 Prints a Markdown table of microseconds of processor time a query, for 1000 queries at once and one at a time. Ours and
-the flat scans are exact; HNSW (FAISS, USearch) and MultiHash (FAISS) are asked with growing effort until the recall is
-reached. Recall counts neighbours no farther than the true k-th, so that ties harm nobody. Queries are members with 0 to
-4 bits flipped. What is not installed is left out.
+the flat scans are exact; HNSW (FAISS, USearch, PyNear) and hashing (FAISS, PyNear) are asked with growing effort until
+the recall is reached. Recall counts neighbours no farther than the true k-th, so that ties harm nobody. Queries are
+members with 0 to 4 bits flipped. What is not installed is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -79,6 +80,41 @@ def usearch_indexes(codes: np.ndarray, k: int) -> Iterator[tuple[str, float, Ite
     yield "USearch HNSW 16", spent, map(exploring, EFFORTS)
 
 
+def pynear_indexes(codes: np.ndarray, k: int) -> Iterator[tuple[str, float, Iterator[Search]]]:
+    """As above."""
+    try:
+        import pynear
+    except ImportError:
+        return
+
+    def near(index: Any, queries: np.ndarray, **options: int) -> np.ndarray:
+        found = index.searchKNN_arrays(queries, k, **options)[1].astype(np.float64)
+        return np.where(found > BITS, np.inf, found)  # a missing neighbour is at the largest integer
+
+    for parts in (2, 4):
+        hashed, spent = built(lambda parts=parts: told(pynear.MIHBinaryIndex(m=parts), codes))
+        widths = (
+            lambda q, index=hashed, radius=parts * (flips + 1) - 1: near(index, q, radius=radius) for flips in range(4)
+        )
+        yield f"PyNear MIH {parts}", spent, widths
+    graph, spent = built(lambda: told(pynear.HNSWBinaryIndex(M=16), codes))
+
+    def exploring(effort: int) -> Search:
+        def search(queries: np.ndarray) -> np.ndarray:
+            graph.set_ef(effort)
+            return near(graph, queries)
+
+        return search
+
+    yield "PyNear HNSW 16", spent, map(exploring, EFFORTS)
+
+
+def told(index: Any, codes: np.ndarray) -> Any:
+    """The index of PyNear with the codes."""
+    index.set(codes)
+    return index
+
+
 def filled(index: Any, codes: np.ndarray) -> Any:
     """The index with the codes."""
     index.add(codes)
@@ -107,7 +143,8 @@ def rows(kind: str, n: int, k: int) -> Iterator[str]:
     exact = iter([lambda q: ours.search(q, k, threads=1).distances])
     scan = iter([lambda q: flat.search(q, k, threads=1).distances])
     indexes = [("ours, tables", spent, exact), ("ours, scan", 0.0, scan)]
-    for name, seconds, searches in (*indexes, *faiss_indexes(codes, k), *usearch_indexes(codes, k)):
+    peers = (faiss_indexes, usearch_indexes, pynear_indexes)
+    for name, seconds, searches in itertools.chain(indexes, *(peer(codes, k) for peer in peers)):
         wanted = list(RECALLS)
         for search in searches:
             near = np.pad(search(queries).astype(np.float64), ((0, 0), (0, k)), constant_values=np.inf)[:, :k]

@@ -90,6 +90,12 @@ class Tables:
     def time_one_query(self, kind, k):
         self.index.search(self.queries[:1], k)
 
+    def time_range_search(self, kind, k):
+        self.index.range_search(self.queries, 4)
+
+    def time_explain(self, kind, k):
+        self.index.explain(self.queries, k=k)
+
     def time_optimize(self, kind, k):
         self.index.optimize()
 

@@ -42,16 +42,16 @@ uint64_t next_mask(uint64_t x) {
 
 }  // namespace
 
-Lookup::Lookup(const Tables &tables, const Task &task, double scan_cost, double all_scanned)
+Lookup::Lookup(const Tables &tables, const Task &task)
     : tables_(tables), level_(kernels()), task_(task), bytes_((tables.bits_ + 7) / 8), k_(task.k), kind_(task.kind), allowed_(task.allowed),
-      open_(task.k > 0 && task.limits == nullptr), scan_cost_(scan_cost),
+      open_(task.k > 0 && task.limits == nullptr),
       correction_(task.allowed == nullptr ? tables.forecast_.correction(task.kind) : 1), states_(std::min(LOOKUP_BATCH, task.n_queries)),
       near_(RUN) {
-  if (allowed_ == nullptr) expect(all_scanned);
+  expect();
 }
 
 void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
-  if (scanned_ && !tables_.forecast_.tries()) {
+  if (known_ && stop_ < 0) {
     for (size_t q = begin; q < end; q++) hand(q);
     met[3] += end - begin;
     return;
@@ -61,9 +61,7 @@ void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
     start(states_[q - begin], q);
     active_.push_back(&states_[q - begin]);
   }
-  const size_t handed = met[3];
-  const bool timed = allowed_ == nullptr && tables_.forecast_.times(end - begin);
-  const double began = timed ? thread_nanoseconds() : 0;
+  const Timer timer(task_.choice.timed, 1);
   spent_ = 0;
   while (!active_.empty()) {
     steps_.clear();
@@ -72,12 +70,13 @@ void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
         if (k_ > 0) drop(*state);
         sort_found(state->keys, spare_);
         spent_ += state->spent + state->found;
-        if (open_ && allowed_ == nullptr) tables_.forecast_.add_distance(kind_, static_cast<size_t>(state->limit));
+        if (open_ && allowed_ == nullptr) tables_.forecast_.add_distance(task_.task, static_cast<size_t>(state->limit));
         give(state->query, state->keys);
         continue;
       }
-      const size_t t = cheapest(*state);
-      if (too_dear(*state, t)) {
+      size_t t = 0;
+      const bool far = known_ && state->total < k_ && state->guarantee >= stop_;
+      if (far || too_dear(*state, t = cheapest(*state))) {
         met[3]++;
         spent_ += state->spent + state->found;
         hand(state->query);
@@ -95,10 +94,8 @@ void Lookup::run(size_t begin, size_t end, const Give &give, const Hand &hand) {
       active_.push_back(step.state);
     }
   }
-  if (!timed) return;
-  const double took = thread_nanoseconds() - began;
-  tables_.forecast_.add_lookups(kind_, end - begin, met[3] - handed, took);
-  if (spent_ > WORTH_CORRECTING) tables_.forecast_.add_correction(kind_, correction_ * took / spent_);
+  if (task_.choice.timed && spent_ > WORTH_CORRECTING)
+    tables_.forecast_.add_correction(kind_, correction_ * timer.nanoseconds() / spent_);
 }
 
 // All lookups of all steps, one after the other: bucket limits are announced first, then rows, then the rows are compared.

@@ -14,20 +14,20 @@ constexpr size_t LOOKUP_BATCH = 64;  // queries whose lookups share a stream
 class Lookup {
  public:
   // What is asked: the k nearest, or, where k is 0, all codes within `radius`; of the k nearest those closer than `limits` of each query,
-  // where they are not null. `kind` is that of Forecast.
+  // where they are not null. `task` and `kind` are those of Forecast, which says in `choice` how it goes.
   struct Task {
     const uint8_t *queries;
     size_t n_queries, k, radius;
     const uint32_t *limits;
-    size_t kind;
+    size_t task, kind, threads;
+    Forecast::Choice choice;
     const uint64_t *allowed;
   };
-  // In nanoseconds: what a query that is handed over costs a scan, and what each would cost if all were scanned.
-  Lookup(const Tables &tables, const Task &task, double scan_cost, double all_scanned);
+  Lookup(const Tables &tables, const Task &task);
 
   // Look up queries [begin, end), at most LOOKUP_BATCH; give(query, keys) gets the keys (distance << 48 | position) of each in ascending
-  // order, hand(query) those that a scan shall take.
-  typedef std::function<void(size_t, const std::vector<uint64_t> &)> Give;
+  // order, which it may keep, hand(query) those that a scan shall take.
+  typedef std::function<void(size_t, std::vector<uint64_t> &)> Give;
   typedef std::function<void(size_t)> Hand;
   void run(size_t begin, size_t end, const Give &give, const Hand &hand);
 
@@ -65,7 +65,7 @@ class Lookup {
   };
 
   // lookup_plan.cpp: which chunk is next, and whether a scan would be faster.
-  void expect(double all_scanned);
+  void expect();
   void start(State &state, size_t query) const;
   double cost(const State &state, size_t t, size_t radius) const;
   size_t cheapest(State &state) const;
@@ -92,11 +92,11 @@ class Lookup {
   const size_t bytes_, k_, kind_;
   const uint64_t *allowed_;
   const bool open_;  // no query has a limit from the start
-  const double scan_cost_;
   const double correction_;  // of the costs, by earlier queries' times
+  double scan_cost_;         // of a query that is handed over
   double spent_ = 0;         // by the queries of a run
-  int64_t likely_ = 0;    // distance of the k-th code by earlier queries, where they are many
-  bool scanned_ = false;  // whether nearly all queries go to the scan
+  bool known_ = false;  // whether earlier queries say how far the k-th code is:
+  int64_t stop_ = -1;   // who has not found k codes by this guarantee is handed over
   std::vector<State> states_;
   std::vector<State *> active_;
   std::vector<Step> steps_;

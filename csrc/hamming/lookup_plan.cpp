@@ -9,15 +9,26 @@
 namespace udsph {
 namespace {
 
-constexpr double TRIED = 0.25;  // of a scan's cost that is spent before a forecast without experience is believed
+constexpr double TRIED = 0.25;    // of a scan's cost that is spent before a forecast without experience is believed
+constexpr double IN_VAIN = 0.15;  // of it that may be lost by a query of itself, where most are expected to lose it
+constexpr double BOLD = 3;        // times the scan's cost, where a forecast shall be found wrong
+
+// Rows of Pascal's triangle up to the length of a chunk.
+struct Choices {
+  double of[65][65];
+
+  Choices() : of{} {
+    for (size_t n = 0; n <= 64; n++) {
+      of[n][0] = 1;
+      for (size_t k = 1; k <= n; k++) of[n][k] = of[n - 1][k - 1] + of[n - 1][k];
+    }
+  }
+};
+const Choices choices;
 
 }  // namespace
 
-double choose_of(size_t n, size_t k) {
-  double count = 1;
-  for (size_t i = 0; i < k; i++) count *= static_cast<double>(n - i) / static_cast<double>(i + 1);
-  return count;
-}
+double choose_of(size_t n, size_t k) { return k <= n ? choices.of[n][k] : 0; }
 
 void Lookup::start(State &state, size_t query) const {
   const size_t chunks = tables_.tables_.size();
@@ -83,26 +94,60 @@ void Lookup::measure(State &state) const {
   state.measured = true;
 }
 
-// What earlier queries say of these, before a bucket is read.
-void Lookup::expect(double all_scanned) {
-  scanned_ = tables_.forecast_.scan_is_faster(kind_, all_scanned);
-  const Forecast::Likely likely = tables_.forecast_.likely(kind_);
-  if (!open_ || !likely.known()) return;
-  likely_ = static_cast<int64_t>(likely.middle());
+// What earlier queries say of these, before a bucket is read: what the scan of one that is handed over costs, and up to which guarantee the
+// k-th code is worth waiting for, so that the sum of lookups and scans is least.
+void Lookup::expect() {
+  Forecast &forecast = tables_.forecast_;
+  const auto n = static_cast<double>(task_.n_queries), bold = task_.choice.bold ? BOLD : 1;
+  const auto scan = [&](double queries) { return bold * tables_.scan_cost(kind_, n, std::max(1.0, queries)); };
+  const double handed = std::max(1.0, n * forecast.handed_over(kind_));
+  scan_cost_ = scan(handed) / handed;
+  if (!open_ || allowed_ != nullptr) return;
+  Forecast::Plan plan;
+  if (task_.n_queries == 1 && !task_.choice.bold && forecast.has_plan(kind_, plan)) {
+    known_ = true;
+    stop_ = plan.stop;
+    scan_cost_ = plan.scan;
+    return;
+  }
+  const Forecast::Distances distances = forecast.distances(task_.task);
+  if (!distances.known) return;
+  known_ = true;
   State &state = states_[0];
   start(state, 0);
   state.measured = true;  // buckets of the mean size will do
-  scanned_ = scanned_ || cost_up_to(state, static_cast<int64_t>(likely.least())) > scan_cost_;
+  double least = scan(n) / n, left = 1, spent = 0, sum = 0;
+  const double one = scan(1);
+  scan_cost_ = least;
+  for (size_t guarantee = 0; guarantee <= Forecast::FARTHEST && guarantee < tables_.bits_; guarantee++) {
+    const size_t t = cheapest(state);
+    spent += cost(state, t, static_cast<size_t>(state.done[t] + 1));
+    if (spent > one) break;
+    state.done[t]++;
+    state.guarantee++;
+    const double share = distances.share[guarantee], rest = left - share;
+    sum += share * spent;
+    const double total = sum + rest * spent + scan(rest * n) / n * std::min(1.0, rest * n);
+    if (total < least && (task_.n_queries > 1 || spent < IN_VAIN * one || rest < 0.5)) {
+      least = total;
+      stop_ = static_cast<int64_t>(guarantee);
+      scan_cost_ = scan(rest * n) / std::max(1.0, rest * n);
+    }
+    left = rest;
+  }
+  if (task_.n_queries == 1 && !task_.choice.bold)
+    forecast.keep_plan(kind_, {static_cast<int32_t>(stop_), static_cast<float>(scan_cost_)});
 }
 
-// Whether the steps that are left would take longer than a scan. How far the k-th code is shows as codes are found, so a part of a scan's
-// cost is spent before a forecast is believed; until k are found it is as far as those of earlier queries.
+// Whether the steps that are left would take longer than a scan. Where no earlier queries tell how far the k-th code is, that shows as codes are
+// found, so a part of a scan's cost is spent before a forecast is believed.
 bool Lookup::too_dear(State &state, size_t t) const {
-  if (open_ && state.spent + cost(state, t, static_cast<size_t>(state.done[t] + 1)) < TRIED * scan_cost_) return false;
   if (state.found > scan_cost_) return true;  // a scan counts very many results faster
-  const int64_t reached = state.guarantee + 1;  // the limit that the next step serves
-  if (open_ && state.total < k_) return reached > likely_ || state.spent + cost_up_to(state, likely_) > scan_cost_;
-  return cost_up_to(state, open_ && reached <= likely_ ? std::min(state.limit, likely_) : state.limit) > scan_cost_;
+  const double next = cost(state, t, static_cast<size_t>(state.done[t] + 1));
+  if (open_ && !known_ && state.spent + next < TRIED * scan_cost_) return false;
+  if (open_ && state.total < k_) return next > scan_cost_;
+  const int64_t limit = known_ && state.guarantee < stop_ ? std::min(state.limit, stop_) : state.limit;
+  return cost_up_to(state, limit) > scan_cost_;
 }
 
 // The cost of the steps up to a guarantee of `limit`, or more than a scan costs.

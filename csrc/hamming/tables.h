@@ -77,7 +77,10 @@ class Tables {
   struct Costs {
     double lookup = 20, candidate = 1, hit = 50, scan_one = 1, scan_many = 0.1;
   };
-  void set_costs(const Costs &costs) { costs_ = costs; }
+  void set_costs(const Costs &costs) {
+    costs_ = costs;
+    forecast_.forget();
+  }
 
   // As udsph::search and udsph::range_search over the same segment. `met` (4 numbers, or null) gets the sums over queries of lookups,
   // candidates and hits, and the number of queries that a scan took over.
@@ -103,7 +106,9 @@ class Tables {
   // Of a file, perhaps a damaged one: an item that there is.
   const uint64_t *row_of(uint32_t item) const { return &rows_[std::min<size_t>(item, n_ - 1) * words_]; }
   double scan_cost(double queries) const;
+  double scan_cost(size_t kind, double n_queries, double queries) const;
   class Course;
+  class Asked;
 
   void check_table(const Table &table, const uint64_t *rows) const;
   void take_rows(const Segment &codes, Course &course);

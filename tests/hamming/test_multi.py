@@ -13,7 +13,7 @@ from udsph.hamming import index as index_module
 from udsph.hamming.filters import words_of_mask
 
 native = pytest.mark.skipif("native" not in backend.available(), reason="native code is not built here")
-SCAN_NEVER, SCAN_EARLY, SCAN_SOMETIMES = (1e-3, 1e-4, 0, 1e3, 1e3), (1e3, 1e3, 1, 1e-6, 1e-6), (20, 1, 50, 5, 1)
+SCAN_NEVER, SCAN_EARLY, SCAN_SOMETIMES = (1e-3, 1e-4, 0, 1e12, 1e12), (1e3, 1e3, 1, 1e-6, 1e-6), (20, 1, 50, 5, 1)
 
 
 def flip(codes, rng, count):
@@ -72,6 +72,27 @@ def test_tables_give_the_bytes_of_a_scan(bits, chunks, kind, costs):
         assert met[3] == 0 and met[2] > 0
     if costs is SCAN_EARLY:
         assert met[3] > 0
+
+
+@native
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("nq", [1, 5, 70])
+@pytest.mark.parametrize("costs", [SCAN_NEVER, SCAN_SOMETIMES, SCAN_EARLY], ids=["tables", "both", "scan"])
+def test_whichever_way_is_tried_the_answer_is_that_of_a_scan(costs, nq, threads):
+    """A scan that is cheap by the costs is tried, one that is beyond all measure never is."""
+    rng = np.random.default_rng(nq)
+    codes = make("clustered", 2000, 64, rng)
+    segment, queries = backend.empty_segment(64).extended(codes), flip(codes[:nq].copy(), rng, 2)
+    tables = backend.module().Tables(segment, 4, 1)
+    tables.set_costs(*costs)
+    truths, shares = (segment.search(queries, 5, None, 1), segment.range_search(queries, 3, None, 1)), []
+    for _ in range(40):
+        for call, wanted, truth in zip((tables.search, tables.range_search), (5, 3), truths, strict=True):
+            met = np.zeros(4, np.uint64)
+            same(call(segment, queries, wanted, None, threads, met), truth)
+            shares.append(met[3] / nq)
+    if costs is not SCAN_SOMETIMES:
+        assert set(shares) == {0} if costs is SCAN_NEVER else 1 in shares
 
 
 @native

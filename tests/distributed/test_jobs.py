@@ -40,13 +40,13 @@ def test_jobs_on_a_cluster_leave_the_rows_of_processes(cluster, tmp_path):
 def test_a_comparison_on_a_cluster_has_the_figures_of_one_process(cluster, tmp_path):
     from udsph.baselines.comparison import Comparison, ComparisonFolder
 
-    given = {"data": "scenes", "root": None, "settings": {"pairs": "60"}, "names": ("random", "cvh"), "bits": (16,)}
+    given = {"data": "scenes", "root": None, "settings": {"pairs": "60"}, "names": ("cvh",), "bits": (16,)}
     given |= {"seeds": 1, "deep_seeds": None, "epochs": 0, "precision": "32-true"}
     found = []
     for processes in ("ray", 0):
         rows = ComparisonFolder(Comparison(**given), tmp_path / str(processes), processes).run()
         found.append({row["method"]: (row["image_to_text"], row["text_to_image"]) for row in rows})
-    assert found[0] == found[1] and set(found[0]) == {"random", "cvh"}
+    assert found[0] == found[1] and set(found[0]) == {"cvh"}
 
 
 @pytest.mark.cluster
@@ -63,9 +63,9 @@ def test_the_study_makes_its_runs_on_a_cluster(cluster, tmp_path, monkeypatch):
     spec.loader.exec_module(study)
     for module in (study, sys.modules["benchmarks.common"]):  # as of a script, which nodes cannot import either
         ray.cloudpickle.register_pickle_by_value(module)
-    study.CASES["tiny"] = study.Case("Tiny", "scenes", (16,), 2, settings={"pairs": 60})
+    study.CASES["tiny"] = study.Case("Tiny", "scenes", (16,), 1, settings={"pairs": 60})
     extra = {key: str(value) for key, value in (QUICK | {"epochs": 1}).items() if key != "bits"}
     runs = list(study.runs_of(["tiny"], ["full"], [], 0))
     assert study.conduct(runs, tmp_path / "s", None, "ray", extra) == 0
     rows = study.Runner(tmp_path / "s", None).rows()
-    assert [row["seed"] for row in rows] == [0, 1] and all(row["database"]["n_query"] for row in rows)
+    assert [row["seed"] for row in rows] == [0] and all(row["database"]["n_query"] for row in rows)

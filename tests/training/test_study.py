@@ -45,6 +45,10 @@ def row(run, image: float, text: float) -> dict:
     }
 
 
+def no_data(*_) -> None:
+    """In the place of the dataset of a case."""
+
+
 def rows_in(study, folder: Path) -> list[dict]:
     return study.Runner(folder, None).rows()
 
@@ -56,13 +60,13 @@ def test_it_makes_each_run_once_continues_and_tries_again_what_failed(study, tmp
     ]  # fmt: skip
     made = []
 
-    def make(run, root, output, extra):
+    def make(run, dataset, extra):
         made.append(run)
         if run.seed == 1 and len(made) <= 4:
             raise ValueError("no luck")
         return row(run, 0.4, 0.8)
 
-    study.make = make
+    study.make, study.dataset_of = make, no_data
     assert study.conduct(wanted, tmp_path, None, 0, {}) == 2
     assert made == wanted
     assert sum("error" in found for found in rows_in(study, tmp_path)) == 2
@@ -95,7 +99,8 @@ def old_row(study, folder: Path, run, **more) -> None:
 def test_an_old_folder_goes_on_with_its_settings_only(study, tmp_path):
     first, second = list(study.runs_of(["wiki"], ["full"], [16], 2))
     old_row(study, tmp_path, first)
-    study.make = lambda run, root, output, extra: row(run, 0.4, 0.8)
+    study.dataset_of = no_data
+    study.make = lambda run, dataset, extra: row(run, 0.4, 0.8)
     with pytest.raises(InputError, match="holds runs with precision bf16-mixed, not 32-true; choose another output"):
         study.conduct([first, second], tmp_path, None, 0, {"precision": "32-true"})
     assert study.conduct([first, second], tmp_path, None, 0, {"precision": "bf16-mixed"}) == 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +18,13 @@ from PIL import Image
 from tests.features.test_packaged import random_weights
 from udsph import UDSPH, Hasher, data
 from udsph.cli.app import main
+from udsph.encoding import items
+from udsph.encoding.extractors import Extractors
+from udsph.encoding.inputs import Inputs
 from udsph.encoding.streaming import encode_file
 from udsph.errors import InputError
 from udsph.features import extract, image_extractor, text_extractor
+from udsph.serve.state import State, Wanted
 
 WORDS = ("red", "green", "blue", "star", "box", "ring")
 CAPTIONS = [f"a {WORDS[k % 3]} {WORDS[3 + k // 3 % 3]}, {WORDS[k % 3]}" for k in range(24)]
@@ -154,3 +161,145 @@ def test_a_model_of_features_of_ones_own_takes_no_pictures(tmp_path):
     (tmp_path / "texts.txt").write_text("a\n")
     with pytest.raises(InputError, match=r"'texts.txt': the model takes arrays .*udsph extract"):
         encode_file(model, tmp_path / "texts.txt", tmp_path / "t.npy", modality="text")
+
+
+def test_layers_in_bfloat16_leave_the_extractor_as_it_was(extracted, hasher, codes):
+    found = hasher.encode_image(paths(extracted), precision="bf16-mixed")
+    stored = np.load(extracted / "features" / "image.npy")
+    np.testing.assert_array_equal(found, hasher.encode_image(stored, precision="bf16-mixed"))
+
+
+def test_words_are_named_whatever_holds_the_texts(hasher):
+    for texts in (("red box",), np.array(["red box"]), iter(["red box"])):
+        assert hasher.attended("text", texts).words == (("red", "box"),)
+    for nothing in ([], np.array([], object)):
+        assert hasher.attended("text", nothing).weights.shape[0] == 0
+    assert hasher.attended("text", [""]).lengths.tolist() == [0]
+
+
+def test_texts_go_through_an_extractor_in_pieces(hasher, codes, monkeypatch, caplog):
+    monkeypatch.setattr(items, "TEXTS", 5)
+    most, read = [], Extractors.read
+    monkeypatch.setattr(Extractors, "read", lambda self, texts: (most.append(len(texts)), read(self, texts))[1])
+    np.testing.assert_array_equal(hasher.encode_text(iter(CAPTIONS)), codes["text"])
+    assert max(most) == 5
+    caplog.clear()
+    hasher.encode_text(["red " * 65, "zebra", *CAPTIONS[:4], "red " * 64, "zebra " * 70, "red " * 66])
+    assert "texts with more than 64 known words: 2;" in caplog.text
+    assert "without a word of the vocabulary: 2;" in caplog.text
+
+
+def test_a_server_says_what_of_a_text_is_read(hasher, monkeypatch):
+    state = State.__new__(State)
+    state.hasher, state.follower = hasher, SimpleNamespace(view=None)
+    monkeypatch.setattr(state, "_searched", lambda view, code, wanted, seconds, remarks: list(remarks), raising=False)
+    said = {text: state._encoded_and_searched("text", text, Wanted()) for text in ("red", "red " * 65, "zebra")}
+    assert list(said.values()) == [
+        [],
+        ["only the first 64 known words are read"],
+        ["the model knows none of these words"],
+    ]
+
+
+def test_one_picture_is_not_taken_for_regions(extracted, hasher):
+    with pytest.raises(InputError, match=r"an array of 40 x 50 x 3 given, .* give a list, also of one"):
+        hasher.encode_image(np.asarray(Image.open(paths(extracted)[0])))
+
+
+def test_a_model_stays_whole_from_another_folder_and_in_a_copy(extracted, codes, monkeypatch):
+    monkeypatch.chdir(extracted)
+    model = Hasher.load("run")
+    monkeypatch.chdir("/")
+    for one in (copy.deepcopy(model), model, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(one.encode_text(CAPTIONS), codes["text"])
+
+
+def test_a_model_is_stored_without_the_folder_of_what_was_learnt(extracted, codes, tmp_path, caplog):
+    shutil.copytree(extracted / "run", tmp_path / "run")
+    used, unused = Hasher.load(tmp_path / "run"), Hasher.load(tmp_path / "run")
+    used.encode_text(["red"])
+    shutil.rmtree(tmp_path / "run")
+    used.share(tmp_path / "used")
+    np.testing.assert_array_equal(Hasher.load(tmp_path / "used").encode_text(CAPTIONS), codes["text"])
+    assert "missing" not in caplog.text
+    unused.save(tmp_path / "unused")
+    assert "what word2vec learnt from the training items is missing" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["{}", '{"words": ["a"]}', '{"words": 3}'])
+def test_damage_of_what_was_learnt_is_named(extracted, tmp_path, content):
+    shutil.copytree(extracted / "run", tmp_path / "run")
+    (tmp_path / "run" / "extractors" / "word2vec.json").write_text(content)
+    with pytest.raises(InputError, match=r"word2vec"):
+        Hasher.load(tmp_path / "run").encode_text(["red"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        3,
+        None,
+        {"text": 3},
+        {"label": {"extractor": "glove"}},
+        {"text": {"extractor": "../../secret"}},
+        {"text": {"extractor": "cnnf"}},
+        {"image": {"extractor": "glove"}},
+        {"text": {"extractor": ["glove"]}},
+        {"image": {"extractor": "cnnf", "weights": 3}},
+        {"image": {"extractor": "efficientnet-lite0", "grid": "x"}},
+        {"text": {"extractor": "word2vec", "dims": 10**12}},
+        {"text": {"extractor": "word2vec", "dims": True}},
+        {"text": {"extractor": "glove", "words": 3}},
+    ],
+    ids=str,
+)
+def test_strange_descriptions_are_refused(content):
+    stored = {**Inputs().as_json(), "extractors": content}
+    with pytest.raises(InputError, match=r"inputs.json does not describe"):
+        Inputs.from_json(stored, "inputs.json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        ("cnnf", "/w.mat"),
+        ("cnnf", "w.mat"),
+        ("efficientnet-lite0", "../w.pth"),
+        ("huggingface", "/models/clip"),
+        ("huggingface", "../clip"),
+        ("huggingface", "a/b/c"),
+        ("huggingface", "a/.."),
+        ("timm", "resnet10t=/w.safetensors"),
+        ("timm", "hf-hub:some/one"),
+        ("timm", "local-dir:/models"),
+    ],
+)
+def test_a_shared_model_names_no_place_of_weights(kind, weights):
+    described = {"image": {"extractor": kind, "form": "vectors", "weights": weights}}
+    with pytest.raises(InputError, match=r"config.json: the weights of images are '.*'; a shared model names only"):
+        Extractors.from_json(described, "config.json", None, shared=True)
+    assert "image" not in Extractors.from_json(described, "inputs.json", None).without_places()
+
+
+def test_a_shared_model_names_weights_that_others_can_have(tmp_path):
+    for kind, weights in (("huggingface", "openai/clip-vit-base-patch32"), ("timm", "resnet50.a1_in1k")):
+        described = {"image": {"extractor": kind, "form": "vectors", "weights": weights}}
+        read = Extractors.from_json(described, "config.json", tmp_path, shared=True)
+        assert read.without_places().described == described
+
+
+def test_nothing_but_what_extractors_learn_is_copied(tmp_path):
+    (tmp_path / "glove.json").write_text("{}")
+    (tmp_path / "glove.safetensors").write_text("")
+    described = {"text": {"extractor": "glove", "form": "vectors"}}
+    Extractors.from_json(described, "inputs.json", tmp_path).store(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_users_own_description_of_features_is_no_extractor(tmp_path):
+    for name in ("image", "text", "labels"):
+        np.save(tmp_path / f"{name}.npy", np.ones((4, 2), np.float32))
+    (tmp_path / "features.json").write_text('{"image": {"extractor": "mine"}, "text": 3}')
+    dataset = SimpleNamespace(root=tmp_path, name="features", settings={})
+    assert not Extractors.of(dataset).described  # type: ignore[arg-type]

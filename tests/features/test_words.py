@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,29 @@ def test_topics_come_apart_and_the_same_texts_give_the_same_vectors(texts, make,
 
 def test_nothing_stored_is_nothing_loaded(tmp_path):
     assert not Word2Vec().load(tmp_path) and not Doc2Vec().load(tmp_path)
+
+
+def test_a_document_has_the_same_vector_in_every_process_and_thread(texts, tmp_path, monkeypatch):
+    extractor = Doc2Vec(dims=8)
+    extractor.fit(texts[:60])
+    vectors, _ = extractor(texts[:60])
+
+    def hashed(size, seed_string=None, hashfxn=hash):  # Python's hash of a text is another one in each process
+        return np.random.default_rng(len(seed_string)).random(size, np.float32)
+
+    monkeypatch.setattr("gensim.models.doc2vec.pseudorandom_weak_vector", hashed)
+    with ThreadPoolExecutor(4) as pool:
+        for found, _ in pool.map(extractor, [texts[:60]] * 4):
+            np.testing.assert_array_equal(found, vectors)
+    assert not extractor([[], ["never", "seen"]])[0].any() and vectors.any(1).all()
+
+
+def test_learnt_vectors_of_another_form_are_refused(texts, tmp_path):
+    extractor = Word2Vec(dims=4)
+    extractor.fit(texts)
+    extractor.save(tmp_path)
+    with pytest.raises(InputError, match=r"vectors of \(\d+, 4\)"):
+        Word2Vec(dims=5).load(tmp_path)
 
 
 def test_a_damaged_store_is_named(texts, tmp_path):

@@ -7,6 +7,10 @@ from the training items in ``extractors/``. An extractor is made when the first 
 from __future__ import annotations
 
 import json
+import logging
+import os
+import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +22,7 @@ import numpy as np
 from udsph.data import Dataset, Modality
 from udsph.data.directions import MODALITIES
 from udsph.data.mapped import DESCRIPTION, read_description
+from udsph.data.quotes import reason_of
 from udsph.data.texts import splitter
 from udsph.errors import InputError
 from udsph.files import write_bytes
@@ -25,10 +30,16 @@ from udsph.files import write_bytes
 if TYPE_CHECKING:
     from udsph.features.base import ImageExtractor, TextExtractor
 
+log = logging.getLogger(__name__)
 FOLDER = "extractors"
 _LEARNING = ("efficientnet-lite0", "word2vec", "doc2vec")
 _OF_THE_FOLDER = ("kind", "words")  # what a description says beside what the extractor says of itself
 _SETTINGS = {"image": ("weights", "form", "dims"), "text": ("weights", "form", "dims", "seed")}
+_KINDS = {"form": str, "weights": str, "words": str, "dims": int, "seed": int, "grid": int, "longest": int}
+_MOST = 65_536  # of numbers that are sizes
+# Names that stand for the same weights on every machine. Prefixes of timm lead to folders, and to files with code.
+_PUBLIC = {"huggingface": re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII), "timm": re.compile(r"\w[\w.-]*", re.ASCII)}
+_MAKING = threading.RLock()  # the thread that asks first makes an extractor, others wait for it
 
 
 @dataclass(frozen=True)
@@ -54,18 +65,27 @@ class Extractors:
             return cls()
         content = read_description(root / DESCRIPTION)
         chosen = [name for name in MODALITIES if dataset.settings.get(name, name) == name]
-        return cls({name: content[name] for name in chosen if "extractor" in content.get(name, {})}, root)
+        described = {name: content[name] for name in chosen if _is_description(name, content.get(name))}
+        return cls.from_json(described, str(root / DESCRIPTION), root)
 
     @classmethod
-    def from_json(cls, content: Any, where: str, place: Path | None) -> Extractors:
-        """What a model's folder keeps of them; ``where`` names the file in an error."""
-        known = isinstance(content, dict) and all(
-            name in MODALITIES and isinstance(one, dict) and isinstance(one.get("extractor"), str)
-            for name, one in content.items()
-        )
-        if not known:
+    def from_json(cls, content: Any, where: str, place: Path | None, *, shared: bool = False) -> Extractors:
+        """What a model's folder keeps of them; ``where`` names the file in an error.
+
+        Parameters
+        ----------
+        shared
+            Whether it comes from others: weights must then be those of a package or of a public name.
+        """
+        if not isinstance(content, dict) or not all(_is_description(name, one) for name, one in content.items()):
             raise InputError(f"{where} does not describe the extractors of raw items")
-        return cls(content, place)
+        for name, one in content.items():
+            if shared and not _is_public(one):
+                raise InputError(
+                    f"{where}: the weights of {name}s are '{one['weights']}'; a shared model names only weights that "
+                    "others can have, by a name on the hub or of a package"
+                )
+        return cls(content, None if place is None else Path(os.path.abspath(place)))  # also after a change of folder
 
     def __contains__(self, name: object) -> bool:
         return name in self.described
@@ -99,6 +119,12 @@ class Extractors:
         return self._made("text", text_extractor)
 
     def _made(self, name: str, make: Any) -> Any:
+        with _MAKING:
+            if f"{name}s" not in self.__dict__:
+                self.__dict__[f"{name}s"] = self._new(name, make)
+            return self.__dict__[f"{name}s"]
+
+    def _new(self, name: str, make: Any) -> Any:
         described = self.described[name]
         kind = described["extractor"]
         extractor = make(kind, **{key: described[key] for key in _SETTINGS[name] if key in described})
@@ -110,15 +136,21 @@ class Extractors:
                     f"{name}s: {kind} is not as it was when the training's features were made: "
                     f"its {key} is {now.get(key)}, was {then.get(key)}"
                 )
-        if kind in _LEARNING and not (self.place is not None and extractor.load(self.place)):
+        if kind in _LEARNING and not (self.place is not None and _load(extractor, kind, self.place)):
             raise InputError(f"{name}s: what {kind} learnt from the training items is missing in {self.place}")
         return extractor
 
-    def read(self, texts: Sequence[str]) -> Modality:
-        """The features of texts as written."""
-        extractor = self.texts
-        values, lengths = extractor(texts if extractor.reads == "captions" else self._split(texts))
-        return Modality(extractor.form, values, lengths)
+    def read(self, texts: Sequence[str]) -> tuple[Modality, int]:
+        """The features of texts as written, and how many were cut to their first words, where words are regions."""
+        extractor: Any = self.texts
+        if extractor.reads == "captions":
+            values, lengths = extractor(texts)
+            return Modality(extractor.form, values, lengths), 0
+        split = self._split(texts)
+        values, lengths = extractor(split)
+        full = [] if lengths is None else np.flatnonzero(lengths == extractor.longest).tolist()
+        cut = sum(sum(bool(extractor.kept([word])) for word in split[row]) > extractor.longest for row in full)
+        return Modality(extractor.form, values, lengths), cut
 
     def words(self, texts: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
         """The words that are the regions of texts as written; None where regions are something else."""
@@ -137,18 +169,32 @@ class Extractors:
         return [split(text) for text in texts]
 
     def store(self, folder: Path) -> None:
-        """Copy what they learnt into a model's folder."""
-        for described in self.described.values() if self.place is not None else ():
-            for suffix in (".json", ".safetensors"):
-                source = Path(self.place or "", described["extractor"] + suffix)
-                target = folder / FOLDER / source.name
-                if source.is_file() and source.resolve() != target.resolve():
-                    target.parent.mkdir(exist_ok=True)
-                    write_bytes(target, source.read_bytes())
+        """Copy what they learnt into a model's folder; what is no longer there is remarked on."""
+        for name, described in self.described.items():
+            kind, target = described["extractor"], folder / FOLDER
+            if kind not in _LEARNING or (kind == "efficientnet-lite0" and described.get("form") == "vectors"):
+                continue
+            sources = [Path(self.place or "", kind + suffix) for suffix in (".json", ".safetensors")]
+            if self.place is not None and all(source.is_file() for source in sources):
+                for source in sources:
+                    if source.resolve() != (target / source.name).resolve():
+                        target.mkdir(exist_ok=True)
+                        write_bytes(target / source.name, source.read_bytes())
+            elif (made := self.__dict__.get(f"{name}s")) is not None:
+                target.mkdir(exist_ok=True)
+                made.save(target)
+            else:
+                log.warning(
+                    f"what {kind} learnt from the training items is missing in {self.place}: of {name}s, the model in "
+                    f"{folder} will take features only"
+                )
 
     def without_places(self) -> Extractors:
         """Those of which nothing lies at a place of this machine: another one can make them."""
-        return Extractors({name: one for name, one in self.described.items() if not _is_local(one)}, self.place)
+        kept = Extractors({name: one for name, one in self.described.items() if _is_public(one)}, self.place)
+        kept.__dict__.update({f"{name}s": self.__dict__[f"{name}s"] for name in kept.described
+                              if f"{name}s" in self.__dict__})  # fmt: skip
+        return kept
 
 
 class ExtractedRows:
@@ -170,6 +216,30 @@ class ExtractedRows:
         return self._extractor(self._pictures[index])
 
 
-def _is_local(described: Mapping[str, Any]) -> bool:
-    """Whether the weights of an extractor are a file or a folder of this machine; timm says ``NAME=FILE``."""
-    return any(Path(part).is_absolute() for part in str(described.get("weights", "")).split("="))
+def _is_description(name: str, described: Any) -> bool:
+    """Whether this describes a known extractor of a modality, with settings of the right kinds."""
+    from udsph.features import IMAGE_EXTRACTORS, TEXT_EXTRACTORS
+
+    if name not in MODALITIES or not isinstance(described, dict):
+        return False
+    return described.get("extractor") in (IMAGE_EXTRACTORS if name == "image" else TEXT_EXTRACTORS) and all(
+        type(described[key]) is kind and (kind is str or key == "seed" or 1 <= described[key] <= _MOST)
+        for key, kind in _KINDS.items()
+        if key in described
+    )
+
+
+def _is_public(described: Mapping[str, Any]) -> bool:
+    """Whether others can have the weights of an extractor: they lie in its package, or have a name on the hub."""
+    weights, form = described.get("weights", ""), _PUBLIC.get(described["extractor"])
+    return not weights or (form is not None and form.fullmatch(weights) is not None and ".." not in weights)
+
+
+def _load(extractor: Any, kind: str, place: Path) -> bool:
+    """Give an extractor what it learnt; False where that is missing."""
+    try:
+        return bool(extractor.load(place))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"what {kind} learnt is damaged in {place} ({reason_of(error)})") from None

@@ -22,7 +22,7 @@ from udsph.encoding.collapse import Collapse
 from udsph.encoding.config import Config
 from udsph.encoding.device import device_of
 from udsph.encoding.inputs import Inputs
-from udsph.encoding.items import as_modality, holds_text, takes
+from udsph.encoding.items import as_modality, extracted_texts, holds_text, listed, takes
 from udsph.encoding.model import Description, Model
 from udsph.errors import InputError
 
@@ -127,8 +127,15 @@ class Hasher:
         return self._encode("text", texts, batch_size, precision)
 
     def _encode(self, name: str, items: Any, batch_size: int, precision: str) -> np.ndarray:
-        modality, remarks = as_modality(items, name, self.model.spec(name), self.inputs)
-        codes = self.codes_of(name, modality, batch_size, precision)
+        items, spec = listed(items), self.model.spec(name)
+        pieces = extracted_texts(items, name, spec, self.inputs)
+        if pieces is None:
+            modality, remarks = as_modality(items, name, spec, self.inputs)
+            codes = self.codes_of(name, modality, batch_size, precision)
+        else:
+            found = [(self.codes_of(name, one, batch_size, precision), cut, lost) for one, cut, lost in pieces]
+            codes = np.concatenate([piece for piece, _, _ in found])
+            remarks = self.inputs.remarks(sum(cut for _, cut, _ in found), sum(lost for _, _, lost in found))
         collapse = Collapse(name, len(self.classes), self.bits)
         collapse.add(codes)
         for remark in (*remarks, *collapse.remarks()):
@@ -152,13 +159,14 @@ class Hasher:
         """
         if name not in MODALITIES:
             raise InputError(f"name={name!r}: expected {' or '.join(MODALITIES)}")
+        items = listed(items)
         modality, _ = as_modality(items, name, self.model.spec(name), self.inputs)
         found = attended(self.model, name, modality, batch_size)
         if name not in self.inputs.extractors or modality.kind != "regions":
             return found
         if name == "image":
             return dataclasses.replace(found, grid=self.inputs.extractors.grid)
-        texts = list(items) if holds_text(items) else None
+        texts = list(items) if not isinstance(items, Modality) and holds_text(items) else None
         return found if texts is None else dataclasses.replace(found, words=self.inputs.extractors.words(texts))
 
     def codes_of(self, name: str, modality: Modality, batch_size: int = 256, precision: str = "32-true") -> np.ndarray:

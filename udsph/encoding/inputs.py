@@ -55,11 +55,21 @@ class Inputs:
         return asdict(replace(self, extractors=Extractors())) | {"extractors": dict(self.extractors.described)}
 
     @classmethod
-    def from_json(cls, content: Any, where: str, place: Path | None = None) -> Inputs:
-        """What :meth:`as_json` gave; ``where`` names the file in an error, ``place`` is of what extractors learnt."""
+    def from_json(cls, content: Any, where: str, place: Path | None = None, *, shared: bool = False) -> Inputs:
+        """What :meth:`as_json` gave.
+
+        Parameters
+        ----------
+        where
+            Names the file in an error.
+        place
+            Of what extractors learnt.
+        shared
+            Whether the model comes from others (:meth:`Extractors.from_json`).
+        """
         try:
             vocabulary = content["vocabulary"]
-            extractors = Extractors.from_json(content.get("extractors", {}), where, place)
+            extractors = Extractors.from_json(content.get("extractors", {}), where, place, shared=shared)
             made = cls(content["side"], content["words"], tuple(vocabulary), content["longest"], extractors)
         except (AttributeError, KeyError, TypeError):
             raise InputError(f"{where} does not describe the preparation of raw items") from None
@@ -77,9 +87,14 @@ class Inputs:
         """Texts as the model reads them, how many were cut, and how many have no known word: tokens or features."""
         if self.vocabulary or "text" not in self.extractors:
             return self.tokens(texts)
-        modality = self.extractors.read(texts)
+        modality, cut = self.extractors.read(texts)
         known = modality.values.reshape(len(texts), -1).any(1) if modality.lengths is None else modality.lengths > 0
-        return modality, 0, int((~known).sum())
+        return modality, cut, int((~known).sum())
+
+    @property
+    def most_words(self) -> int:
+        """Words of a text that are read, from its beginning, as tokens or as regions."""
+        return self.longest if self.vocabulary else int(self.extractors.described.get("text", {}).get("longest", 0))
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -106,7 +121,7 @@ class Inputs:
         """What is worth knowing of texts of which so many were cut, and so many have no known word."""
         found = []
         if cut:
-            found.append(f"texts with more than {self.longest} known words: {cut:,}; the first ones are read")
+            found.append(f"texts with more than {self.most_words} known words: {cut:,}; the first ones are read")
         if unknown:
             found.append(f"texts without a word of the vocabulary: {unknown:,}; they share one code")
         return found

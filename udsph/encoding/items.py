@@ -8,7 +8,7 @@ of anything else must have the form on which the model was trained.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +25,7 @@ from udsph.models.networks import ModalitySpec
 from udsph.threads import cores
 
 PATH = (str, os.PathLike)
+TEXTS = 256  # that go through an extractor at once
 
 
 class Pictures:
@@ -97,6 +98,30 @@ def as_modality(items: Any, name: str, spec: ModalitySpec, inputs: Inputs) -> tu
     return _numbers(items, what, spec, inputs), []
 
 
+def listed(items: Any) -> Any:
+    """Items that can only be gone through, as a list; all else as it is."""
+    plain = hasattr(items, "shape") or isinstance(items, (Modality, *PATH, bytes, dict, set, frozenset))
+    return items if plain or hasattr(items, "getbands") or not isinstance(items, Iterable) else list(items)
+
+
+def extracted_texts(
+    items: Any, name: str, spec: ModalitySpec, inputs: Inputs
+) -> Iterator[tuple[Modality, int, int]] | None:
+    """Texts that go through an extractor, in pieces, since features of many take much memory; None of other items.
+
+    Beside each piece stands how many texts were cut, and how many have no known word (:meth:`Inputs.texts`).
+    """
+    if name != "text" or inputs.vocabulary or name not in inputs.extractors or isinstance(items, Modality):
+        return None
+    if not holds_text(items) or getattr(items, "ndim", 1) != 1 or not len(items):
+        return None
+    texts = list(items)
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    pieces = (inputs.texts(texts[start : start + TEXTS]) for start in range(0, len(texts), TEXTS))
+    return ((_checked(modality, f"{name}s", spec, inputs), cut, unknown) for modality, cut, unknown in pieces)
+
+
 def takes(spec: ModalitySpec, inputs: Inputs, name: str) -> str:
     """What the network of a modality takes, in words."""
     numbers = _takes(spec, inputs)
@@ -132,15 +157,19 @@ def _none(spec: ModalitySpec) -> Modality:
 def holds_text(items: Any) -> bool:
     """Whether a list, an array or a table's column is of strings."""
     if isinstance(items, list):
-        return isinstance(items[0], str)
+        return bool(items) and isinstance(items[0], str)
     kind = getattr(getattr(items, "dtype", None), "kind", "")
-    return kind in ("U", "T") or (kind == "O" and isinstance(np.asarray(items).ravel()[0], str))
+    return kind in ("U", "T") or (kind == "O" and items.shape[0] > 0 and isinstance(np.asarray(items).ravel()[0], str))
 
 
 def _holds_pictures(items: Any) -> bool:
     """Whether items are pictures, not their features: of these no array has bytes in three dimensions, or four."""
     if not isinstance(items, list):
-        return len(items.shape) == 4 or getattr(items.dtype, "kind", "O") in "OUT"
+        return (
+            len(items.shape) == 4
+            or (len(items.shape) == 3 and items.dtype == np.uint8)
+            or getattr(items.dtype, "kind", "O") in "OUT"
+        )
     shape, dtype = getattr(items[0], "shape", ()), getattr(items[0], "dtype", None)
     return isinstance(items[0], PATH) or hasattr(items[0], "getbands") or (len(shape) == 3 and dtype == np.uint8)
 

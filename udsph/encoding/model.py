@@ -107,8 +107,11 @@ class Model:
     def encode(self, name: str, batches: Iterable[Batch], *, half: bool = False) -> np.ndarray:
         """Packed codes of the batches of one modality: uint8 ``(n, ceil(bits / 8))``; ``half``: layers in bfloat16."""
         network = getattr(self.pair, name).eval()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            codes = [self._packed(name, network(*batch).code_logits) for batch in batches]
+        codes = []
+        for batch in batches:  # an extractor may make them, which is as it was in training
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                logits = network(*batch).code_logits
+            codes.append(self._packed(name, logits))
         return np.concatenate(codes)
 
     def _packed(self, name: str, logits: Tensor) -> np.ndarray:

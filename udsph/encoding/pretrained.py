@@ -100,7 +100,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], Inputs]
     return (
         content,
         run_folder.read_weights(folder),
-        Inputs.from_json(content["inputs"], str(path), folder / extractors.FOLDER),
+        Inputs.from_json(content["inputs"], str(path), folder / extractors.FOLDER, shared=True),
     )
 
 

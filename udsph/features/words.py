@@ -8,6 +8,7 @@ seed, so that the same texts give the same vectors.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from udsph.errors import InputError
 from udsph.features.base import Form, Reads, check_form, load_stored, missing, save_stored, stored
 
+_INFERRING = threading.Lock()  # a model has one random state, that every inference sets
 LONGEST = 64  # most words of a text in the form of regions
 Words = Sequence[str]
 
@@ -111,14 +113,18 @@ class Word2Vec:
         if not stored(folder, "word2vec"):
             return False
         content, arrays = load_stored(folder, "word2vec")
-        self._take(content["words"], arrays["vectors"])
+        words, vectors = content["words"], arrays["vectors"]
+        if vectors.shape != (len(words), self.dims):
+            raise InputError(f"word2vec: {len(words)} words but vectors of {vectors.shape} in {folder}")
+        self._take(words, vectors)
         return True
 
 
 class Doc2Vec:
     """A vector for each text, inferred by a paragraph-vector model (PV-DBOW with word vectors) of the training texts.
 
-    The inference of a text starts from the seed, so that it does not depend on the texts before it.
+    The inference of a text starts from the seed, so that it depends neither on the texts before it nor on the process.
+    A text without any known word is all zeros.
     """
 
     reads: Reads = "words"
@@ -151,9 +157,25 @@ class Doc2Vec:
         """See :class:`~udsph.features.base.TextExtractor`."""
         found = np.zeros((len(texts), self.dims), np.float32)
         for row, words in enumerate(texts):
-            self._model.random = np.random.RandomState(self.seed)
-            found[row] = self._model.infer_vector(list(words))
+            known = [word for word in words if word in self._model.wv.key_to_index]
+            if known:
+                found[row] = self._inferred(known)
         return found, None
+
+    def _inferred(self, words: list[str]) -> np.ndarray:
+        """As gensim's ``infer_vector``, which starts from Python's hash of the text: another one in each process."""
+        model, draw = self._model, np.random.RandomState(self.seed)
+        vector = ((draw.random_sample((1, self.dims)) - 0.5) / self.dims).astype(np.float32)
+        # gensim frees a scratch array of its own while it still writes to it
+        work, factors = np.zeros(model.layer1_size, np.float32), np.ones(1, np.float32)
+        with _INFERRING:
+            model.random = draw
+            for rate in np.linspace(model.alpha, model.min_alpha, self.epochs):
+                _gensim().doc2vec.train_document_dbow(
+                    model, words, [0], rate, work, learn_words=False, learn_hidden=False, doctag_vectors=vector,
+                    doctags_lockf=factors,
+                )  # fmt: skip
+        return vector[0]
 
     def describe(self) -> dict[str, Any]:
         return {"extractor": "doc2vec", "form": "vectors", "dims": self.dims, "epochs": self.epochs, "seed": self.seed}

@@ -138,10 +138,12 @@ class State:
         modality, said = as_modality([item], name, self.hasher.model.spec(name), self.hasher.inputs)
         code = self.hasher.codes_of(name, modality)[0]
         seconds = {"encode": time.perf_counter() - began}
-        unread = f"only the first {self.hasher.inputs.longest} known words are read"
-        if modality.lengths is not None and not modality.lengths[0]:
-            unread = "the model knows none of these words"
-        return self._searched(self.view, code, wanted, seconds, [unread] if said else [])
+        remarks = []
+        if said:
+            known = modality.values.any() if modality.lengths is None else modality.lengths[0] > 0
+            first = f"only the first {self.hasher.inputs.most_words} known words are read"
+            remarks = [first if known else "the model knows none of these words"]
+        return self._searched(self.view, code, wanted, seconds, remarks)
 
     def _searched(
         self, view: View, code: NDArray[np.uint8], wanted: Wanted, seconds: dict[str, float], remarks: Sequence[str]

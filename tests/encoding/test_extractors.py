@@ -303,3 +303,19 @@ def test_the_users_own_description_of_features_is_no_extractor(tmp_path):
     (tmp_path / "features.json").write_text('{"image": {"extractor": "mine"}, "text": 3}')
     dataset = SimpleNamespace(root=tmp_path, name="features", settings={})
     assert not Extractors.of(dataset).described  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights", "message"),
+    [
+        ("huggingface", "/gone/clip", "^/gone/clip does not exist"),
+        ("cnnf", "/gone/w.mat", "/gone/w.mat does not exist"),
+        ("timm", "hf-hub:some/one", "hf-hub:some/one: only timm's own models"),
+        ("timm", "local-dir:/models", "local-dir:/models: only timm's own models"),
+    ],
+)
+def test_weights_that_are_gone_or_may_run_code_are_named(kind, weights, message):
+    described = {"image": {"extractor": kind, "form": "vectors", "weights": weights}}
+    extractors = Extractors.from_json(described, "inputs.json", None)
+    with pytest.raises(InputError, match=message):
+        extractors.images  # noqa: B018

@@ -36,6 +36,8 @@ def load_model(place: str, *, vision: bool) -> Any:
     InputError
         If the folder holds no model, no safetensors, or no vision (text) part.
     """
+    if Path(place).is_absolute() and not Path(place).exists():
+        raise InputError(f"{place} does not exist; expected {_FOLDER}")
     try:
         from transformers import AutoModel
         from transformers.utils import logging

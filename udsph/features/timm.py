@@ -72,15 +72,15 @@ class TimmImages:
 
 
 def _create(name: str, file: str) -> Any:
+    if ":" in name or "/" in name:
+        raise InputError(
+            f"timm: {name}: only timm's own models are taken, by name; other places may hold what runs code"
+        )
     _define_operators()
     try:
         import timm
     except ImportError as error:
         raise missing("timm models", error) from error
-    if ":" in name or "/" in name:
-        raise InputError(
-            f"timm: {name}: only timm's own models are taken, by name; other places may hold what runs code"
-        )
     if file and not file.endswith(".safetensors"):
         raise InputError(f"timm: {file}: only .safetensors weights are read, since other forms can run code")
     if file and not Path(file).is_file():

@@ -109,6 +109,11 @@ def test_folders_and_files_of_texts_are_encoded(extracted, hasher, codes, tmp_pa
     assert tally.remarks[0] == "texts without a word of the vocabulary: 1; they share one code"
 
 
+def test_extractors_are_made_before_they_are_needed(extracted):
+    extractors = Hasher.load(extracted / "run").inputs.extractors
+    assert extractors.made() == (extractors, []) and {"images", "texts"} <= extractors.__dict__.keys()
+
+
 def test_what_classes_looked_at_lies_over_cells_and_words(extracted, hasher):
     seen = hasher.attended("image", paths(extracted)[:2])
     assert seen.grid == (4, 4) and seen.weights.shape == (2, 3, 16)
@@ -136,6 +141,12 @@ def test_another_extractor_is_refused_by_name(extracted, tmp_path):
     shutil.rmtree(run / "extractors")
     with pytest.raises(InputError, match="images: what efficientnet-lite0 learnt from the training items is missing"):
         Hasher.load(run).encode_image(paths(extracted))
+    inputs = Hasher.load(run).inputs
+    left, hindered = inputs.extractors.made()
+    assert not left.described and [sentence[:24] for sentence in hindered] == [
+        "images are not read: ima",
+        "texts are not read: text",
+    ]
     content["extractors"] = {"text": {"kind": "regions"}}
     (run / "inputs.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"inputs.json does not describe the extractors"):

@@ -74,6 +74,10 @@ def serve(
     bound = listen(host, port)
     try:
         hasher = Hasher.load(run, device)
+        extractors, hindered = hasher.inputs.extractors.made()  # now, not at the first request
+        hasher.inputs = dataclasses.replace(hasher.inputs, extractors=extractors)
+        for sentence in hindered:
+            log.warning(sentence)
         source, pictures = opened(hasher, index, items, images, limits)
         try:
             state = State(hasher, Follower(source), pictures, limits)

@@ -24,7 +24,7 @@ from udsph.data.directions import MODALITIES
 from udsph.data.mapped import DESCRIPTION, read_description
 from udsph.data.quotes import reason_of
 from udsph.data.texts import splitter
-from udsph.errors import InputError
+from udsph.errors import InputError, MissingExtra
 from udsph.files import write_bytes
 
 if TYPE_CHECKING:
@@ -117,6 +117,17 @@ class Extractors:
         from udsph.features import text_extractor
 
         return self._made("text", text_extractor)
+
+    def made(self) -> tuple[Extractors, list[str]]:
+        """Those that can be made here, made; and what hinders the others, a sentence each."""
+        kept, hindered = {}, []
+        for name, described in self.described.items():
+            try:
+                getattr(self, f"{name}s")
+                kept[name] = described
+            except (InputError, MissingExtra) as error:
+                hindered.append(f"{name}s are not read: {error}")
+        return (Extractors(kept, self.place) if hindered else self), hindered
 
     def _made(self, name: str, make: Any) -> Any:
         with _MAKING:

@@ -14,8 +14,8 @@ from udsph.data import Modality
 from udsph.data.lines import Line, check_encoding, raw_lines, read_each_line
 from udsph.data.pixels import DamagedImage, pixels_of
 from udsph.encoding import Hasher
-from udsph.encoding.items import as_modality, from_pixels, picture_size, takes
-from udsph.encoding.streaming import BATCH, SUFFIXES, Batch, Tally, list_images, read_images
+from udsph.encoding.items import as_modality, from_pixels, picture_size
+from udsph.encoding.streaming import BATCH, Batch, Tally, check_taken, images_of, read_images
 from udsph.errors import InputError
 from udsph.hamming.collection.formats import arrow
 
@@ -61,24 +61,14 @@ def chunks_of(
         for number, begin, count in _parts(len(array), LINES):
             yield {"number": number, "kind": "rows", "place": str(place), "begin": begin, "count": count}
         return
-    given = "a folder" if place.is_dir() else f"'{place.name}'"
-    if not inputs.take(modality, spec.kind):
-        raise InputError(
-            f"{given}: the model takes {takes(spec, inputs, modality)}; give a .npy file of such (udsph extract)"
-        )
+    check_taken(place, modality, spec, inputs)
     tables = sorted(place.glob("*.parquet")) if place.is_dir() else [place] * (place.suffix == ".parquet")
     if tables or (place / WHOLE).exists():
         yield from _row_groups(tables, column, id_column, root)
     elif modality == "image":
         if not place.is_dir():
             raise InputError(f"'{place.name}' is neither a folder of images nor a .npy or .parquet file")
-        names, others, links = list_images(place)
-        if others:
-            tally.remarks.append(f"{others:,} files have no image's suffix and were not read")
-        if links:
-            tally.remarks.append(f"{links:,} links to folders were not followed")
-        if not names:
-            raise InputError(f"'{place}' holds no images ({', '.join(SUFFIXES)})")
+        names = images_of(place, tally)
         for number, begin, count in _parts(len(names), IMAGES):
             part = names[begin : begin + count]
             yield {"number": number, "kind": "images", "place": str(place), "names": part, "count": count}

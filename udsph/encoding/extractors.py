@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FOLDER = "extractors"
-_LEARNING = ("efficientnet-lite0", "word2vec", "doc2vec")
 _OF_THE_FOLDER = ("kind", "words")  # what a description says beside what the extractor says of itself
 _SETTINGS = {"image": ("weights", "form", "dims"), "text": ("weights", "form", "dims", "seed")}
 _KINDS = {"form": str, "weights": str, "words": str, "dims": int, "seed": int, "grid": int, "longest": int}
@@ -136,6 +135,8 @@ class Extractors:
             return self.__dict__[f"{name}s"]
 
     def _new(self, name: str, make: Any) -> Any:
+        from udsph.features.registry import learns
+
         described = self.described[name]
         kind = described["extractor"]
         extractor = make(kind, **{key: described[key] for key in _SETTINGS[name] if key in described})
@@ -147,7 +148,7 @@ class Extractors:
                     f"{name}s: {kind} is not as it was when the training's features were made: "
                     f"its {key} is {now.get(key)}, was {then.get(key)}"
                 )
-        if kind in _LEARNING and not (self.place is not None and _load(extractor, kind, self.place)):
+        if learns(described) and not (self.place is not None and _load(extractor, kind, self.place)):
             raise InputError(f"{name}s: what {kind} learnt from the training items is missing in {self.place}")
         return extractor
 
@@ -181,9 +182,11 @@ class Extractors:
 
     def store(self, folder: Path) -> None:
         """Copy what they learnt into a model's folder; what is no longer there is remarked on."""
+        from udsph.features.registry import learns
+
         for name, described in self.described.items():
             kind, target = described["extractor"], folder / FOLDER
-            if kind not in _LEARNING or (kind == "efficientnet-lite0" and described.get("form") == "vectors"):
+            if not learns(described):
                 continue
             sources = [Path(self.place or "", kind + suffix) for suffix in (".json", ".safetensors")]
             if self.place is not None and all(source.is_file() for source in sources):

@@ -133,7 +133,6 @@ def _batches(
     if modality not in MODALITIES:
         raise InputError(f"modality={modality}: expected image or text")
     spec, inputs = hasher.model.spec(modality), hasher.inputs
-    given = "a folder" if source.is_dir() else f"'{source.name}'"
     if not source.exists():
         raise InputError(f"'{source}' does not exist")
     if source.suffix == ".npy" and not source.is_dir():
@@ -142,16 +141,22 @@ def _batches(
         raise InputError(f"'{source}' is a folder; texts come in a file, one a line")
     if modality == "image" and not source.is_dir():
         raise InputError(f"'{source.name}' is neither a folder of images nor a .npy file")
-    if not inputs.take(modality, spec.kind):
-        raise InputError(
-            f"{given}: the model takes {takes(spec, inputs, modality)}; give a .npy file of such (udsph extract)"
-        )
+    check_taken(source, modality, spec, inputs)
     if modality == "text":
         return _text_batches(source, inputs, encoding, tally)
     # On the CPU a worker encodes what it decoded: whole batches side by side need no threads within the network.
     in_worker = encode if hasher.model.device.type == "cpu" else None
     prepare = functools.partial(from_pixels, spec=spec, inputs=inputs)
     return image_batches(source, picture_size(spec, inputs), workers, tally, in_worker, prepare)
+
+
+def check_taken(source: Path, modality: str, spec: ModalitySpec, inputs: Inputs) -> None:
+    """Refuse a folder or a file of pictures or texts, for a network that takes none."""
+    if not inputs.take(modality, spec.kind):
+        given = "a folder" if source.is_dir() else f"'{source.name}'"
+        raise InputError(
+            f"{given}: the model takes {takes(spec, inputs, modality)}; give a .npy file of such (udsph extract)"
+        )
 
 
 @contextmanager
@@ -175,13 +180,7 @@ def image_batches(
     prepare: Prepare = in_pixels,
 ) -> tuple[int, Iterable[Batch]]:
     """The images of a folder, decoded (and encoded) by ``workers`` threads to ``size``; and how many there are."""
-    names, others, links = list_images(folder)
-    if others:
-        tally.remarks.append(f"{others:,} files have no image's suffix and were not read")
-    if links:
-        tally.remarks.append(f"{links:,} links to folders were not followed")
-    if not names:
-        raise InputError(f"'{folder}' holds no images ({', '.join(SUFFIXES)})")
+    names = images_of(folder, tally)
 
     def read(start: int) -> Batch:
         batch = read_images(folder, names[start : start + BATCH], size, prepare)
@@ -202,6 +201,24 @@ def read_images(folder: Path, names: Sequence[str], size: tuple[int, int], prepa
         except DamagedImage as error:
             faults.append(str(error).replace(os.fspath(folder / name), name))
     return Batch(prepare(np.stack(pixels)) if pixels else None, kept, faults)
+
+
+def images_of(folder: Path, tally: Tally) -> list[str]:
+    """Paths of the images below a folder, as :func:`list_images` has them; what else lies there is remarked on.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    names, others, links = list_images(folder)
+    if others:
+        tally.remarks.append(f"{others:,} files have no image's suffix and were not read")
+    if links:
+        tally.remarks.append(f"{links:,} links to folders were not followed")
+    if not names:
+        raise InputError(f"'{folder}' holds no images ({', '.join(SUFFIXES)})")
+    return names
 
 
 def list_images(folder: Path) -> tuple[list[str], int, int]:

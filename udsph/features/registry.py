@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from udsph.errors import InputError
 from udsph.features.base import ImageExtractor, TextExtractor
 
@@ -9,7 +12,14 @@ IMAGE_EXTRACTORS = ("cnnf", "efficientnet-lite0", "huggingface", "timm")
 """Names that ``image_extractor`` takes."""
 TEXT_EXTRACTORS = ("doc2vec", "word2vec", "glove", "wordllama", "minilm", "huggingface")
 """Names that ``text_extractor`` takes."""
+LEARNING = ("efficientnet-lite0", "word2vec", "doc2vec")  # what they learnt lies in NAME.json and NAME.safetensors
 PACKAGED = ("glove", "wordllama", "minilm")  # whose weights lie in a package, and nowhere else
+
+
+def learns(described: Mapping[str, Any]) -> bool:
+    """Whether an extractor that so describes itself has learnt something from the training items, and stores it."""
+    kind = described["extractor"]
+    return kind in LEARNING and not (kind == "efficientnet-lite0" and described.get("form") == "vectors")
 
 
 def image_extractor(name: str, *, weights: str = "", form: str = "vectors", dims: int = 64) -> ImageExtractor:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from udsph import hamming
+
 
 def codes_of(numbers, bits=64):
     """A code for each number, the same in every process."""
@@ -42,3 +44,8 @@ def program(*arguments):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, str(Path(__file__).with_name("collection_programs.py")), *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def new(path, bits=64, **settings):
+    """A new collection; nothing is brought to the disk."""
+    return hamming.Collection.create(path, bits, durability="none", **settings)

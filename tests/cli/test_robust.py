@@ -229,3 +229,14 @@ def test_a_damaged_index_is_named_once(codes: Path) -> None:
     done = udsph("search", "--database", codes.with_name("bad.index"), "--queries", codes)
     assert done.exit_code == 2 and done.stderr.startswith(f"udsph: --database {codes.with_name('bad.index')} is ")
     assert done.stderr.count("bad.index") == 1 and "codes.npy" not in done.stderr
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given: str | None, expected: str) -> None:
+    code = "import os; from udsph.cli.app import main; main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == expected

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         As typed after ``udsph``; by default those of this process.
     """
+    # Threads that wait for each other sleep: those that spin keep a busy processor from whom they wait for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is loaded
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started the command

@@ -249,6 +249,74 @@ def test_close_leaves_no_process(cluster, files):
         index.search(codes_of(1, 64), 1)
 
 
+def test_a_refresh_elsewhere_changes_nothing_here(cluster, tmp_path, codes, queries):
+    import ray
+
+    with Collection.create(tmp_path / "c", 64, keep=3) as made:
+        made.add(codes[:2000])
+
+    def grown(first, last):
+        with Collection.open(tmp_path / "c", "a") as writer:
+            writer.add(codes[first:last])
+        return Collection.open(tmp_path / "c")
+
+    @ray.remote(num_cpus=0)
+    class Elsewhere:
+        def __init__(self, there):
+            self.there = there
+
+        def refreshed(self):
+            return self.there.refresh()
+
+        def search(self):
+            return self.there.search(queries, 10)
+
+    with ShardedIndex.open(tmp_path / "c", shards=2) as index:
+        before, other = index.search(queries, 10), Elsewhere.remote(index)
+        second = grown(2000, 4000).search(queries, 10)
+        assert ray.get(other.refreshed.remote())
+        same(index.search(queries, 10), before)
+        third = grown(4000, 6000).search(queries, 10)
+        assert index.refresh()
+        same(index.search(queries, 10), third)
+        same(ray.get(other.search.remote()), second)
+        same(index.search(queries, 10), third)
+        ray.kill(other)
+
+
+def test_close_ends_searches_that_run(cluster, files, queries):
+    before = shard_processes()
+    index = ShardedIndex.open(files)
+    for process in processes(index):
+        os.kill(process, signal.SIGSTOP)  # so that all are under way
+    said = []
+
+    def ask(call):
+        try:
+            said.append(call())
+        except Exception as error:
+            said.append((type(error).__name__, str(error)))
+
+    async def together():
+        found = await asyncio.gather(*(index.search_async(queries, 10) for _ in range(40)), return_exceptions=True)
+        return {(type(error).__name__, str(error)) for error in found}
+
+    askers = [
+        threading.Thread(target=ask, args=[call])
+        for call in (lambda: index.search(queries, 10), lambda: asyncio.run(together()))
+    ]
+    for asker in askers:
+        asker.start()
+    time.sleep(0.5)
+    index.close()
+    for asker in askers:
+        asker.join(60)
+        assert not asker.is_alive()
+    closed = ("InputError", "the sharded index is closed")
+    assert closed in said and {closed} in said
+    assert none_but(before)
+
+
 def test_what_does_not_go_together_is_one_error_and_leaves_no_process(cluster, tmp_path):
     before = shard_processes()
     files = files_of(tmp_path, codes_of(1200, 64), np.arange(1200), 64, [600])

@@ -295,6 +295,21 @@ def test_an_interrupted_call_goes_on_and_does_nothing_twice(run, model, files, t
     assert told == [(24, 30), (30, 30)]
 
 
+def test_pictures_that_changed_meanwhile_are_encoded_anew(run, model, files, tmp_path):  # noqa: F811
+    place = folder_of(tmp_path / "in", files)
+    with pytest.raises(KeyboardInterrupt):
+        encode(run, place, tmp_path / "c", modality="image", workers=2)
+    picture = place / "a" / "003.png"
+    picture.write_bytes(files[29])
+    os.utime(picture, (1, 1))  # also where the clock is coarse
+    told = []
+    theirs = as_one(model, place, tmp_path, modality="image")
+    ours = found(run, place, tmp_path / "c", modality="image", report=lambda *pair: told.append(pair))
+    alike(ours, theirs)
+    np.testing.assert_array_equal(ours[1][3], ours[1][29])
+    assert told[0] == (12, 30), "the other chunk that was done is kept"
+
+
 def test_an_unfinished_encoding_of_other_items_is_refused(run, model, files, texts, tmp_path):  # noqa: F811
     place = tmp_path / "t.txt"
     place.write_text("\n".join(texts))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -62,6 +64,30 @@ def test_a_file_that_was_replaced_is_refused_until_it_is_opened_again(tmp_path):
         from udsph.distributed.shard import Shard
 
         Shard(found.specs(1, False)[0], 1)
+
+
+@pytest.mark.parametrize("kind", ["files", "collection"])
+def test_a_file_that_is_written_over_in_place_is_refused_and_one_that_is_touched_is_not(tmp_path, kind):
+    codes, queries = codes_of(2000, 64), codes_of(5, 64, 3)
+    if kind == "files":
+        place, path = tmp_path, files_of(tmp_path, codes, None, 64, [])[0]
+    else:
+        place = tmp_path / "c"
+        collection_of(place, codes, None, 64)
+        path = max(place.glob("*.segment"), key=lambda file: file.stat().st_size)
+    truth = index_of(codes, None, 64)
+    index = opened(place, 2)
+    same(index.search(queries, 50), truth.search(queries, 50))
+    os.utime(path, (1, 1))
+    time.sleep(0.11)  # files are looked at ten times a second
+    same(index.search(queries, 50), truth.search(queries, 50))
+    content = bytearray(path.read_bytes())
+    content[4096:] = bytes(255 - byte for byte in content[4096:])
+    path.write_bytes(content)
+    os.utime(path, (2, 2))
+    time.sleep(0.11)
+    with pytest.raises(ShardError, match=f"shard . of 2 .*{path.name}.*damaged"):
+        index.search(queries, 50)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import pickle
+import threading
+
 import numpy as np
 import pytest
 
 from udsph import hamming
-from udsph.distributed import ClusterError
+from udsph.distributed import ClusterError, source
+from udsph.distributed.shard import Keeper, NotOpen
 from udsph.distributed.source import cut
+from udsph.errors import InputError
 from udsph.hamming import Bitmap
 from udsph.hamming import index as hamming_index
 
@@ -126,6 +132,70 @@ def test_tables_over_shards_change_no_answer(tmp_path, monkeypatch):
 
 def _segments(keeper):
     return [segment for shard in keeper._shards.values() for part in shard.parts for segment in part.segments]
+
+
+def test_a_process_keeps_the_versions_that_were_asked_last(tmp_path):
+    place = files_of(tmp_path, codes_of(2000, 64), None, 64, [])[0]
+    (spec,), keeper = source.find(place).specs(1, True), Keeper(1)
+    for version in "abc":
+        assert keeper.call(version, spec, "facts").codes == 2000
+    with pytest.raises(NotOpen):
+        keeper.call("a", None, "facts")
+    assert keeper.call("a", spec, "facts").codes == 2000, "a search that began before two others were opened"
+    assert keeper.call("a", None, "facts").codes == keeper.call("c", None, "facts").codes == 2000
+    with pytest.raises(NotOpen):
+        keeper.call("b", None, "facts")
+
+
+def test_whatever_is_asked_of_a_closed_index_is_one_error(tmp_path):
+    index = opened(files_of(tmp_path, codes_of(2000, 64), None, 64, [])[0], 2)
+    queries = codes_of(1, 64)
+    asyncio.run(index.search_async(queries, 3))
+    index.close()
+    index.close()
+    for number, ask in enumerate((
+        lambda: index.search(queries, 3), lambda: index.range_search(queries, 3), lambda: index.pairs(3),
+        lambda: index.reconstruct([0]), lambda: 0 in index, lambda: index.ids, lambda: index.nbytes, lambda: len(index),
+        lambda: asyncio.run(index.search_async(queries, 3)), index.refresh, index.optimize, lambda: pickle.dumps(index),
+    )):  # fmt: skip
+        assert told(ask) == (InputError, "the sharded index is closed"), number
+
+
+def test_threads_and_asyncio_see_one_state_while_refresh_switches(tmp_path):
+    codes = codes_of(3000, 64)
+    collection = hamming.Collection.create(tmp_path / "c", 64, keep=20)
+    collection.add(codes)
+    collection.commit()
+    index, queries = opened(tmp_path / "c", 3), codes[:20]
+    answers, seen, stop = [index.search(queries, 30)], [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            seen.append(index.search(queries, 30))
+
+    async def ask_together():
+        while not stop.is_set():
+            seen.extend(await asyncio.gather(*(index.search_async(queries, 30) for _ in range(3))))
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    askers.append(threading.Thread(target=lambda: asyncio.run(ask_together())))
+    for asker in askers:
+        asker.start()
+    try:
+        for ids in np.array_split(np.arange(0, 3000, 2), 8):
+            collection.remove(ids)
+            collection.add(codes[ids])
+            collection.commit()
+            assert index.refresh()
+            answers.append(index.search(queries, 30))
+    finally:
+        stop.set()
+        for asker in askers:
+            asker.join()
+        collection.close()
+    states = {b"".join(array.tobytes() for array in answer) for answer in answers}
+    assert len(states) == 9
+    assert {b"".join(array.tobytes() for array in answer) for answer in seen} <= states
 
 
 def test_a_sharded_index_is_for_reading(tmp_path):

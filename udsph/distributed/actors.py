@@ -8,7 +8,9 @@ twice alike.
 from __future__ import annotations
 
 import pickle
+import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from udsph.distributed.cluster import Node, nodes, ray
 from udsph.distributed.errors import ClusterError, ShardError
 from udsph.distributed.shard import Facts, Keeper, NotOpen
 from udsph.distributed.source import Spec
+from udsph.errors import InputError
 
 _AHEAD = 3  # batches that a shard has at a time
 _FAN = 8  # parts that are merged in one step
@@ -78,33 +81,44 @@ class Pool:
     def __init__(self, replicas: int, threads: int | None, timeout: float | None) -> None:
         self.replicas, self.threads, self.timeout = replicas, threads, timeout
         self.actors: list[list[Any]] = []
-        self.version = 0
         self.last = 0.0  # seconds of a batch
         self.turn = 0
         self.owner = True
+        self.closed = False
+        self._growth = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"owner": False}
+        return self.__dict__ | {"owner": False, "_growth": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_growth": threading.Lock()}
+
+    def check_open(self) -> None:
+        """Raise if the processes were ended."""
+        if self.closed:
+            raise InputError("the sharded index is closed")
 
     def grow(self, shards: int) -> None:
         """Start the processes that are missing, spread over the nodes; replicas of a shard on different ones."""
         engine, there = ray(), nodes()
-        missing = range(len(self.actors), shards)
-        for shard in missing:
-            replicas = []
-            for replica in range(self.replicas):
-                node = there[(shard + replica * max(1, len(there) // self.replicas)) % len(there)]
-                replicas.append(_started(engine, node, self.threads or _share(node, there, shards * self.replicas)))
-            self.actors.append(replicas)
+        with self._growth:
+            self.check_open()
+            for shard in range(len(self.actors), shards):
+                replicas = []
+                for replica in range(self.replicas):
+                    node = there[(shard + replica * max(1, len(there) // self.replicas)) % len(there)]
+                    replicas.append(_started(engine, node, self.threads or _share(node, there, shards * self.replicas)))
+                self.actors.append(replicas)
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; calls that are under way are an error then."""
+        with self._growth:
+            self.closed, actors, self.actors = True, self.actors, []
         if not self.owner or not ray().is_initialized():
             return
-        for replicas in self.actors:
+        for replicas in actors:
             for actor in replicas:
                 ray().kill(actor)
-        self.actors = []
 
 
 def _started(engine: Any, node: Node, threads: int) -> Any:
@@ -144,15 +158,15 @@ class RayCalls:
     """One version of an index in a pool; see ``calls.Calls``."""
 
     def __init__(self, pool: Pool, specs: list[Spec]) -> None:
-        pool.version += 1
         pool.grow(len(specs))
-        self.pool, self.specs, self.version = pool, specs, pool.version
+        self.pool, self.specs = pool, specs
+        self.version = uuid.uuid4().hex  # which no other program that asks these processes gives to its own
         self._references = [ray().put(spec) for spec in specs]
         self._told: set[tuple[int, int]] = set()  # shards and replicas that were given their specs
 
     def open(self) -> list[Facts]:
         """Open all shards at all replicas."""
-        calls = [_Call(shard, ()) for shard in range(len(self.specs)) for _ in range(len(self.pool.actors[shard]))]
+        calls = [_Call(shard, ()) for shard in range(len(self.specs)) for _ in range(self.pool.replicas)]
         for number, call in enumerate(calls):
             self._send(call, "facts", "light", number % self.pool.replicas)
         answers = self._answers(calls, "facts", "light", None)
@@ -223,7 +237,9 @@ class RayCalls:
         if not calls:
             return None
         engine = ray()
-        parts = [(self.pool.actors[call.shard][call.replica], call.winner) for call in calls]
+        actors = self.pool.actors
+        self.pool.check_open()
+        parts = [(actors[call.shard][call.replica], call.winner) for call in calls]
         while len(parts) > _FAN:
             groups = [slice(first, first + _FAN) for first in range(0, len(parts), _FAN)]
             parts = [
@@ -245,7 +261,11 @@ class RayCalls:
     def _send(self, call: _Call, method: str, group: str, replica: int) -> None:
         call.tried += 1
         call.replica, call.done, call.error = replica, False, None
-        actor = self.pool.actors[call.shard][replica]
+        try:
+            actor = self.pool.actors[call.shard][replica]
+        except IndexError:
+            self.pool.check_open()
+            raise
         known = (call.shard, replica) in self._told
         spec = None if known else [self._references[call.shard]]  # in a list, so that it is fetched when it is needed
         ask = actor.ask if group == "search" else actor.ask_aside
@@ -271,10 +291,10 @@ class RayCalls:
     ) -> list[Any]:
         """Answers to calls that were sent; None of those that are missing."""
         engine, began = ray(), time.monotonic()
-        if self.pool.replicas == 1 and fetch:
+        if self.pool.replicas == 1 and self.pool.timeout is None and fetch:
             try:
                 references = [next(iter(call.running)) for call in calls]
-                answers = engine.get(references, timeout=self.pool.timeout)
+                answers = engine.get(references)
                 for call, reference in zip(calls, references, strict=True):
                     call.winner, call.done = reference, True
                     self._told.add((call.shard, call.replica))
@@ -282,6 +302,7 @@ class RayCalls:
                 return [_whole(answer) for answer in answers]
             except (engine.exceptions.RayError, ShardError):
                 pass
+        self.pool.check_open()
         self._attend(calls, method, group, fetch)
         for call in calls:
             if call.error is not None:
@@ -341,6 +362,7 @@ class RayCalls:
                 return
             call.error, call.done = cause, True
         except errors.RayError as error:
+            self.pool.check_open()
             if call.running:
                 return
             if call.tried <= _SENT_AGAIN:

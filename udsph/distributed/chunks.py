@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -80,6 +81,18 @@ def chunks_of(
         for number, begin, count in _parts(lines, LINES):
             where = {"place": str(place), "begin": begin, "count": count}
             yield {"number": number, "kind": "lines", **where, "encoding": encoding}
+
+
+def state_of(chunk: Chunk) -> str:
+    """What tells whether pictures of a chunk are as they were: a mark of their sizes and times; "" of other chunks."""
+    mark = hashlib.sha256()
+    for name in chunk.get("names", ()):
+        try:
+            state = os.stat(os.path.join(chunk["place"], name))
+            mark.update(b"%d %d\n" % (state.st_size, state.st_mtime_ns))
+        except OSError:
+            mark.update(b"none\n")
+    return mark.hexdigest() if "names" in chunk else ""
 
 
 def _parts(n: int, size: int) -> Iterator[tuple[int, int, int]]:

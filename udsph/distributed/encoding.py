@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from udsph.distributed import cluster
-from udsph.distributed.chunks import WHOLE, Chunk, Reader, chunks_of
+from udsph.distributed.chunks import WHOLE, Chunk, Reader, chunks_of, state_of
 from udsph.distributed.errors import ClusterError
 from udsph.distributed.rows import Parts
 from udsph.encoding import Hasher
@@ -64,7 +64,8 @@ def encode(
         A new folder, which becomes a collection. Its ids are the images' paths below the folder, the lines' numbers
         from 1, the rows' numbers from 0, or the column of ids of a table. Beside it, ``OUTPUT.parts`` keeps what is
         done until all is: the same call goes on there. It does with the pictures' names and the files' times and sizes
-        as they were; of a Dataset it goes on with the rows that the first call was given.
+        as they were. Of a folder, chunks with a picture that changed are encoded anew; pictures that a table names by
+        path are not looked at. Of a Dataset it goes on with the rows that the first call was given.
     modality : {"image", "text"}
     on_error : {"stop", "skip"}
         A bad item is an error, or left out and counted.
@@ -123,7 +124,7 @@ def encode(
     total, waiting, done = sum(chunk["count"] for chunk in chunks), [], 0
     for chunk in chunks:
         about = parts / f"{chunk['number']:08}.json"
-        if about.exists() and not (on_error == "stop" and read_json(about)["faults"]):
+        if about.exists() and _holds(read_json(about), chunk, on_error):
             done += chunk["count"]
         else:
             waiting.append(chunk)
@@ -138,6 +139,11 @@ def encode(
     _gather(trained, modality, what, parts, len(chunks), target, tally)
     shutil.rmtree(parts)
     return tally
+
+
+def _holds(about: dict[str, Any], chunk: Chunk, on_error: str) -> bool:
+    """Whether what was done of a chunk is what would be done of it now."""
+    return about.get("pictures") == state_of(chunk) and not (on_error == "stop" and about["faults"])
 
 
 def _written(dataset: Any, folder: Path) -> Path:
@@ -167,7 +173,7 @@ def _mark(model: Hasher) -> str:
 
 
 def _states(chunks: list[Chunk]) -> list[tuple[str, int, int]]:
-    """Sizes and times of the files that hold the items; of a folder of images the names are all that is kept."""
+    """Sizes and times of the files that hold the items; of a folder of images each chunk keeps its own."""
     found = dict.fromkeys(chunk["place"] for chunk in chunks if chunk["kind"] != "images")
     return [(place, (state := os.stat(place)).st_size, state.st_mtime_ns) for place in found]
 
@@ -257,6 +263,7 @@ class Encoder:
             self._hasher = Hasher.load(self._model, self._device)
             self._reader = Reader(self._hasher, self._modality)
         assert self._reader is not None
+        state = state_of(chunk)  # before they are read: what changes meanwhile is read again
         names: list[Any] = []
         left_out: list[str] = []
         codes = [np.empty((0, -(-self._hasher.bits // 8)), np.uint8)]
@@ -269,6 +276,7 @@ class Encoder:
                 names += ids
         with replacing(self._parts / f"{chunk['number']:08}.npy") as file:
             np.save(file, np.concatenate(codes))
-        about = {"faults": left_out, "cut": self._reader.cut, "unknown": self._reader.unknown, "ids": names}
+        read = self._reader
+        about = {"faults": left_out, "cut": read.cut, "unknown": read.unknown, "ids": names, "pictures": state}
         write_json(self._parts / f"{chunk['number']:08}.json", about)  # last: now the chunk is done
         return ""

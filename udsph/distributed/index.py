@@ -247,6 +247,7 @@ class ShardedIndex(ReadOnly):
         return await self._apart(functools.partial(self.range_search, queries, radius, **options))
 
     async def _apart(self, call: Any) -> Any:
+        self._check_open()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_ASYNC, "udsph-sharded")
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -270,7 +271,7 @@ class ShardedIndex(ReadOnly):
                 return False
             if (found.bits, found.bitorder) != (self.bits, self.bitorder):
                 raise InputError(f"{found.places[0]} has codes of {found.bits} bits now, this index of {self.bits}")
-            self._snapshot = self._opened()
+            self._switch(self._opened())
             return True
 
     def optimize(self, **_: Any) -> None:
@@ -279,13 +280,15 @@ class ShardedIndex(ReadOnly):
         The tables are in the memory of the processes, which build them again when they are restarted.
         """
         with self._changes.here:
+            self._check_open()
             self._tables = True
-            self._snapshot = self._opened()
+            self._switch(self._opened())
 
     def pairs(self, radius: int, *, threads: int | None = None) -> Iterator[Any]:
         """All pairs of codes within a radius, as ``udsph.hamming.pairs`` of one index gives them."""
         from udsph.distributed.join import pairs
 
+        self._check_open()
         return pairs(self._snapshot, check_int(radius, "radius", 0), 0 if threads is None else thread_count(threads))
 
     def close(self) -> None:
@@ -293,10 +296,21 @@ class ShardedIndex(ReadOnly):
         if not self._closed:
             self._closed = True
             if self._threads is not None:
-                self._threads.shutdown(wait=False, cancel_futures=True)
+                self._threads.shutdown(wait=False)  # those that wait for a thread then say that it is closed
             if self._pool is not None:
                 self._pool.close()
             self.__dict__["_snapshot"] = _Closed()
+
+    def _switch(self, snapshot: ShardedSnapshot) -> None:
+        """See another state from now on, unless the index was closed meanwhile."""
+        self._snapshot = snapshot
+        if self._closed:
+            self.__dict__["_snapshot"] = _Closed()
+            self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("the sharded index is closed")
 
     def __enter__(self) -> ShardedIndex:
         return self

@@ -56,8 +56,8 @@ class Shard:
 
     def __init__(self, spec: Spec, threads: int) -> None:
         self.spec, self.threads = spec, threads
-        self._files: dict[str, int] = {}
-        self._looked = 0.0
+        self._files: dict[str, os.stat_result] = {}
+        self._looked = self.used = 0.0
         try:
             self.parts = [self._opened(run) for run in spec.runs] or [_none(spec.bits)]
         except (OSError, ValueError, MemoryError) as error:
@@ -176,17 +176,27 @@ class Shard:
         return blocks
 
     def look(self) -> None:
-        """Raise if a file was cut in place: to search its map would end the process by a signal."""
+        """Raise if a file was written to in place: its map shows what is there now, and one cut ends the process.
+
+        Raises
+        ------
+        ShardError
+            A file was cut.
+        WrittenTo
+            Something else was done to one.
+        """
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY:
             return
-        for name, size in self._files.items():
+        for name, before in self._files.items():
             try:
-                found = os.stat(name).st_size
+                found = os.stat(name)
             except OSError:  # of a file whose name is gone the map is whole
                 continue
-            if found < size:
+            if found.st_size < before.st_size:
                 raise ShardError(f"{self.spec.name}: {name} was truncated since it was opened: its codes are lost")
+            if os.path.samestat(found, before) and found.st_mtime_ns != before.st_mtime_ns:
+                raise WrittenTo
         self._looked = now
 
     def _allowed(self, where: Filter) -> list[tuple[Part, Filter]]:
@@ -223,12 +233,12 @@ class Shard:
 
     def _open(self, run: Run) -> Part:
         paths = [places.local(*place) for place in self._places(run)]
+        self._files |= {os.fspath(path): os.stat(path) for path in paths}
         if run.file is not None:
             now = described(os.fspath(paths[0]))
             if (now.size, now.mark) != (run.file.size, run.file.mark):
                 raise FormatError(f"{run.place} is another file than it was: open the index again, or refresh it")
             contents = storage.read(paths[0], mmap=True, verify=self.spec.verify)
-            self._files[os.fspath(paths[0])] = run.file.size
             return between(contents.snapshot, run.begin, run.end)
         assert run.manifest is not None
         folder = paths[0].parent if paths else Path(run.place)
@@ -236,23 +246,26 @@ class Shard:
         if self.spec.verify:
             for file in found.files.values():
                 file.verify()
-        self._files |= {file.name: file.contents.size for file in found.files.values()}
         return between(found.snapshot, run.begin, run.end)
 
 
 class NotOpen(Exception):
-    """A call came without a spec, and the process does not know the version: it is a new one, or has newer versions."""
+    """A call came without a spec, and the process does not know the version: it is a new one, or has others."""
+
+
+class WrittenTo(Exception):
+    """A file of a shard was written to since it was opened: it has to be opened, and compared, again."""
 
 
 class Keeper:
-    """What a process holds: the newest versions of one shard, each opened when it is first asked for."""
+    """What a process holds: the versions of one shard that were asked last, each opened when it is first asked for."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._shards: dict[int, Shard] = {}
+        self._shards: dict[Any, Shard] = {}
         self._lock = threading.Lock()
 
-    def call(self, version: int, spec: Any, method: str, *arguments: Any) -> Any:
+    def call(self, version: Any, spec: Any, method: str, *arguments: Any) -> Any:
         """Call a method of the shard of a spec; a spec in a list is fetched first, None is for a version that is open.
 
         Raises
@@ -265,15 +278,26 @@ class Keeper:
             raise NotOpen
         if shard is None:
             shard = self._open(version, spec)
-        shard.look()
+        try:
+            shard.look()
+        except WrittenTo:
+            with self._lock:
+                if self._shards.get(version) is shard:
+                    del self._shards[version]
+            shard = self._open(version, shard.spec)
+        shard.used = time.monotonic()
         return getattr(shard, method)(*arguments)
 
-    def _open(self, version: int, spec: Any) -> Shard:
+    def _open(self, version: Any, spec: Any) -> Shard:
         with self._lock:
             if version not in self._shards:
-                self._shards[version] = Shard(self.fetched(spec), self.threads)
-                for old in sorted(self._shards)[:-_KEPT]:
-                    del self._shards[old]
+                found = spec if isinstance(spec, Spec) else self.fetched(spec)
+                opened = Shard(found, self.threads)
+                opened.used = time.monotonic()
+                self._shards[version] = opened
+                while len(self._shards) > _KEPT:
+                    del self._shards[min(self._shards, key=lambda known: self._shards[known].used)]
+                return opened
             return self._shards[version]
 
     def fetched(self, spec: Any) -> Spec:

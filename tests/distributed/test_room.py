@@ -43,6 +43,11 @@ class NoRay:
     [
         ("auto", ConnectionError("none"), r"address='auto': no Ray cluster runs on this machine: start one with"),
         ("local", RuntimeError("Version mismatch:\n Ray 1.9"), r"address='local': Version mismatch: Ray 1.9"),
+        (
+            "local",
+            PermissionError(13, "Permission denied", "/home/x"),
+            r"'local': Ray, which keeps its token in .*/.ray, .*/home/x",
+        ),
         ("127.0.0.1:1", None, r"address='127.0.0.1:1': no Ray cluster answers there .*refused"),
         ("somewhere", None, r"address='somewhere': expected auto, local or HOST:PORT"),
         ("ray://a:10001", None, r"Ray Client is not supported"),

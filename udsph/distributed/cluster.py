@@ -94,6 +94,9 @@ def _join(engine: Any, address: str, options: dict[str, Any]) -> None:
         raise ClusterError(message) from None
     except RuntimeError as error:
         raise ClusterError(f"address={address!r}: {_short(error)}") from None
+    except OSError as error:  # a home folder that cannot be written
+        message = f"address={address!r}: Ray, which keeps its token in {os.path.expanduser('~/.ray')}, cannot start"
+        raise ClusterError(f"{message} ({_short(error)})") from None
 
 
 def _last(engine: Any) -> str | None:
